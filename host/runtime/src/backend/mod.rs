@@ -1,0 +1,93 @@
+//! The kinds of instances that answer questions.
+//!
+//! A backend starts instances; an instance answers one question at a time. Neither waits for quota nor tries again:
+//! retries, limits and fallbacks have one owner, the [`broker`](crate::broker).
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use crate::question::{Failure, ProviderLimits, StreamEvent, Usage};
+
+/// A request as it is sent: the question after [`route`](crate::route) and [`scan`](crate::scan).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The model's id.
+    pub model: String,
+    /// The instructions.
+    pub system: String,
+    /// What siblings have in common; goes before the prompt.
+    pub context: Option<String>,
+    /// What is asked.
+    pub prompt: String,
+    /// The JSON Schema of the answer.
+    pub schema: Option<Value>,
+    /// Claude's tools it may use.
+    pub tools: Vec<String>,
+    /// The longest answer, in tokens.
+    pub max_output_tokens: u32,
+    /// The longest time from sending to the end of the answer.
+    pub timeout: Duration,
+    /// The longest time without a sign of life, once an answer has begun.
+    pub stall: Duration,
+}
+
+impl Request {
+    /// What must be equal for two requests to be able to use the same instance.
+    pub fn profile(&self) -> Profile {
+        Profile { model: self.model.clone(), system: self.system.clone(), tools: self.tools.clone() }
+    }
+}
+
+/// What is fixed when an instance starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// The model's id.
+    pub model: String,
+    /// The instructions.
+    pub system: String,
+    /// Claude's tools.
+    pub tools: Vec<String>,
+}
+
+/// What an instance answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The text; with a schema: what should be JSON that fits it.
+    pub text: String,
+    /// The model that answered, as it calls itself.
+    pub model: String,
+    /// What it took. `usd` is left zero: the broker prices it.
+    pub usage: Usage,
+    /// Whether the answer ended because it had become too long.
+    pub truncated: bool,
+    /// The provider's limits.
+    pub limits: Option<ProviderLimits>,
+}
+
+/// Hears the pieces of an answer while they come.
+pub type Listener<'a> = &'a mut (dyn FnMut(StreamEvent) + Send);
+
+/// One Claude that answers questions, one at a time.
+pub trait Instance: Send {
+    /// Answers. Dropping the future gives the question up; the instance is then not reused.
+    fn ask<'a>(&'a mut self, request: &'a Request, listener: Listener<'a>) -> BoxFuture<'a, Result<Answer, Failure>>;
+}
+
+/// A kind of instance.
+pub trait Backend: Send + Sync {
+    /// The name in reports and options: `anthropic`.
+    fn name(&self) -> &'static str;
+
+    /// Whether a model answers. The offline backend has none: a question's fallback is what was asked for then.
+    fn has_model(&self) -> bool {
+        true
+    }
+
+    /// Whose quota is used, without telling a credential: limits are kept by it.
+    fn account(&self) -> &str;
+
+    /// Starts an instance.
+    fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>>;
+}

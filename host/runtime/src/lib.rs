@@ -1,0 +1,17 @@
+//! The mechanism of convoke: what becomes of a question, what becomes of a work item, and what is written down.
+//!
+//! This crate knows no WebAssembly, no terminal and no home folder. Its modules in the order in which data flows:
+//!
+//! - [`work`]: work items, partials, outcomes and their census; [`allocate`]: how many workers, and what each gets;
+//! - [`question`]: what is asked, what comes back, what it costs;
+//! - [`broker`]: the life of one question, with [`route`], [`cache`], [`scan`], [`queue`], [`admission`] ([`breaker`],
+//!   [`quota`], [`limiter`], [`pool`]), [`watch`] and [`retry`] as its steps;
+//! - [`backend`]: the kinds of instances that answer;
+//! - [`journal`]: what a crash must not lose;
+//! - [`event`]: the one stream of committed facts that everything a user sees is made of.
+
+pub mod backend;
+pub mod event;
+pub mod money;
+pub mod question;
+pub mod work;

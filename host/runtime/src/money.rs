@@ -1,0 +1,119 @@
+//! Money, exactly.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Mul, Sub};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// US dollars at list price, in whole picodollars (10⁻¹²), so that a price a token and sums of it are exact.
+///
+/// The largest amount is about 18 million dollars; sums stay there instead of wrapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Usd(u64);
+
+impl Usd {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    const PICO: f64 = 1e12;
+
+    /// From picodollars.
+    pub const fn from_pico(pico: u64) -> Self {
+        Self(pico)
+    }
+
+    /// The picodollars.
+    pub const fn pico(self) -> u64 {
+        self.0
+    }
+
+    /// From dollars, rounded up to the next picodollar: an estimate must not be too low. Negative or NaN: nothing.
+    pub fn from_dollars(dollars: f64) -> Self {
+        Self((dollars * Self::PICO).ceil() as u64)
+    }
+
+    /// For people and JSON.
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / Self::PICO
+    }
+
+    /// As much as is left, or nothing.
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Add for Usd {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Usd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for Usd {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        self.saturating_sub(other)
+    }
+}
+
+/// The price of so many tokens.
+impl Mul<u64> for Usd {
+    type Output = Self;
+    fn mul(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(count))
+    }
+}
+
+impl Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+/// `$0.0312` below a dollar, `$12.40` from there.
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dollars = self.dollars();
+        if dollars != 0.0 && dollars < 1.0 { write!(f, "${dollars:.4}") } else { write!(f, "${dollars:.2}") }
+    }
+}
+
+impl Serialize for Usd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.dollars())
+    }
+}
+
+impl<'de> Deserialize<'de> for Usd {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        f64::deserialize(deserializer).map(Self::from_dollars)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_tokens_at_ten_cents_a_million_cost_ten_cents() {
+        let a_token = Usd::from_pico(100_000);
+        assert_eq!((a_token * 1_000_000).dollars(), 0.1);
+        assert_eq!((a_token * 1_000_000).to_string(), "$0.1000");
+    }
+
+    #[test]
+    fn sums_neither_wrap_nor_go_below_nothing() {
+        assert_eq!(Usd::from_pico(u64::MAX) + Usd::from_pico(1), Usd::from_pico(u64::MAX));
+        assert_eq!(Usd::ZERO - Usd::from_pico(1), Usd::ZERO);
+        assert_eq!(Usd::from_dollars(f64::NAN), Usd::ZERO);
+        assert_eq!(Usd::from_dollars(-1.0), Usd::ZERO);
+    }
+}

@@ -1,0 +1,1 @@
+//! The host of convoke: terminal, files and sandbox around [`convoke_runtime`].
