@@ -29,7 +29,7 @@
 //!             let question = Question::new("code-reviewer", format!("Is this comment clear?\n\n{todo}"))
 //!                 .fallback(&Verdict::default());
 //!             let answer = task.ask::<Verdict>(question).await?;
-//!             for message in answer.value.unclear {
+//!             for message in &answer.value.unclear {
 //!                 partial.findings.push(
 //!                     Finding::new("todo-unclear", Severity::Low, message).at(&path, line).by(answer.source()),
 //!                 );
