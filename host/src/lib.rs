@@ -1,1 +1,4 @@
 //! The host of convoke: terminal, files and sandbox around [`convoke_runtime`].
+
+pub mod config;
+pub mod report;
