@@ -1,1 +1,3 @@
 //! The host of convoke: terminal, files and sandbox around [`convoke_runtime`].
+
+pub mod plugin;
