@@ -1,6 +1,7 @@
 //! Plugins: what they are made of ([`manifest`], [`build`]), what they ask for ([`inspect`]), and what they get
 //! ([`project`]).
 
+pub mod manifest;
 pub mod project;
 
 /// A text from a stranger, fit for one line of a message: control characters escaped, at most `limit` characters.
