@@ -65,7 +65,7 @@ pub(crate) fn value(bytes: &[u8], at: usize) -> Option<Secret> {
         ("azure-storage-key", ..) => value.len() == 88 && value.ends_with(b"==") && bits(value) > 4.0,
         (_, true, Some(_)) => value.len() >= 10 && classes(value) >= 3 && bits(value) >= 3.0,
         (_, false, Some(_)) => value.len() >= 16 && mixed(value) && bits(value) >= 3.3,
-        (_, _, None) => value.len() >= 20 && mixed(value) && bits(value) >= 3.6,
+        (_, _, None) => value.len() >= 20 && digit_runs(value) >= 3 && mixed(value) && bits(value) >= 3.6,
     };
     random.then(|| Secret { kind, range: start..start + value.len() })
 }
@@ -78,6 +78,12 @@ fn unquoted(byte: u8) -> bool {
 /// Letters and at least two digits, as random text of this length has.
 fn mixed(value: &[u8]) -> bool {
     value.iter().any(u8::is_ascii_alphabetic) && value.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
+}
+
+/// How often digits begin. Names of things have one number or two (`X509RequestOptions`), random text has many.
+fn digit_runs(value: &[u8]) -> usize {
+    let begins = |pair: &&[u8]| !pair[0].is_ascii_digit() && pair[1].is_ascii_digit();
+    value.windows(2).filter(begins).count() + usize::from(value.first().is_some_and(u8::is_ascii_digit))
 }
 
 /// The name before an assignment, in lower case, letters and digits only: `"Client-Secret" :` gives `clientsecret`.

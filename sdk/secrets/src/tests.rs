@@ -127,6 +127,7 @@ fn a_value_that_stands_for_a_secret_is_none() {
         "secret_name: \"prod/db/main-2024-01\"",
         "token_url: \"https://login.acme.test/oauth2/v2.0\"",
         "password = \"hunter2\"",
+        "KeyUsageToken: X509HardwareKeyUsageFlags,",
         "api_key: example_9f3a7c1e5b8d2046fa9c",
         "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
         "-----BEGIN PUBLIC KEY-----",
