@@ -263,7 +263,9 @@ mod tests {
         }
         for listener in [&mut one, &mut two] {
             for number in 0..100 {
-                let Some(Event { fact: Fact::Warned { message }, .. }) = listener.recv().await else { panic!("an event is missing") };
+                let Some(Event { fact: Fact::Warned { message }, .. }) = listener.recv().await else {
+                    panic!("an event is missing")
+                };
                 assert_eq!(message, number.to_string());
             }
         }
