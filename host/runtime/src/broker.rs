@@ -290,7 +290,7 @@ impl Broker {
             }
             Err(failure) => {
                 *failures += 1;
-                let usage = self.usage_of_failure(&failure, &admitted, request).await;
+                let usage = self.usage_of_failure(&failure, admitted.was_sent(), request).await;
                 life.draft.ended(usage, watched.first_event);
                 let decision = self.retry().decide(&failure, *failures, life.question.repeatable);
                 let pause = match (&failure.kind, &decision) {
@@ -475,8 +475,8 @@ impl Broker {
         }
     }
 
-    async fn usage_of_failure(&self, failure: &Failure, admitted: &Admitted, request: &Request) -> Usage {
-        let requests = u32::from(admitted.was_sent());
+    async fn usage_of_failure(&self, failure: &Failure, sent: bool, request: &Request) -> Usage {
+        let requests = u32::from(sent);
         match failure.usage {
             Some(usage) => {
                 let usage = Usage { requests: usage.requests.max(requests), ..usage };
