@@ -12,6 +12,7 @@
 
 pub mod allocate;
 pub mod backend;
+pub mod board;
 pub mod event;
 pub mod journal;
 pub mod money;
