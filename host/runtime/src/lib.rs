@@ -10,8 +10,10 @@
 //! - [`journal`]: what a crash must not lose;
 //! - [`event`]: the one stream of committed facts that everything a user sees is made of.
 
+pub mod allocate;
 pub mod backend;
 pub mod event;
+pub mod journal;
 pub mod money;
 pub mod question;
 pub mod work;
