@@ -105,6 +105,9 @@ async fn below(project: &impl Project, base: &str) -> Result<Vec<Candidate>> {
         .filter(|entry| entry.is_file() && !is_no_agent(&entry.path))
         .filter_map(|entry| {
             let place = by_pattern(relative(base, &entry.path), base)?;
+            // `.claude` was typed: what lies below says `agents`, the whole path says more.
+            let whole = place_of(&entry.path);
+            let place = if whole.certain && !place.certain { whole } else { place };
             Some(Candidate { path: entry.path, size: entry.size, place })
         })
         .collect())
@@ -147,7 +150,7 @@ fn by_pattern(relative: &str, base: &str) -> Option<Place> {
         _ => return None,
     };
     let group = inner.first().copied().or(plugin).map(group_name);
-    Some(Place { group, scope: format!("{base}:{}", plugin.unwrap_or("")), certain })
+    Some(Place { group, scope: format!("{}:{}", base.trim_end_matches('/'), plugin.unwrap_or("")), certain })
 }
 
 /// What a path says by itself, where the user typed a part of it: the innermost folder that a pattern fits.
@@ -229,6 +232,7 @@ mod tests {
     #[test]
     fn a_typed_folder_of_agents_keeps_its_place() {
         let files = ["x/.claude/agents/ops/a.md", "team/b.md", "team/ops/c.md"];
+        assert_eq!(found(&files, &["x/.claude"]), [expect(files[0], Some("ops"), true)]);
         assert_eq!(found(&files, &["x/.claude/agents"]), [expect(files[0], Some("ops"), true)]);
         assert_eq!(found(&files, &["team"]), [expect(files[1], None, false), expect(files[2], Some("ops"), false)]);
     }
