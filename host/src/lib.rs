@@ -1,8 +1,8 @@
 //! The host of convoke: terminal, files and sandbox around [`convoke_runtime`].
 
-<<<<<<< HEAD
+pub mod cli;
 pub mod config;
-pub mod report;
-=======
 pub mod plugin;
->>>>>>> f
+pub mod progress;
+pub mod report;
+pub mod run;

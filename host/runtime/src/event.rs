@@ -64,7 +64,7 @@ pub enum Fact {
         /// Counted from 1.
         attempt: u32,
     },
-    /// What the plugin says of its progress. The only fact that may be dropped when a consumer is slow.
+    /// What the plugin says of its progress. May be dropped when a consumer is slow.
     ItemProgress {
         /// Which.
         item: usize,
@@ -111,7 +111,7 @@ pub enum Fact {
         /// Counted from 1.
         attempt: u32,
     },
-    /// Its answer has begun.
+    /// Its answer has begun. May be dropped when a consumer is slow: an answer doesn't wait for those who watch.
     QuestionStarted {
         /// Which.
         question: u64,

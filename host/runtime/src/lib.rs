@@ -4,16 +4,31 @@
 //!
 //! - [`work`]: work items, partials, outcomes and their census; [`allocate`]: how many workers, and what each gets;
 //! - [`question`]: what is asked, what comes back, what it costs;
-//! - [`broker`]: the life of one question, with [`route`], [`cache`], [`scan`], [`queue`], [`admission`] ([`breaker`],
-//!   [`quota`], [`limiter`], [`pool`]), [`watch`] and [`retry`] as its steps;
+//! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`], [`scan`], [`queue`],
+//!   [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`]), [`watch`], [`schema`], [`retry`];
 //! - [`backend`]: the kinds of instances that answer;
 //! - [`journal`]: what a crash must not lose;
 //! - [`event`]: the one stream of committed facts that everything a user sees is made of.
 
+pub mod admission;
 pub mod allocate;
 pub mod backend;
+pub mod breaker;
+pub mod broker;
+pub mod cache;
 pub mod event;
+pub mod gate;
 pub mod journal;
+pub mod limiter;
 pub mod money;
+pub mod pool;
+pub mod prices;
 pub mod question;
+pub mod queue;
+pub mod quota;
+pub mod retry;
+pub mod route;
+pub mod scan;
+pub mod schema;
+pub mod watch;
 pub mod work;

@@ -151,6 +151,8 @@ pub enum FailureKind {
     OffSchema,
     /// The model would not answer.
     Refused,
+    /// The answer repeats itself, or has no end.
+    RanAway,
     /// The instance died.
     Died,
     /// There is no backend that could answer, and no fallback.
@@ -207,6 +209,7 @@ impl FailureKind {
             Self::Malformed => "malformed",
             Self::OffSchema => "off-schema",
             Self::Refused => "refused",
+            Self::RanAway => "ran-away",
             Self::Died => "died",
             Self::NoModel => "no-model",
             Self::Secret => "secret",

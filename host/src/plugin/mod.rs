@@ -1,8 +1,18 @@
 //! Plugins: what they are made of ([`manifest`], [`build`]), what they ask for ([`inspect`]), and what they get
 //! ([`project`]).
 
+pub mod bindings;
+mod clock;
+mod convert;
+pub mod engine;
+pub mod imports;
+mod log;
 pub mod manifest;
 pub mod project;
+pub mod sandbox;
+
+pub use convert::{Ending, Refused};
+pub use log::Log;
 
 /// A text from a stranger, fit for one line of a message: control characters escaped, at most `limit` characters.
 pub(crate) fn printable(text: &str, limit: usize) -> String {

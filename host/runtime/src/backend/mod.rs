@@ -3,6 +3,10 @@
 //! A backend starts instances; an instance answers one question at a time. Neither waits for quota nor tries again:
 //! retries, limits and fallbacks have one owner, the [`broker`](crate::broker).
 
+pub mod offline;
+#[cfg(test)]
+pub(crate) mod scripted;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;

@@ -154,7 +154,7 @@ pub(super) fn bounded_log(log: &str) -> &str {
 }
 
 /// Something that an item read through the host.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "read", rename_all = "kebab-case")]
 pub enum Read {
     /// A file's content.
@@ -167,7 +167,7 @@ pub enum Read {
     /// Which files there are.
     Listing {
         /// The query, as the host needs it to ask again.
-        query: Value,
+        query: String,
         /// Of the listing, in the host's own encoding.
         sha256: Digest,
     },
@@ -186,7 +186,7 @@ pub enum Read {
     /// Where a text is found.
     Search {
         /// The pattern and the files, as the host needs them to ask again.
-        query: Value,
+        query: String,
         /// Of the matches, in the host's own encoding.
         sha256: Digest,
     },
@@ -231,6 +231,19 @@ impl ReadSet {
         self.reads.is_empty()
     }
 
+    /// Whether the item was given the partial of another one.
+    pub fn depends_on_items(&self) -> bool {
+        self.iter().any(|read| matches!(read, Read::Partial { .. }))
+    }
+
+    /// The digest of what was read at a path, where that was a file.
+    pub fn digest_of(&self, file: &str) -> Option<Digest> {
+        self.iter().find_map(|read| match read {
+            Read::File { path, sha256 } if path == file => Some(*sha256),
+            _ => None,
+        })
+    }
+
     /// Whether the item ran a process or fetched something.
     pub fn went_outside(&self) -> bool {
         self.iter().any(|read| matches!(read, Read::Outside { .. }))
@@ -239,9 +252,8 @@ impl ReadSet {
 
 impl FromIterator<Read> for ReadSet {
     fn from_iter<I: IntoIterator<Item = Read>>(reads: I) -> Self {
-        let mut set = Self::default();
-        reads.into_iter().for_each(|read| set.add(read));
-        set
+        let mut seen = std::collections::HashSet::new();
+        Self { reads: reads.into_iter().filter(|read| seen.insert(read.clone())).collect() }
     }
 }
 

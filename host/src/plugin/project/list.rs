@@ -39,6 +39,18 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// The name in the journal.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Folder => "folder",
+            Self::Link => "link",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A path, and what stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

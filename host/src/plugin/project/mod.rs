@@ -25,13 +25,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use convoke_runtime::journal::{Digest, Read};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 pub use error::ProjectError;
 pub use list::{Entry, Kind, Listing, Query, SkipReason, Skipped};
 pub use mounts::{Mount, Typed, resolve_typed_path};
-pub use record::{Ask, Change, Changed, Read, ReadSet, Recorder};
+pub use record::{Ask, Change, Changed, Recorder};
 pub use search::{Findings, Found, SearchQuery};
 
 use crate::plugin::hex;
@@ -161,7 +162,7 @@ impl Project {
                 Err(ProjectError::Stopped) => {}
                 result => {
                     let digest = result.as_ref().map_or_else(digest_of_failure, |pinned| pinned.digest);
-                    recorder.note(Read::Listing { query: Ask::List(query).text(), sha256: hex(&digest) })?;
+                    recorder.note(Read::Listing { query: Ask::List(query).text(), sha256: Digest::from_bytes(digest) })?;
                 }
             }
         }
@@ -179,11 +180,11 @@ impl Project {
         let result = self.content(&path).await;
         if let Some(recorder) = recorder {
             match &result {
-                Ok(content) => recorder.note(Read::File { path, sha256: hex(&content.digest) })?,
+                Ok(content) => recorder.note(Read::File { path, sha256: Digest::from_bytes(content.digest) })?,
                 Err(ProjectError::Missing { .. }) => recorder.note(Read::Missing { path })?,
                 Err(ProjectError::Stopped) => {}
                 Err(error) => {
-                    let sha256 = hex(&digest_of_failure(error));
+                    let sha256 = Digest::from_bytes(digest_of_failure(error));
                     recorder.note(Read::Listing { query: Ask::Read(path).text(), sha256 })?;
                 }
             }
@@ -203,10 +204,10 @@ impl Project {
             match &result {
                 Ok(None) => recorder.note(Read::Missing { path })?,
                 Ok(Some(Entry { kind: kind @ (Kind::Folder | Kind::Link | Kind::Other), .. })) => {
-                    recorder.note(Read::Kind { path, kind: *kind })?;
+                    recorder.note(Read::Kind { path, kind: kind.name().to_owned() })?;
                 }
                 Ok(Some(file)) => {
-                    let sha256 = hex(&list::digest_of(std::slice::from_ref(file)));
+                    let sha256 = Digest::from_bytes(list::digest_of(std::slice::from_ref(file)));
                     recorder.note(Read::Listing { query: Ask::Stat(path).text(), sha256 })?;
                 }
                 Err(error) => note_stat_failure(recorder, path, error)?,
@@ -226,7 +227,7 @@ impl Project {
         if let Some(recorder) = recorder {
             match &result {
                 Ok(None) => recorder.note(Read::Missing { path })?,
-                Ok(Some(kind)) => recorder.note(Read::Kind { path, kind: *kind })?,
+                Ok(Some(kind)) => recorder.note(Read::Kind { path, kind: kind.name().to_owned() })?,
                 Err(error) => note_stat_failure(recorder, path, error)?,
             }
         }
@@ -249,7 +250,7 @@ impl Project {
             && !matches!(result, Err(ProjectError::Stopped))
         {
             let digest = result.as_ref().map_or_else(digest_of_failure, |pinned| pinned.digest);
-            recorder.note(Read::Search { query: Ask::Search(query).text(), sha256: hex(&digest) })?;
+            recorder.note(Read::Search { query: Ask::Search(query).text(), sha256: Digest::from_bytes(digest) })?;
         }
         result.map(|pinned| pinned.value)
     }
@@ -403,7 +404,7 @@ fn note_stat_failure(recorder: &Recorder, path: String, error: &ProjectError) ->
     if *error == ProjectError::Stopped {
         return Ok(());
     }
-    recorder.note(Read::Listing { query: Ask::Stat(path).text(), sha256: hex(&digest_of_failure(error)) })
+    recorder.note(Read::Listing { query: Ask::Stat(path).text(), sha256: Digest::from_bytes(digest_of_failure(error)) })
 }
 
 fn unpinned(why: Unpinned, path: &str) -> ProjectError {

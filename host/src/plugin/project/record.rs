@@ -4,57 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use convoke_runtime::journal::{Digest, Read, ReadSet};
 use serde::{Deserialize, Serialize};
 
 use super::error::ProjectError;
-use super::{Kind, Project, Query, SearchQuery};
-use crate::plugin::{hex, printable};
+use super::{Project, Query, SearchQuery};
+use crate::plugin::printable;
 
 /// How many different things one item may read. More would make the check before the next run dearer than most items.
 const MOST_READS: usize = 100_000;
-
-/// Something that an item read. Paths are as the plugin sees them, digests are sha-256 in lower-case hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Read {
-    /// The content of a file.
-    File {
-        /// Which.
-        path: String,
-        /// Of the content.
-        sha256: String,
-    },
-    /// Any other question to the project: a listing, a size, or why a file can't be read.
-    Listing {
-        /// The question, as canonical JSON: an [`Ask`].
-        query: String,
-        /// Of the answer.
-        sha256: String,
-    },
-    /// That nothing stands at a path.
-    Missing {
-        /// Which.
-        path: String,
-    },
-    /// What kind of thing stands at a path, whatever its content.
-    Kind {
-        /// Which.
-        path: String,
-        /// What.
-        kind: Kind,
-    },
-    /// The lines that match.
-    Search {
-        /// The pattern, as canonical JSON: an [`Ask`].
-        query: String,
-        /// Of the answer.
-        sha256: String,
-    },
-}
-
-/// All that an item read: ordered, each once.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadSet(pub Vec<Read>);
 
 /// A question to the project whose answer is remembered by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +48,7 @@ impl Recorder {
 
     /// What was read so far.
     pub fn read_set(&self) -> ReadSet {
-        ReadSet(self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     pub(super) fn note(&self, read: Read) -> Result<(), ProjectError> {
@@ -152,32 +110,34 @@ impl Project {
     /// Only when it was stopped: what can't be read any more is a change.
     pub async fn still_holds(&self, reads: &ReadSet) -> Result<Vec<Change>, ProjectError> {
         let mut changes = Vec::new();
-        for read in &reads.0 {
+        for read in reads.iter() {
             let change = match read {
                 Read::File { path, sha256 } => self.file_change(path, sha256).await?.map(|what| (path, what)),
                 Read::Missing { path } => self.kind_change(path, None).await?.map(|what| (path, what)),
-                Read::Kind { path, kind } => self.kind_change(path, Some(*kind)).await?.map(|what| (path, what)),
+                Read::Kind { path, kind } => self.kind_change(path, Some(kind)).await?.map(|what| (path, what)),
                 Read::Listing { query, sha256 } | Read::Search { query, sha256 } => {
                     self.answer_change(query, sha256).await?.map(|what| (query, what))
                 }
+                // What is not of the project can't be compared here.
+                Read::Partial { item: subject, .. } | Read::Outside { kind: subject } => Some((subject, Changed::Unknown)),
             };
             changes.extend(change.map(|(subject, what)| Change { subject: subject.clone(), what }));
         }
         Ok(changes)
     }
 
-    async fn file_change(&self, path: &str, sha256: &str) -> Result<Option<Changed>, ProjectError> {
+    async fn file_change(&self, path: &str, sha256: &Digest) -> Result<Option<Changed>, ProjectError> {
         match self.content(path).await {
-            Ok(content) if hex(&content.digest) == sha256 => Ok(None),
+            Ok(content) if content.digest == *sha256.as_bytes() => Ok(None),
             Err(ProjectError::Missing { .. }) => Ok(Some(Changed::Gone)),
             Err(ProjectError::Stopped) => Err(ProjectError::Stopped),
             Ok(_) | Err(_) => Ok(Some(Changed::Content)),
         }
     }
 
-    async fn kind_change(&self, path: &str, before: Option<Kind>) -> Result<Option<Changed>, ProjectError> {
+    async fn kind_change(&self, path: &str, before: Option<&str>) -> Result<Option<Changed>, ProjectError> {
         let now = match self.look(path).await {
-            Ok(entry) => entry.map(|entry| entry.kind),
+            Ok(entry) => entry.map(|entry| entry.kind.name()),
             Err(ProjectError::Stopped) => return Err(ProjectError::Stopped),
             Err(_) => return Ok(Some(Changed::Kind)),
         };
@@ -189,7 +149,7 @@ impl Project {
         })
     }
 
-    async fn answer_change(&self, query: &str, sha256: &str) -> Result<Option<Changed>, ProjectError> {
+    async fn answer_change(&self, query: &str, sha256: &Digest) -> Result<Option<Changed>, ProjectError> {
         let Ok(ask) = serde_json::from_str::<Ask>(query) else { return Ok(Some(Changed::Unknown)) };
         let digest = match ask {
             Ask::List(query) => self.listing(&query).await.map(|listing| listing.digest),
@@ -206,7 +166,7 @@ impl Project {
             Ok(digest) => digest,
             Err(error) => digest_of_failure(&error),
         };
-        Ok((hex(&digest) != sha256).then_some(Changed::Answer))
+        Ok((digest != *sha256.as_bytes()).then_some(Changed::Answer))
     }
 }
 

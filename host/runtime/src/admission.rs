@@ -1,0 +1,450 @@
+//! Breaker, quota, permit and lease: all of them or none.
+//!
+//! They stand under one lock, with the queue of those who wait. Whoever changes something serves the queue: it lets
+//! in its head as long as everything is open for it. Who waits holds nothing but its place, and is woken once, when it
+//! has everything. Where only time is missing, one timer serves the queue when it has come, however many wait.
+//!
+//! The head is not overtaken by a smaller question behind it: else a large one would wait for ever.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::backend::{Instance, Profile};
+use crate::breaker::{Breaker, BreakerConfig, Change, Pass, Signal};
+use crate::gate::{Wait, all_open};
+use crate::limiter::{Limiter, Permit};
+use crate::pool::{Lease, Pool};
+use crate::question::{Failure, FailureKind};
+use crate::queue::{Queue, Ticket};
+use crate::quota::{Cost, Quota, QuotaConfig, Reservation, Told};
+
+/// The numbers of admission.
+#[derive(Clone, Copy, Debug)]
+pub struct AdmissionConfig {
+    /// How many questions may be in flight, and so how many instances there are.
+    pub instances: usize,
+    /// How many may wait in the queue; the others wait for a place in it. 0 counts as 1.
+    pub queue: usize,
+    /// The breaker's.
+    pub breaker: BreakerConfig,
+    /// The quota's.
+    pub quota: QuotaConfig,
+}
+
+impl Default for AdmissionConfig {
+    fn default() -> Self {
+        Self { instances: 8, queue: 10_000, breaker: BreakerConfig::default(), quota: QuotaConfig::default() }
+    }
+}
+
+/// Who wants in.
+#[derive(Clone, Debug)]
+pub struct Applicant {
+    /// The command in whose turn it comes.
+    pub command: Arc<str>,
+    /// 0 to 9; higher goes first.
+    pub priority: u8,
+    /// What it takes at most.
+    pub cost: Cost,
+    /// The instance it needs.
+    pub profile: Arc<Profile>,
+}
+
+/// What may be seen of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How many wait in the queue.
+    pub waiting: usize,
+    /// How many are in flight.
+    pub in_flight: usize,
+    /// The most that ever were.
+    pub most_in_flight: usize,
+    /// How many instances are idle.
+    pub idle: usize,
+    /// `closed`, `open` or `half-open`.
+    pub breaker: &'static str,
+    /// What the quota has free: requests, input tokens, output tokens.
+    pub free: [Option<i64>; 3],
+}
+
+/// The door of one account.
+pub struct Admission {
+    state: Mutex<State>,
+    places: Semaphore,
+    stopped: watch::Sender<Option<Failure>>,
+}
+
+struct State {
+    queue: Queue<Waiter>,
+    breaker: Breaker,
+    quota: Quota,
+    limiter: Limiter,
+    pool: Pool,
+    stopped: Option<Failure>,
+    /// When the timer that is set will serve the queue.
+    timer: Option<Instant>,
+    /// The runtime that timers run on: the one of who asked last.
+    runtime: Option<Handle>,
+    /// Changes of the breaker that were not yet told.
+    changes: Vec<Change>,
+}
+
+struct Waiter {
+    applicant: Applicant,
+    answer: oneshot::Sender<Result<Admitted, Failure>>,
+}
+
+/// What has to be done once the lock is free: answers wake others, and dropping an instance may take its time.
+#[derive(Default)]
+#[must_use = "answers that are not sent are lost"]
+struct Afterwards {
+    answers: Vec<(oneshot::Sender<Result<Admitted, Failure>>, Result<Admitted, Failure>)>,
+    discarded: Vec<Box<dyn Instance>>,
+}
+
+impl Afterwards {
+    fn carry_out(self) {
+        for (waiter, answer) in self.answers {
+            // One that has gone meanwhile: what it was given goes back by being dropped.
+            drop(waiter.send(answer));
+        }
+    }
+}
+
+impl Admission {
+    /// Nobody inside, nobody waiting.
+    pub fn new(config: AdmissionConfig) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                queue: Queue::default(),
+                breaker: Breaker::new(config.breaker),
+                quota: Quota::new(config.quota, Instant::now()),
+                limiter: Limiter::new(config.instances),
+                pool: Pool::new(config.instances),
+                stopped: None,
+                timer: None,
+                runtime: None,
+                changes: Vec::new(),
+            }),
+            places: Semaphore::new(config.queue.clamp(1, Semaphore::MAX_PERMITS)),
+            stopped: watch::Sender::new(None),
+        })
+    }
+
+    /// Waits until everything is open, and takes it all. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// Why dispatch has stopped.
+    pub async fn admit(self: &Arc<Self>, applicant: Applicant) -> Result<Admitted, Failure> {
+        if let Some(admitted) = self.at_once(&applicant) {
+            return admitted;
+        }
+        // The semaphore is never closed; were it, the queue would be unbounded, not stuck.
+        let place = self.places.acquire().await.ok();
+        let mut waiting = self.line_up(applicant, place);
+        match (&mut waiting.answer).await {
+            Ok(answer) => answer,
+            // Every waiter is answered before it is dropped.
+            Err(_) => Err(Failure::new(FailureKind::Cancelled, "the queue was given up")),
+        }
+    }
+
+    /// Stops dispatch: all who wait, and all who come, get this failure. The first one stays.
+    pub fn stop(&self, failure: Failure) -> bool {
+        let mut state = self.lock();
+        if state.stopped.is_some() {
+            return false;
+        }
+        state.stopped = Some(failure.clone());
+        let mut afterwards = Afterwards::default();
+        for waiter in state.queue.drain() {
+            afterwards.answers.push((waiter.answer, Err(failure.clone())));
+        }
+        drop(state);
+        self.stopped.send_replace(Some(failure));
+        afterwards.carry_out();
+        true
+    }
+
+    /// Why dispatch has stopped, once it has.
+    pub fn stopped(&self) -> watch::Receiver<Option<Failure>> {
+        self.stopped.subscribe()
+    }
+
+    /// Why dispatch has stopped, if it has.
+    pub fn failure(&self) -> Option<Failure> {
+        self.lock().stopped.clone()
+    }
+
+    /// Changes how many may be in flight.
+    pub fn set_instances(self: &Arc<Self>, instances: usize) {
+        let mut state = self.lock();
+        state.limiter.set_limit(instances);
+        state.pool.set_bound(instances);
+        let afterwards = self.serve(&mut state);
+        drop(state);
+        afterwards.carry_out();
+    }
+
+    /// How things stand.
+    pub fn standing(&self) -> Standing {
+        let mut state = self.lock();
+        let state = &mut *state;
+        Standing {
+            waiting: state.queue.len(),
+            in_flight: state.limiter.in_flight(),
+            most_in_flight: state.limiter.most(),
+            idle: state.pool.idle(),
+            breaker: state.breaker.state(),
+            free: state.quota.free(Instant::now()),
+        }
+    }
+
+    /// The breaker's changes since this was last called.
+    pub fn changes(&self) -> Vec<Change> {
+        std::mem::take(&mut self.lock().changes)
+    }
+
+    /// Ends all idle instances.
+    pub fn close_idle(&self) {
+        let idle = self.lock().pool.clear();
+        drop(idle);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where nobody waits and everything is open, nobody need line up.
+    fn at_once(self: &Arc<Self>, applicant: &Applicant) -> Option<Result<Admitted, Failure>> {
+        let mut state = self.lock();
+        if let Some(failure) = &state.stopped {
+            return Some(Err(failure.clone()));
+        }
+        if !state.queue.is_empty() {
+            return None;
+        }
+        state.open(applicant.cost, Instant::now()).ok()?;
+        let mut afterwards = Afterwards::default();
+        let admitted = self.take(&mut state, applicant, &mut afterwards);
+        drop(state);
+        afterwards.carry_out();
+        Some(Ok(admitted))
+    }
+
+    fn line_up<'a>(self: &'a Arc<Self>, applicant: Applicant, place: Option<SemaphorePermit<'a>>) -> Waiting<'a> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        state.runtime = Handle::try_current().ok();
+        if let Some(failure) = state.stopped.clone() {
+            drop(state);
+            let _ = sender.send(Err(failure));
+            return Waiting { admission: self, ticket: None, answer: receiver, _place: place };
+        }
+        let command = applicant.command.clone();
+        let tokens = applicant.cost.input_tokens.saturating_add(applicant.cost.output_tokens);
+        let (priority, waiter) = (applicant.priority, Waiter { applicant, answer: sender });
+        let ticket = state.queue.push(&command, priority, tokens, waiter);
+        let afterwards = self.serve(&mut state);
+        drop(state);
+        afterwards.carry_out();
+        Waiting { admission: self, ticket: Some(ticket), answer: receiver, _place: place }
+    }
+
+    /// Lets in the head of the queue as long as everything is open for it.
+    fn serve(self: &Arc<Self>, state: &mut State) -> Afterwards {
+        let mut afterwards = Afterwards::default();
+        let now = Instant::now();
+        while let Some(head) = state.queue.peek() {
+            let cost = head.applicant.cost;
+            match state.open(cost, now) {
+                Ok(()) => {
+                    let Some(waiter) = state.queue.pop() else { break };
+                    let admitted = self.take(state, &waiter.applicant, &mut afterwards);
+                    afterwards.answers.push((waiter.answer, Ok(admitted)));
+                }
+                Err(Wait::Until(when)) => {
+                    self.set_timer(state, when);
+                    break;
+                }
+                Err(Wait::Change) => break,
+            }
+        }
+        afterwards
+    }
+
+    fn take(self: &Arc<Self>, state: &mut State, applicant: &Applicant, afterwards: &mut Afterwards) -> Admitted {
+        let (lease, discarded) = state.pool.lease(&applicant.profile);
+        afterwards.discarded.extend(discarded);
+        let held = Held {
+            pass: state.breaker.pass(),
+            reservation: state.quota.take(applicant.cost),
+            permit: state.limiter.take(),
+            lease,
+        };
+        Admitted { admission: self.clone(), held: Some(held), sent: false }
+    }
+
+    /// Serves the queue at that time, unless a timer is set that will do it earlier.
+    fn set_timer(self: &Arc<Self>, state: &mut State, when: Instant) {
+        if state.timer.is_some_and(|set| set <= when) {
+            return;
+        }
+        let Some(runtime) = &state.runtime else { return };
+        state.timer = Some(when);
+        let admission = Arc::downgrade(self);
+        runtime.spawn(async move {
+            sleep_until(when).await;
+            ring(&admission, when);
+        });
+    }
+
+    fn give_back(self: &Arc<Self>, held: Held, end: End) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let change = state.breaker.hand_back(held.pass, now, end.signal, &end.words);
+        state.changes.extend(change);
+        match end.spent {
+            Spent::Known(used) => state.quota.settle(held.reservation, used, end.told, now),
+            Spent::Unknown => state.quota.keep(held.reservation, end.told, now),
+            Spent::Nothing => state.quota.refund(held.reservation, end.told, now),
+        }
+        state.limiter.give_back(held.permit);
+        if let Some(pause) = end.pause {
+            state.limiter.pause_until(now + pause);
+        }
+        let discarded = state.pool.give_back(held.lease, end.reusable);
+        let mut afterwards = self.serve(&mut state);
+        drop(state);
+        afterwards.discarded.extend(discarded);
+        afterwards.carry_out();
+    }
+}
+
+fn ring(admission: &Weak<Admission>, when: Instant) {
+    let Some(admission) = admission.upgrade() else { return };
+    let mut state = admission.lock();
+    if state.timer == Some(when) {
+        state.timer = None;
+    }
+    let afterwards = admission.serve(&mut state);
+    drop(state);
+    afterwards.carry_out();
+}
+
+impl State {
+    fn open(&mut self, cost: Cost, now: Instant) -> Result<(), Wait> {
+        let change = self.breaker.tick(now);
+        self.changes.extend(change);
+        self.quota.tick(now);
+        let room = if self.pool.has_room() { Ok(()) } else { Err(Wait::Change) };
+        all_open([self.breaker.check(), self.quota.check(cost), self.limiter.check(now), room])
+    }
+}
+
+/// A place in the queue, left by being dropped.
+struct Waiting<'a> {
+    admission: &'a Arc<Admission>,
+    ticket: Option<Ticket>,
+    answer: oneshot::Receiver<Result<Admitted, Failure>>,
+    _place: Option<SemaphorePermit<'a>>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = &self.ticket else { return };
+        let mut state = self.admission.lock();
+        if state.queue.remove(ticket).is_none() {
+            return;
+        }
+        // Its successor may be content with less.
+        let afterwards = self.admission.serve(&mut state);
+        drop(state);
+        afterwards.carry_out();
+    }
+}
+
+/// Everything that is needed to send one question. [`settle`](Self::settle) it; dropped, it gives everything back, and
+/// what it reserved counts as spent if it was [`sent`](Self::sending).
+#[must_use = "dropped, it gives everything back"]
+pub struct Admitted {
+    admission: Arc<Admission>,
+    held: Option<Held>,
+    sent: bool,
+}
+
+struct Held {
+    pass: Pass,
+    reservation: Reservation,
+    permit: Permit,
+    lease: Lease,
+}
+
+/// What was spent of a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spent {
+    /// So much.
+    Known(Cost),
+    /// Not known: the reservation counts.
+    Unknown,
+    /// Nothing was sent.
+    Nothing,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// What it says of the backend.
+    pub signal: Signal,
+    /// The same in words.
+    pub words: String,
+    /// What was spent.
+    pub spent: Spent,
+    /// The provider's limits.
+    pub told: Option<Told>,
+    /// For how long nothing may be sent.
+    pub pause: Option<Duration>,
+    /// Whether the instance may answer another question.
+    pub reusable: bool,
+}
+
+impl Admitted {
+    /// The lease, to start its instance or to use it.
+    pub fn lease(&mut self) -> Option<&mut Lease> {
+        self.held.as_mut().map(|held| &mut held.lease)
+    }
+
+    /// From now on its reservation may be spent.
+    pub fn sending(&mut self) {
+        self.sent = true;
+    }
+
+    /// Whether it was sent.
+    pub fn was_sent(&self) -> bool {
+        self.sent
+    }
+
+    /// Gives everything back, with what came of it.
+    pub fn settle(mut self, end: End) {
+        if let Some(held) = self.held.take() {
+            self.admission.give_back(held, end);
+        }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        let spent = if self.sent { Spent::Unknown } else { Spent::Nothing };
+        let end =
+            End { signal: Signal::Neutral, words: String::new(), spent, told: None, pause: None, reusable: !self.sent };
+        self.admission.give_back(held, end);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,600 @@
+//! The life of one question: `route → cache → scan → queue → admit → send → watch → settle`.
+//!
+//! [`Broker::ask`] is the one way to a model. It owns failures: a backend reports one, and here is decided whether the
+//! question is asked again, gets its own fallback, or fails. Nothing is held while it waits, in the queue or between
+//! attempts; dropping the future at any point gives everything back.
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, End, Spent, Standing};
+use crate::backend::{Answer, Backend, Listener, Request};
+use crate::breaker::Signal;
+use crate::cache::{Cache, Cached, Found, Key};
+use crate::event::{Events, Fact};
+use crate::money::Usd;
+use crate::prices::Prices;
+use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
+use crate::quota::{Cost, Told};
+use crate::retry::{Decision, Retry, RetryConfig};
+use crate::route::{Route, estimated_input_tokens};
+use crate::scan::{ScanMode, scan};
+use crate::schema::{Checker, Schemas};
+use crate::watch::{WatchConfig, Watched, watched};
+
+use record::Draft;
+pub use record::{Asker, InMemory, Ledger, QuestionRecord};
+
+/// All numbers of a broker. The defaults are the design's for mode `balanced`.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// The run, for the ledger.
+    pub run: Arc<str>,
+    /// Which model answers.
+    pub route: Route,
+    /// What a secret leads to.
+    pub scan: ScanMode,
+    /// How many at once, and how fast.
+    pub admission: AdmissionConfig,
+    /// When to ask again.
+    pub retry: RetryConfig,
+    /// What makes the jitter of retries.
+    pub seed: u64,
+    /// The guards on an answer.
+    pub watch: WatchConfig,
+    /// How many bytes of answers are kept for identical questions.
+    pub cache_bytes: usize,
+    /// What tokens cost.
+    pub prices: Prices,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            run: Arc::from(""),
+            route: Route::default(),
+            scan: ScanMode::default(),
+            admission: AdmissionConfig::default(),
+            retry: RetryConfig::default(),
+            seed: 0,
+            watch: WatchConfig::default(),
+            cache_bytes: 64 * 1024 * 1024,
+            prices: Prices::built_in(),
+        }
+    }
+}
+
+/// What a question would take at most.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// The model it would go to.
+    pub model: String,
+    /// Its input tokens, estimated from its bytes.
+    pub input_tokens: u64,
+    /// The longest answer it allows, in tokens.
+    pub output_tokens: u64,
+    /// Its price at most; none: the model's price is not known.
+    pub usd: Option<Usd>,
+}
+
+/// Asks one backend, for all commands of a run.
+pub struct Broker {
+    backend: Arc<dyn Backend>,
+    ledger: Arc<dyn Ledger>,
+    events: Events,
+    config: BrokerConfig,
+    admission: Arc<Admission>,
+    cache: Cache,
+    schemas: Schemas,
+    retry: Mutex<Retry>,
+    next_id: AtomicU64,
+    spent: Mutex<Usage>,
+    unpriced: Mutex<BTreeSet<String>>,
+}
+
+/// A question under way.
+struct Life<'a> {
+    id: u64,
+    asker: &'a Asker,
+    question: &'a Question,
+    draft: Draft,
+}
+
+/// What became of an attempt.
+enum Attempt {
+    Answered(Answer),
+    Again { wait: Duration, reason: String },
+    Lost(Failure),
+}
+
+impl Broker {
+    /// For one backend. Must be used inside of one tokio runtime.
+    pub fn new(backend: Arc<dyn Backend>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
+        Self {
+            backend,
+            ledger,
+            events,
+            admission: Admission::new(config.admission),
+            cache: Cache::new(config.cache_bytes),
+            schemas: Schemas::default(),
+            retry: Mutex::new(Retry::new(config.retry, config.seed)),
+            next_id: AtomicU64::new(1),
+            spent: Mutex::default(),
+            unpriced: Mutex::default(),
+            config,
+        }
+    }
+
+    /// Asks a question, and returns when its answer is checked and what it took is in the ledger.
+    ///
+    /// Where no model gives an answer, the reply is the question's own fallback and says why. The listener hears the
+    /// answer while it comes, and [`StreamEvent::Restarted`] before it begins anew.
+    ///
+    /// # Errors
+    /// No model gave an answer and the question has no fallback; a secret or a missing grant stopped it; or dispatch
+    /// has stopped: then all who wait and all who come get the failure that stopped it, whatever fallback they have.
+    pub async fn ask(&self, asker: &Asker, question: Question, listener: Listener<'_>) -> Result<Reply, Failure> {
+        let mut life = self.begin(asker, &question);
+        let result = self.answer(&mut life, listener).await;
+        self.end(life, result).await
+    }
+
+    async fn answer(&self, life: &mut Life<'_>, listener: Listener<'_>) -> Result<Reply, Failure> {
+        let question = life.question;
+        let checker = self.checker(question)?;
+        if !self.backend.has_model() {
+            let failure = Failure::new(FailureKind::NoModel, "offline: no model was asked");
+            return fallback(question, checker.as_ref(), failure, false, Usage::default(), listener);
+        }
+        self.check_dispatch()?;
+        let request = self.config.route.request(question);
+        let answered = if question.repeatable {
+            match self.cache.look_up(Key::of(&request)).await {
+                Found::Landed(Ok(cached)) => return Ok(from_cache(&cached, listener)),
+                Found::Landed(Err(failure)) => Err(failure),
+                Found::Send(flight) => {
+                    let answered = self.ask_model(life, request, checker.as_ref(), listener).await.map(Arc::new);
+                    flight.land(answered.clone());
+                    answered
+                }
+            }
+        } else {
+            self.ask_model(life, request, checker.as_ref(), listener).await.map(Arc::new)
+        };
+        match answered {
+            Ok(answer) => {
+                let Cached { text, model } = Arc::unwrap_or_clone(answer);
+                Ok(Reply { text, by: AnsweredBy::Model(model), usage: life.draft.usage(), unasked_fallback: false })
+            }
+            Err(failure) => fallback(question, checker.as_ref(), failure, true, life.draft.usage(), listener),
+        }
+    }
+
+    /// Sends until there is an answer that fits, or a failure that stays.
+    async fn ask_model(
+        &self,
+        life: &mut Life<'_>,
+        mut request: Request,
+        checker: Option<&Checker>,
+        listener: Listener<'_>,
+    ) -> Result<Cached, Failure> {
+        self.scan(life, &mut request).await?;
+        let profile = Arc::new(request.profile());
+        let mut corrected = false;
+        let mut failures = 0;
+        loop {
+            let admitted = self.admit(life, &request, &profile).await?;
+            match self.send(life, admitted, &request, &mut failures, listener).await {
+                Attempt::Answered(answer) => match self.fits(life, answer, checker).await {
+                    Ok(cached) => return Ok(cached),
+                    Err(failure) if corrected || !life.question.repeatable => return Err(failure),
+                    Err(failure) => {
+                        corrected = true;
+                        self.restart(life, failure.message.clone(), Duration::ZERO, listener).await;
+                        request.prompt = corrected_prompt(&request, &failure.message);
+                    }
+                },
+                Attempt::Again { wait, reason } => {
+                    self.restart(life, reason, wait, listener).await;
+                    self.back_off(wait).await?;
+                }
+                Attempt::Lost(failure) => return Err(failure),
+            }
+        }
+    }
+
+    async fn scan(&self, life: &Life<'_>, request: &mut Request) -> Result<(), Failure> {
+        if self.config.scan == ScanMode::Strict && !request.tools.is_empty() {
+            let message = "tools are not used in the strict mode: choose another mode for this command";
+            return Err(Failure::new(FailureKind::Denied, message));
+        }
+        if let Some(warning) = scan(self.config.scan, request)?.warning() {
+            let message = format!("{}: {warning}", life.asker.item_id);
+            self.events.tell(Fact::Warned { message }).await;
+        }
+        Ok(())
+    }
+
+    async fn admit(
+        &self,
+        life: &mut Life<'_>,
+        request: &Request,
+        profile: &Arc<crate::backend::Profile>,
+    ) -> Result<Admitted, Failure> {
+        self.events.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
+        let cost = Cost {
+            requests: 1,
+            input_tokens: estimated_input_tokens(request),
+            output_tokens: u64::from(request.max_output_tokens),
+        };
+        let applicant = Applicant {
+            command: life.asker.command.clone(),
+            priority: life.question.priority,
+            cost,
+            profile: profile.clone(),
+        };
+        let queued = Instant::now();
+        let admitted = self.admission.admit(applicant).await?;
+        life.draft.queued(queued.elapsed());
+        self.tell_changes().await;
+        Ok(admitted)
+    }
+
+    /// One attempt: starts an instance where none was idle, sends, watches, and settles.
+    async fn send(
+        &self,
+        life: &mut Life<'_>,
+        mut admitted: Admitted,
+        request: &Request,
+        failures: &mut u32,
+        listener: Listener<'_>,
+    ) -> Attempt {
+        let watched = match self.start(&mut admitted, request).await {
+            Err(failure) => Watched { result: Err(failure), first_event: None },
+            Ok(()) => {
+                if let Err(stopped) = self.check_dispatch() {
+                    return Attempt::Lost(stopped);
+                }
+                self.watch(life, &mut admitted, request, listener).await
+            }
+        };
+        let told = |limits: Option<_>| {
+            limits.map(|limits| Told { limits, at: watched.first_event.unwrap_or_else(Instant::now) })
+        };
+        match watched.result {
+            Ok(mut answer) => {
+                answer.usage.requests = answer.usage.requests.max(1);
+                let used = Cost::of(&answer.usage);
+                let usage = self.priced(&answer.model, &request.model, answer.usage).await;
+                life.draft.ended(usage, watched.first_event);
+                self.retry().succeeded();
+                admitted.settle(End {
+                    signal: Signal::Success,
+                    words: String::new(),
+                    spent: Spent::Known(used),
+                    told: told(answer.limits),
+                    pause: None,
+                    reusable: true,
+                });
+                self.tell_changes().await;
+                Attempt::Answered(answer)
+            }
+            Err(failure) => {
+                *failures += 1;
+                let usage = self.usage_of_failure(&failure, admitted.was_sent(), request).await;
+                life.draft.ended(usage, watched.first_event);
+                let decision = self.retry().decide(&failure, *failures, life.question.repeatable);
+                let pause = match (&failure.kind, &decision) {
+                    (FailureKind::RateLimited, Decision::Retry(_)) => {
+                        failure.retry_after.or(Some(self.config.retry.base))
+                    }
+                    (FailureKind::RateLimited, _) => failure.retry_after,
+                    _ => None,
+                };
+                let end = End {
+                    signal: Signal::of(&failure.kind),
+                    words: failure.message.clone(),
+                    spent: match failure.usage {
+                        Some(usage) => Spent::Known(Cost::of(&usage)),
+                        None if failure.reached_model => Spent::Unknown,
+                        None => Spent::Nothing,
+                    },
+                    told: told(failure.limits),
+                    pause,
+                    reusable: false,
+                };
+                let attempt = match decision {
+                    Decision::Retry(wait) => Attempt::Again { wait, reason: failure.message },
+                    Decision::GiveUp(None) => Attempt::Lost(failure),
+                    Decision::GiveUp(Some(why)) => {
+                        Attempt::Lost(Failure { message: format!("{} ({why})", failure.message), ..failure })
+                    }
+                    // Before the permit goes back, so that nobody gets it.
+                    Decision::Terminal => Attempt::Lost(self.stop(failure).await),
+                };
+                admitted.settle(end);
+                self.tell_changes().await;
+                attempt
+            }
+        }
+    }
+
+    async fn start(&self, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
+        let Some(lease) = admitted.lease() else { return Ok(()) };
+        if lease.instance.is_some() {
+            return Ok(());
+        }
+        let started = timeout(request.timeout, self.backend.start(lease.profile())).await.unwrap_or_else(|_| {
+            let message = format!("no instance of {} started within {} s", request.model, request.timeout.as_secs());
+            Err(Failure::new(FailureKind::TimedOut, message))
+        })?;
+        lease.instance = Some(started);
+        Ok(())
+    }
+
+    async fn watch(
+        &self,
+        life: &mut Life<'_>,
+        admitted: &mut Admitted,
+        request: &Request,
+        listener: Listener<'_>,
+    ) -> Watched {
+        let attempt = life.draft.sending(&request.model);
+        let (question, item) = (life.id, life.asker.item);
+        admitted.sending();
+        self.events.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
+        let sent = Instant::now();
+        let mut silent = true;
+        let mut heard = |event| {
+            if std::mem::take(&mut silent) {
+                self.events.mention(Fact::QuestionStarted { question, item, after: sent.elapsed() });
+            }
+            listener(event);
+        };
+        match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
+            Some(instance) => watched(&self.config.watch, instance.as_mut(), request, &mut heard).await,
+            None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
+        }
+    }
+
+    /// The answer's text, if it fits the question's schema.
+    async fn fits(&self, life: &mut Life<'_>, answer: Answer, checker: Option<&Checker>) -> Result<Cached, Failure> {
+        life.draft.answered_by(&answer.model);
+        let cut = "the answer was cut off at max_output_tokens";
+        let Some(checker) = checker else {
+            if answer.truncated {
+                let message = format!("{}: {cut}", life.asker.item_id);
+                self.events.tell(Fact::Warned { message }).await;
+            }
+            return Ok(Cached { text: answer.text, model: answer.model });
+        };
+        match checker.check(&answer.text) {
+            Ok(text) => Ok(Cached { text: text.to_owned(), model: answer.model }),
+            Err(fault) => {
+                let message = match answer.truncated {
+                    true => format!("{cut}: {fault}"),
+                    false => format!("the answer does not fit the question's schema: {fault}"),
+                };
+                Err(Failure { reached_model: true, ..Failure::new(FailureKind::OffSchema, message) })
+            }
+        }
+    }
+
+    /// Tells everybody that the question is asked again.
+    async fn restart(&self, life: &Life<'_>, reason: String, wait: Duration, listener: Listener<'_>) {
+        listener(StreamEvent::Restarted(reason.clone()));
+        self.events.tell(Fact::QuestionRetried { question: life.id, item: life.asker.item, reason, wait }).await;
+    }
+
+    /// Waits, unless dispatch stops.
+    async fn back_off(&self, wait: Duration) -> Result<(), Failure> {
+        let mut stopped = self.admission.stopped();
+        let stopped = async move {
+            match stopped.wait_for(Option::is_some).await {
+                Ok(failure) => failure.clone(),
+                Err(_) => None,
+            }
+        };
+        tokio::select! {
+            () = sleep(wait) => Ok(()),
+            Some(failure) = stopped => Err(failure),
+        }
+    }
+
+    async fn stop(&self, failure: Failure) -> Failure {
+        let failure = match failure.retry_after {
+            Some(wait) if !failure.kind.is_terminal() => {
+                let until =
+                    SignedDuration::try_from(wait).ok().and_then(|wait| Timestamp::now().checked_add(wait).ok());
+                Failure { kind: FailureKind::LimitReached { until }, ..failure }
+            }
+            _ => failure,
+        };
+        if self.admission.stop(Failure { usage: None, limits: None, ..failure.clone() }) {
+            self.events.tell(Fact::DispatchStopped { reason: failure.message.clone() }).await;
+        }
+        failure
+    }
+
+    fn begin<'a>(&self, asker: &'a Asker, question: &'a Question) -> Life<'a> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let record = QuestionRecord {
+            id,
+            run: self.config.run.clone(),
+            item: asker.item_id.clone(),
+            role: question.role.clone(),
+            model: String::new(),
+            backend: self.backend.name(),
+            attempts: 0,
+            outcome: String::new(),
+            usage: Usage::default(),
+            queued_ms: 0,
+            first_token_ms: None,
+            took_ms: 0,
+        };
+        Life { id, asker, question, draft: Draft::new(record, self.ledger.clone()) }
+    }
+
+    /// Writes down what became of a question, then tells it.
+    async fn end(&self, life: Life<'_>, result: Result<Reply, Failure>) -> Result<Reply, Failure> {
+        let by = match &result {
+            Ok(Reply { by: AnsweredBy::Model(_), .. }) => "model",
+            Ok(Reply { by: AnsweredBy::Cache(_), .. }) => "cache",
+            Ok(Reply { by: AnsweredBy::Fallback(_), .. }) => "fallback",
+            Err(failure) => failure.kind.name(),
+        };
+        let Life { id, asker, draft, .. } = life;
+        let usage = draft.usage();
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += usage;
+        if let Err(error) = draft.write(by).await {
+            // The answer is paid for: it is not thrown away because the ledger is full.
+            let message = format!("{}: the ledger lacks a question of {}: {error}", asker.item_id, usage.usd);
+            self.events.tell(Fact::Warned { message }).await;
+        }
+        self.events.tell(Fact::QuestionSettled { question: id, item: asker.item, by: by.to_owned(), usage }).await;
+        result.map_err(|failure| Failure { usage: Some(usage), ..failure })
+    }
+
+    fn checker(&self, question: &Question) -> Result<Option<Checker>, Failure> {
+        question.schema.as_ref().map(|schema| self.schemas.checker(schema)).transpose()
+    }
+
+    fn check_dispatch(&self) -> Result<(), Failure> {
+        match self.admission.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    async fn usage_of_failure(&self, failure: &Failure, sent: bool, request: &Request) -> Usage {
+        let requests = u32::from(sent);
+        match failure.usage {
+            Some(usage) => {
+                let usage = Usage { requests: usage.requests.max(requests), ..usage };
+                self.priced(&request.model, &request.model, usage).await
+            }
+            None => Usage { requests, ..Usage::default() },
+        }
+    }
+
+    /// A usage with its price. A model without a known price is said once.
+    async fn priced(&self, answered: &str, asked: &str, usage: Usage) -> Usage {
+        let price = self.config.prices.usd(answered, &usage).or_else(|| self.config.prices.usd(asked, &usage));
+        let Some(usd) = price else {
+            let new = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner).insert(asked.to_owned());
+            if new {
+                let message = format!("the price of {asked} is not known: what it takes is not in the dollars shown");
+                self.events.tell(Fact::Warned { message }).await;
+            }
+            return Usage { usd: Usd::ZERO, ..usage };
+        };
+        Usage { usd, ..usage }
+    }
+
+    async fn tell_changes(&self) {
+        for change in self.admission.changes() {
+            self.events.tell(Fact::BreakerChanged { state: change.state, reason: change.reason }).await;
+        }
+    }
+
+    fn retry(&self) -> MutexGuard<'_, Retry> {
+        self.retry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a question would take at most: for the plan.
+    pub fn price_of(&self, question: &Question) -> Estimate {
+        let request = self.config.route.request(question);
+        let input_tokens = estimated_input_tokens(&request);
+        let output_tokens = u64::from(request.max_output_tokens);
+        let usd = self.config.prices.at_most(&request.model, input_tokens, output_tokens);
+        Estimate { model: request.model, input_tokens, output_tokens, usd }
+    }
+
+    /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.
+    pub fn stopped(&self) -> tokio::sync::watch::Receiver<Option<Failure>> {
+        self.admission.stopped()
+    }
+
+    /// Sends no more: those who wait, and those who come, get this failure; what is under way ends.
+    pub async fn halt(&self, failure: Failure) {
+        self.stop(failure).await;
+    }
+
+    /// What all questions that have ended took.
+    pub fn spent(&self) -> Usage {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The models that answered and have no known price: the dollars in [`spent`](Self::spent) lack them.
+    pub fn unpriced(&self) -> Vec<String> {
+        self.unpriced.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// How the queue, the breaker, the quota and the instances stand.
+    pub fn standing(&self) -> Standing {
+        self.admission.standing()
+    }
+
+    /// Changes how many questions may be in flight.
+    pub fn set_instances(&self, instances: usize) {
+        self.admission.set_instances(instances);
+    }
+
+    /// Ends the idle instances: the run is over.
+    pub fn close_idle(&self) {
+        self.admission.close_idle();
+    }
+}
+
+fn from_cache(cached: &Cached, listener: Listener<'_>) -> Reply {
+    listener(StreamEvent::Started);
+    listener(StreamEvent::Text(cached.text.clone()));
+    let by = AnsweredBy::Cache(cached.model.clone());
+    Reply { text: cached.text.clone(), by, usage: Usage::default(), unasked_fallback: false }
+}
+
+/// The question's own answer in place of a model's, where that may be.
+fn fallback(
+    question: &Question,
+    checker: Option<&Checker>,
+    failure: Failure,
+    unasked: bool,
+    usage: Usage,
+    listener: Listener<'_>,
+) -> Result<Reply, Failure> {
+    let decided_by_others = matches!(failure.kind, FailureKind::Secret | FailureKind::Denied | FailureKind::Cancelled);
+    if decided_by_others || failure.kind.is_terminal() {
+        return Err(failure);
+    }
+    let Some(text) = &question.fallback else { return Err(failure) };
+    let text = match checker.map_or(Ok(text.as_str()), |checker| checker.check(text)) {
+        Ok(text) => text.to_owned(),
+        Err(fault) => {
+            let message = format!("the question's fallback does not fit its own schema: {fault}");
+            return Err(Failure::new(FailureKind::Invalid, message));
+        }
+    };
+    if unasked {
+        listener(StreamEvent::Restarted(failure.message.clone()));
+    }
+    listener(StreamEvent::Text(text.clone()));
+    Ok(Reply { text, by: AnsweredBy::Fallback(failure.message), usage, unasked_fallback: unasked })
+}
+
+/// The prompt that asks again, saying what was wrong.
+fn corrected_prompt(request: &Request, fault: &str) -> String {
+    format!(
+        "{}\n\nYou were asked this before, and {fault}. Answer again, with nothing but JSON that fits the schema, in at \
+         most {} tokens.",
+        request.prompt, request.max_output_tokens
+    )
+}

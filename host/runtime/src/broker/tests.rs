@@ -1,0 +1,98 @@
+mod failures;
+mod flow;
+mod load;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::backend::scripted::{Act, Scripted};
+use crate::event::Event;
+
+/// A broker over a scripted backend, and all that can be seen of it.
+struct Bench {
+    broker: Arc<Broker>,
+    backend: Scripted,
+    ledger: Arc<InMemory>,
+    events: mpsc::Receiver<Event>,
+}
+
+impl Bench {
+    fn new(script: impl Fn(usize, &Request) -> Act + Send + Sync + 'static) -> Self {
+        Self::with(BrokerConfig::default(), script)
+    }
+
+    fn with(config: BrokerConfig, script: impl Fn(usize, &Request) -> Act + Send + Sync + 'static) -> Self {
+        let backend = Scripted::new(script);
+        Self::over(config, backend.clone(), Arc::new(backend))
+    }
+
+    fn over(config: BrokerConfig, backend: Scripted, asked: Arc<dyn Backend>) -> Self {
+        let (ledger, stream) = (Arc::new(InMemory::default()), Events::new());
+        let events = stream.listen();
+        let broker = Arc::new(Broker::new(asked, ledger.clone(), stream, config));
+        Self { broker, backend, ledger, events }
+    }
+
+    async fn ask(&self, question: Question) -> Result<Reply, Failure> {
+        self.broker.ask(&asker("audit"), question, &mut |_| {}).await
+    }
+
+    /// The reply, and what a reader of the stream heard.
+    async fn read(&self, question: Question) -> (Result<Reply, Failure>, Vec<StreamEvent>) {
+        let mut heard = Vec::new();
+        let reply = self.broker.ask(&asker("audit"), question, &mut |event| heard.push(event)).await;
+        (reply, heard)
+    }
+
+    /// The names of the facts that were told, in order.
+    fn facts(&mut self) -> Vec<String> {
+        let mut facts = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            let fact = serde_json::to_value(&event.fact).unwrap();
+            let detail = ["by", "state", "message"].iter().find_map(|key| fact[key].as_str());
+            let name = fact["event"].as_str().unwrap();
+            facts.push(detail.map_or_else(|| name.to_owned(), |detail| format!("{name} {detail}")));
+        }
+        facts
+    }
+
+    fn outcomes(&self) -> Vec<String> {
+        self.ledger.records().into_iter().map(|record| record.outcome).collect()
+    }
+}
+
+fn asker(command: &str) -> Asker {
+    Asker { command: command.into(), item: 0, item_id: "agents/a.md".into() }
+}
+
+fn question(prompt: &str) -> Question {
+    Question {
+        role: "code-reviewer".to_owned(),
+        prompt: prompt.to_owned(),
+        priority: 4,
+        repeatable: true,
+        ..Question::default()
+    }
+}
+
+fn with_fallback(prompt: &str) -> Question {
+    Question { fallback: Some("by rules".to_owned()), ..question(prompt) }
+}
+
+fn with_schema(prompt: &str) -> Question {
+    let schema = json!({"type": "object", "properties": {"good": {"type": "boolean"}}, "required": ["good"]});
+    Question { schema: Some(schema), ..question(prompt) }
+}
+
+fn instances(instances: usize) -> BrokerConfig {
+    let admission = AdmissionConfig { instances, ..AdmissionConfig::default() };
+    BrokerConfig { admission, ..BrokerConfig::default() }
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}

@@ -1,0 +1,179 @@
+//! Instances: started on need, used again by questions of the same profile, never more than the bound.
+//!
+//! An instance goes back to the pool only after a success; what failed or was given up is thrown away, because what
+//! one question said must never reach the next. Of equal ones the last used is used first, so that the others may
+//! grow old; where there is no room for a new one, the one that was idle longest makes room.
+
+use std::sync::Arc;
+
+use crate::backend::{Instance, Profile};
+
+/// The instances of one backend.
+pub struct Pool {
+    /// The longest idle first.
+    idle: Vec<(Arc<Profile>, Box<dyn Instance>)>,
+    leased: usize,
+    bound: usize,
+}
+
+/// A place in the pool, and the instance in it, if there is one already. It must be given back.
+#[must_use = "a lease that is not given back is a lost instance"]
+pub struct Lease {
+    profile: Arc<Profile>,
+    /// None: it has to be started.
+    pub instance: Option<Box<dyn Instance>>,
+}
+
+impl Lease {
+    /// What its instance was or will be started with.
+    pub fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+}
+
+/// An instance that is not needed any more. Drop it without holding a lock: ending one may take its time.
+pub type Discarded = Option<Box<dyn Instance>>;
+
+impl Pool {
+    /// With room for so many instances, idle ones included; 0 counts as 1.
+    pub fn new(bound: usize) -> Self {
+        Self { idle: Vec::new(), leased: 0, bound: bound.max(1) }
+    }
+
+    /// How many are leased.
+    pub fn leased(&self) -> usize {
+        self.leased
+    }
+
+    /// How many are idle.
+    pub fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// Changes the bound. Leased instances above it go on.
+    pub fn set_bound(&mut self, bound: usize) {
+        self.bound = bound.max(1);
+    }
+
+    /// Whether there is room for one more lease.
+    pub fn has_room(&self) -> bool {
+        self.leased < self.bound
+    }
+
+    /// Leases an instance, and says which idle one had to make room. Only if there [`has_room`](Self::has_room).
+    pub fn lease(&mut self, profile: &Arc<Profile>) -> (Lease, Discarded) {
+        let same = |of: &Arc<Profile>| Arc::ptr_eq(of, profile) || of == profile;
+        let found = self.idle.iter().rposition(|(of, _)| same(of)).map(|index| self.idle.remove(index));
+        self.leased += 1;
+        match found {
+            Some((profile, instance)) => (Lease { profile, instance: Some(instance) }, None),
+            None => {
+                let full = self.leased + self.idle.len() > self.bound && !self.idle.is_empty();
+                let discarded = full.then(|| self.idle.remove(0).1);
+                (Lease { profile: profile.clone(), instance: None }, discarded)
+            }
+        }
+    }
+
+    /// Takes a lease back; its instance is used again only if it is `reusable`.
+    pub fn give_back(&mut self, lease: Lease, reusable: bool) -> Discarded {
+        self.leased = self.leased.saturating_sub(1);
+        let instance = lease.instance?;
+        if !reusable || self.leased + self.idle.len() >= self.bound {
+            return Some(instance);
+        }
+        self.idle.push((lease.profile, instance));
+        None
+    }
+
+    /// Empties the pool of idle instances.
+    pub fn clear(&mut self) -> Vec<Box<dyn Instance>> {
+        self.idle.drain(..).map(|(_, instance)| instance).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::backend::{Answer, Listener, Request};
+    use crate::question::Failure;
+
+    /// An instance that is told apart by its number; it is dropped with a sign.
+    struct Numbered(Arc<()>);
+
+    impl Instance for Numbered {
+        fn ask<'a>(&'a mut self, _: &'a Request, _: Listener<'a>) -> BoxFuture<'a, Result<Answer, Failure>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn profile(model: &str) -> Arc<Profile> {
+        Arc::new(Profile { model: model.to_owned(), ..Profile::default() })
+    }
+
+    fn started(pool: &mut Pool, model: &str) -> (Lease, Arc<()>) {
+        let (mut lease, _) = pool.lease(&profile(model));
+        assert!(lease.instance.is_none(), "a new one is needed");
+        let sign = Arc::new(());
+        lease.instance = Some(Box::new(Numbered(sign.clone())));
+        (lease, sign)
+    }
+
+    fn lives(sign: &Arc<()>) -> bool {
+        Arc::strong_count(sign) > 1
+    }
+
+    #[test]
+    fn an_instance_is_used_again_by_the_same_profile_only() {
+        let mut pool = Pool::new(4);
+        let (lease, sign) = started(&mut pool, "a");
+        assert!(pool.give_back(lease, true).is_none());
+        let (other, _) = pool.lease(&profile("b"));
+        assert!(other.instance.is_none());
+        let (same, _) = pool.lease(&profile("a"));
+        assert!(same.instance.is_some() && lives(&sign));
+        assert_eq!((pool.leased(), pool.idle()), (2, 0));
+    }
+
+    #[test]
+    fn what_failed_is_thrown_away() {
+        let mut pool = Pool::new(4);
+        let (lease, sign) = started(&mut pool, "a");
+        drop(pool.give_back(lease, false));
+        assert!(!lives(&sign));
+        assert_eq!((pool.leased(), pool.idle()), (0, 0));
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room_for_another_profile() {
+        let mut pool = Pool::new(2);
+        let ((one, old), (two, young)) = (started(&mut pool, "a"), started(&mut pool, "b"));
+        assert!(!pool.has_room());
+        assert!(pool.give_back(one, true).is_none() && pool.give_back(two, true).is_none());
+        let (lease, discarded) = pool.lease(&profile("c"));
+        drop(discarded);
+        assert!(!lives(&old) && lives(&young) && lease.instance.is_none());
+        assert_eq!((pool.leased(), pool.idle()), (1, 1));
+    }
+
+    #[test]
+    fn the_last_used_is_used_first() {
+        let mut pool = Pool::new(2);
+        let ((one, _first), (two, second)) = (started(&mut pool, "a"), started(&mut pool, "a"));
+        assert!(pool.give_back(one, true).is_none() && pool.give_back(two, true).is_none());
+        let (lease, _) = pool.lease(&profile("a"));
+        drop(lease.instance);
+        assert!(!lives(&second));
+    }
+
+    #[test]
+    fn a_lowered_bound_lets_idle_ones_go_as_they_come_back() {
+        let mut pool = Pool::new(3);
+        let leases: Vec<_> = (0..3).map(|_| started(&mut pool, "a").0).collect();
+        pool.set_bound(1);
+        let kept = leases.into_iter().filter_map(|lease| pool.give_back(lease, true)).count();
+        assert_eq!((kept, pool.idle()), (2, 1));
+    }
+}

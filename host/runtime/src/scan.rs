@@ -1,0 +1,144 @@
+//! Secrets in what would be sent.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::backend::Request;
+use crate::question::{Failure, FailureKind};
+
+/// What a secret in a question leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScanMode {
+    /// The question is not sent. (Mode `safe`.)
+    Strict,
+    /// It is redacted, and the user told. (Mode `balanced`.)
+    #[default]
+    Standard,
+    /// The user is told. (Mode `performance`.)
+    Basic,
+}
+
+/// What a scan found: kinds of secrets and where they stood, never the secrets themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    kinds: BTreeSet<&'static str>,
+    places: BTreeSet<&'static str>,
+    redacted: bool,
+}
+
+impl Found {
+    /// A sentence for the user; none: nothing was found.
+    pub fn warning(&self) -> Option<String> {
+        if self.kinds.is_empty() {
+            return None;
+        }
+        let end = if self.redacted { "was redacted before sending" } else { "was sent as it is" };
+        Some(format!("a secret ({}) in the {} {end}", list(&self.kinds), list(&self.places)))
+    }
+}
+
+fn list(words: &BTreeSet<&'static str>) -> String {
+    words.iter().copied().collect::<Vec<_>>().join(", ")
+}
+
+/// Looks for secrets in all texts of a request, and redacts them where the mode says so.
+///
+/// # Errors
+/// In mode [`ScanMode::Strict`]: [`FailureKind::Secret`], naming kinds and places.
+pub fn scan(mode: ScanMode, request: &mut Request) -> Result<Found, Failure> {
+    let mut found = Found { redacted: mode == ScanMode::Standard, ..Found::default() };
+    look(&mut request.system, "instructions", &mut found);
+    if let Some(context) = &mut request.context {
+        look(context, "context", &mut found);
+    }
+    look(&mut request.prompt, "prompt", &mut found);
+    if let Some(schema) = &mut request.schema {
+        look_in_value(schema, &mut found);
+    }
+    if mode == ScanMode::Strict && !found.kinds.is_empty() {
+        let (kinds, places) = (list(&found.kinds), list(&found.places));
+        return Err(Failure::new(
+            FailureKind::Secret,
+            format!("not sent: a secret ({kinds}) in the {places}. Remove it, or choose a mode that redacts secrets"),
+        ));
+    }
+    Ok(found)
+}
+
+fn look(text: &mut String, place: &'static str, found: &mut Found) {
+    let secrets = convoke_secrets::find(text);
+    if secrets.is_empty() {
+        return;
+    }
+    found.kinds.extend(secrets.iter().map(|secret| secret.kind));
+    found.places.insert(place);
+    if found.redacted
+        && let Cow::Owned(redacted) = convoke_secrets::redact(text)
+    {
+        *text = redacted;
+    }
+}
+
+fn look_in_value(value: &mut Value, found: &mut Found) {
+    match value {
+        Value::String(text) => look(text, "schema", found),
+        Value::Array(values) => values.iter_mut().for_each(|value| look_in_value(value, found)),
+        Value::Object(members) => members.values_mut().for_each(|value| look_in_value(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::question::Question;
+    use crate::route::Route;
+
+    /// Put together here, so that it stands in no file.
+    fn secret() -> String {
+        ["AK", "IA", "Q7ZK3M5N2P4R6T8V"].concat()
+    }
+
+    fn request(prompt: &str) -> Request {
+        Route::default().request(&Question { prompt: prompt.to_owned(), ..Question::default() })
+    }
+
+    #[test]
+    fn strict_sends_nothing_and_names_the_kind_but_not_the_secret() {
+        let mut request = request(&format!("key {}", secret()));
+        let failure = scan(ScanMode::Strict, &mut request).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Secret);
+        assert!(failure.message.contains("aws-access-key-id") && failure.message.contains("prompt"), "{failure}");
+        assert!(!failure.message.contains(&secret()));
+    }
+
+    #[test]
+    fn standard_redacts_everywhere_and_says_so() {
+        let mut request = request(&format!("key {}", secret()));
+        request.context = Some(secret());
+        request.system = secret();
+        request.schema = Some(serde_json::json!({"properties": {"a": {"enum": ["x", secret()]}}}));
+        let warning = scan(ScanMode::Standard, &mut request).unwrap().warning().unwrap();
+        assert!(warning.contains("context, instructions, prompt, schema was redacted"), "{warning}");
+        assert!(!format!("{request:?}{warning}").contains(&secret()));
+        assert!(request.prompt.starts_with("key "));
+    }
+
+    #[test]
+    fn basic_sends_it_and_says_so() {
+        let mut request = request(&secret());
+        let warning = scan(ScanMode::Basic, &mut request).unwrap().warning().unwrap();
+        assert!(warning.contains("was sent as it is"), "{warning}");
+        assert_eq!(request.prompt, secret());
+    }
+
+    #[test]
+    fn where_there_is_nothing_nothing_is_said() {
+        for mode in [ScanMode::Strict, ScanMode::Standard, ScanMode::Basic] {
+            let mut request = request("nothing to see");
+            assert_eq!(scan(mode, &mut request).unwrap().warning(), None);
+        }
+    }
+}
