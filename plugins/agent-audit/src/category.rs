@@ -89,12 +89,13 @@ pub fn stated(agent: &Agent) -> Option<String> {
     Some(kebab(agent.front.text("category")?)).filter(|name| !name.is_empty())
 }
 
-/// The category that an agent's name and description speak for. The name counts most.
+/// The category that an agent's name and description speak for, without a description its instructions. The name counts
+/// most.
 pub fn by_content(agent: &Agent) -> &'static str {
     let score = |text: &str, weight: usize, beginnings: &[&str]| {
         words(text).filter(|word| beginnings.iter().any(|beginning| word.starts_with(beginning))).count() * weight
     };
-    let description = agent.front.text("description").unwrap_or("");
+    let description = agent.front.text("description").unwrap_or(agent.body);
     let mut best = ("development", 0);
     for (category, beginnings) in BY_CONTENT {
         let total = score(agent.name(), 4, beginnings) + score(description, 1, beginnings);

@@ -1,6 +1,6 @@
 //! Which files are agents.
 
-use convoke_sdk::{Error, Query, Result};
+use convoke_sdk::{Entry, Error, Kind, Query, Result};
 
 use crate::agent::{Agent, stem};
 use crate::project::Project;
@@ -38,6 +38,27 @@ pub struct Candidate {
     pub size: u64,
     /// Where it stands.
     pub place: Place,
+    /// The agents around it that it may name, where it is only a part of what stands there.
+    pub around: Option<Around>,
+}
+
+/// A folder whose agents are not audited, but known by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Around {
+    /// All that fit the patterns below it.
+    Patterns(String),
+    /// The Markdown files in it.
+    Files(String),
+}
+
+impl Around {
+    /// What to list.
+    pub fn query(&self) -> Query {
+        match self {
+            Self::Patterns(folder) => Query::files(&PATTERNS).under(folder).hidden(),
+            Self::Files(folder) => Query::files(&["/*.md"]).under(folder).hidden(),
+        }
+    }
 }
 
 /// What a file's place says about it.
@@ -69,9 +90,15 @@ pub async fn candidates(project: &impl Project, paths: &[String]) -> Result<Vec<
         match project.stat(base).await? {
             None => return Err(Error::new(format!("there is nothing at {}", shown(path, 300)))),
             // A file that the user typed is an agent, whatever its name.
-            Some(entry) if entry.is_file() && base.ends_with(".md") => {
-                let place = Place { certain: true, ..place_of(base) };
-                all.push(Candidate { path: base.to_owned(), size: entry.size, place });
+            Some(entry) if may_be_file(&entry) && base.ends_with(".md") => {
+                let (place, around) = place_of(base);
+                let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+                all.push(Candidate {
+                    path: base.to_owned(),
+                    size: entry.size,
+                    place: Place { certain: true, ..place },
+                    around: Some(around.unwrap_or(Around::Files(folder))),
+                });
             }
             Some(entry) if entry.is_file() => {
                 return Err(Error::new(format!("{} is not a Markdown file", shown(path, 300)))
@@ -100,12 +127,18 @@ fn same_file(a: &str, b: &str) -> bool {
 /// The files below a folder that fit the patterns.
 async fn below(project: &impl Project, base: &str) -> Result<Vec<Candidate>> {
     let found = project.list(&Query::files(&PATTERNS).under(base).hidden()).await?;
+    let is_outside = base == ".." || base.starts_with("../") || base.starts_with('/');
+    let is_part_of_project = !base.is_empty() && !is_outside;
     Ok(found
         .into_iter()
-        .filter(|entry| entry.is_file() && !is_no_agent(&entry.path))
+        .filter(|entry| may_be_file(entry) && !is_no_agent(&entry.path))
         .filter_map(|entry| {
             let place = by_pattern(relative(base, &entry.path), base)?;
-            Some(Candidate { path: entry.path, size: entry.size, place })
+            // `.claude` was typed: what lies below says `agents`, the whole path says more.
+            let (whole, _) = place_of(&entry.path);
+            let place = if whole.certain && !place.certain { whole } else { place };
+            let around = is_part_of_project.then(|| Around::Patterns(String::new()));
+            Some(Candidate { path: entry.path, size: entry.size, place, around })
         })
         .collect())
 }
@@ -115,13 +148,13 @@ async fn any_markdown(project: &impl Project, base: &str) -> Result<Vec<Candidat
     let found = project.list(&Query::files(&["**/*.md"]).under(base).hidden()).await?;
     Ok(found
         .into_iter()
-        .filter(|entry| entry.is_file() && !is_no_agent(&entry.path))
+        .filter(|entry| may_be_file(entry) && !is_no_agent(&entry.path))
         .map(|entry| {
-            let mut place = place_of(&entry.path);
-            if place == Place::default() {
+            let (mut place, around) = place_of(&entry.path);
+            if around.is_none() {
                 place.group = relative(base, &entry.path).split_once('/').map(|(folder, _)| group_name(folder));
             }
-            Candidate { path: entry.path, size: entry.size, place }
+            Candidate { path: entry.path, size: entry.size, place, around }
         })
         .collect())
 }
@@ -147,24 +180,34 @@ fn by_pattern(relative: &str, base: &str) -> Option<Place> {
         _ => return None,
     };
     let group = inner.first().copied().or(plugin).map(group_name);
-    Some(Place { group, scope: format!("{base}:{}", plugin.unwrap_or("")), certain })
+    Some(Place { group, scope: format!("{}:{}", base.trim_end_matches('/'), plugin.unwrap_or("")), certain })
 }
 
-/// What a path says by itself, where the user typed a part of it: the innermost folder that a pattern fits.
-fn place_of(path: &str) -> Place {
+/// What a path says by itself, where the user typed a part of it: the innermost folder that a pattern fits, and what
+/// stands around it.
+fn place_of(path: &str) -> (Place, Option<Around>) {
     let starts = path.match_indices('/').map(|(at, _)| at + 1).chain([0]);
     let mut best: Option<(usize, Place)> = None;
     for start in starts {
-        if let Some(place) = by_pattern(&path[start..], &path[..start]) {
-            // `.claude/agents` and `plugins/x/agents` contain `agents`, and say more.
-            if best.as_ref().is_none_or(|(at, known)| {
-                place.certain && !known.certain || (place.certain == known.certain && start > *at)
-            }) {
-                best = Some((start, place));
-            }
+        let (folder, rest) = path.split_at(start);
+        let Some(place) = by_pattern(rest, folder) else { continue };
+        // `.claude/agents` and `plugins/x/agents` contain `agents`, and say more.
+        if best.as_ref().is_none_or(|(at, known)| (place.certain, start) > (known.certain, *at)) {
+            best = Some((start, place));
         }
     }
-    best.map(|(_, place)| place).unwrap_or_default()
+    match best {
+        Some((start, place)) => {
+            let folder = path.split_at(start).0.trim_end_matches('/').to_owned();
+            (place, Some(Around::Patterns(folder)))
+        }
+        None => (Place::default(), None),
+    }
+}
+
+/// A file, or a link to one.
+fn may_be_file(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::File | Kind::Link)
 }
 
 /// A folder's name, as a group: kept as it is where it can be shown, for people know it.
@@ -229,6 +272,7 @@ mod tests {
     #[test]
     fn a_typed_folder_of_agents_keeps_its_place() {
         let files = ["x/.claude/agents/ops/a.md", "team/b.md", "team/ops/c.md"];
+        assert_eq!(found(&files, &["x/.claude"]), [expect(files[0], Some("ops"), true)]);
         assert_eq!(found(&files, &["x/.claude/agents"]), [expect(files[0], Some("ops"), true)]);
         assert_eq!(found(&files, &["team"]), [expect(files[1], None, false), expect(files[2], Some("ops"), false)]);
     }

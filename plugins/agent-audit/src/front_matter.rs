@@ -266,11 +266,7 @@ fn line_by_line(yaml: &str) -> Vec<Field> {
         let value = value.trim();
         let value = value.strip_prefix(['"', '\'']).and_then(|value| value.strip_suffix(['"', '\''])).unwrap_or(value);
         let unread = value.starts_with(['|', '>', '&', '*', '{']);
-        let value = if value.is_empty() || unread {
-            Value::Nothing
-        } else {
-            Value::Text(value.to_owned())
-        };
+        let value = if value.is_empty() || unread { Value::Nothing } else { Value::Text(value.to_owned()) };
         fields.push(Field { key: key.to_owned(), line, value });
     }
     fields

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use convoke_sdk::prelude::*;
 
 use crate::agent::{Agent, stem};
-use crate::find::{self, Candidate, PATTERNS};
+use crate::find::{self, Around, Candidate, PATTERNS};
 use crate::project::Project;
 use crate::rules::named_agents;
 use crate::text::shown;
@@ -57,8 +57,12 @@ pub async fn plan(project: &impl Project, paths: &[String], with_near: bool) -> 
     let candidates = find::candidates(project, paths).await?;
     let mut files = Vec::with_capacity(candidates.len());
     for candidate in candidates {
-        let text = if candidate.size > LARGEST { None } else { read(project, &candidate.path).await };
-        files.push((candidate, text));
+        let bytes = if candidate.size > LARGEST { None } else { project.read(&candidate.path).await.ok() };
+        // A link is listed without the size of what it leads to.
+        let size = bytes.as_ref().map_or(candidate.size, |bytes| bytes.len() as u64);
+        // What can't be read or is no text has no agent here; its item will say why.
+        let text = bytes.filter(|_| size <= LARGEST).and_then(|bytes| String::from_utf8(bytes).ok());
+        files.push((Candidate { size, ..candidate }, text));
     }
     let mut left_out = Vec::new();
     let agents: Vec<(Candidate, Option<Agent>)> = files
@@ -76,8 +80,8 @@ pub async fn plan(project: &impl Project, paths: &[String], with_near: bool) -> 
         return Err(nothing_found(paths, &left_out));
     }
 
-    let elsewhere = if paths.is_empty() { BTreeSet::new() } else { names_elsewhere(project, paths).await };
-    let facts = facts(&agents, &elsewhere, with_near);
+    let around = names_around(project, &agents).await;
+    let facts = facts(&agents, &around, with_near);
     let mut work =
         Work::new(agents.iter().zip(facts).map(|((candidate, agent), facts)| item(candidate, agent.as_ref(), &facts)))
             .distribute(Distribution::ByGroup)
@@ -86,11 +90,6 @@ pub async fn plan(project: &impl Project, paths: &[String], with_near: bool) -> 
         work = work.note(format!("left out, as they have no agent's front matter: {}", listed(&left_out)));
     }
     Ok(work)
-}
-
-/// A file's text; none when it can't be read or is no text, which its item will say.
-async fn read(project: &impl Project, path: &str) -> Option<String> {
-    String::from_utf8(project.read(path).await.ok()?).ok()
 }
 
 fn nothing_found(paths: &[String], left_out: &[&str]) -> Error {
@@ -114,23 +113,24 @@ fn listed(paths: &[&str]) -> String {
     text
 }
 
-/// When only a part is audited: the names of the agents around it, so that naming them is no mistake.
-async fn names_elsewhere(project: &impl Project, paths: &[String]) -> BTreeSet<String> {
-    let mut queries = vec![Query::files(&PATTERNS).hidden()];
-    for path in paths.iter().filter(|path| path.ends_with(".md")) {
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        queries.push(Query::files(&["/*.md"]).under(folder).hidden());
-    }
-    let mut names = BTreeSet::new();
-    for query in queries {
-        // Where that can't be listed, nothing is known about it.
-        names.extend(project.list(&query).await.unwrap_or_default().iter().map(|entry| stem(&entry.path).to_owned()));
+/// The names of agents around those that are audited, so that naming them is no mistake. None: they can't be seen.
+type NamesAround = BTreeMap<Around, Option<BTreeSet<String>>>;
+
+async fn names_around(project: &impl Project, agents: &[(Candidate, Option<Agent<'_>>)]) -> NamesAround {
+    let mut names = NamesAround::new();
+    for around in agents.iter().filter_map(|(candidate, _)| candidate.around.as_ref()) {
+        if !names.contains_key(around) {
+            let found = project.list(&around.query()).await.ok();
+            let stems = found.map(|found| found.iter().map(|entry| stem(&entry.path).to_owned()).collect());
+            names.insert(around.clone(), stems);
+        }
     }
     names
 }
 
-fn facts(agents: &[(Candidate, Option<Agent>)], elsewhere: &BTreeSet<String>, with_near: bool) -> Vec<Facts> {
-    let mut known: BTreeSet<&str> = elsewhere.iter().map(String::as_str).chain(BUILT_IN.iter().copied()).collect();
+fn facts(agents: &[(Candidate, Option<Agent>)], around: &NamesAround, with_near: bool) -> Vec<Facts> {
+    let elsewhere = around.values().flatten().flatten().map(String::as_str);
+    let mut known: BTreeSet<&str> = elsewhere.chain(BUILT_IN.iter().copied()).collect();
     let mut named: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for (candidate, agent) in agents {
         known.insert(stem(&candidate.path));
@@ -163,11 +163,11 @@ fn facts(agents: &[(Candidate, Option<Agent>)], elsewhere: &BTreeSet<String>, wi
                 .collect();
             let path = |at: usize| agents.get(at).map(|(other, _)| other.path.clone());
             facts.near = near.into_iter().filter_map(|(at, percent)| Some(Near { path: path(at)?, percent })).collect();
-            facts.missing_agents = named_agents(agent)
-                .into_iter()
-                .map(|(_, name)| name)
-                .filter(|name| !known.contains(name.as_str()))
-                .collect();
+            let sees_all = candidate.around.as_ref().is_none_or(|place| around.get(place).is_some_and(Option::is_some));
+            if sees_all {
+                let named = named_agents(agent).into_iter().map(|(_, name)| name);
+                facts.missing_agents = named.filter(|name| !known.contains(name.as_str())).collect();
+            }
             facts
         })
         .collect()
@@ -244,12 +244,30 @@ mod tests {
         assert_eq!(before[2], after[2]);
     }
 
+    fn missing(files: &[(&str, &str)], path: &str) -> Vec<String> {
+        let work = now(plan(&Map::with(files), &[path.to_owned()], true)).expect("a plan");
+        let facts: Facts = serde_json::from_str(&work.items[0].input).expect("facts");
+        facts.missing_agents
+    }
+
     #[test]
-    fn agents_around_a_typed_file_are_known() {
+    fn agents_around_a_part_are_known() {
         let list = agent("a", "Integration with other agents:\n- Ask b-expert\n- Ask c-expert\n");
-        let project = Map::with(&[("team/a.md", &list), ("team/b-expert.md", "x")]);
-        let work = now(plan(&project, &["team/a.md".to_owned()], true)).expect("a plan");
-        assert!(work.items[0].input.contains("\"missing_agents\":[\"c-expert\"]"), "{}", work.items[0].input);
+        assert_eq!(missing(&[("team/a.md", &list), ("team/b-expert.md", "x")], "team/a.md"), ["c-expert"]);
+        let categories = [("../x/categories/one/a.md", list.as_str()), ("../x/categories/two/b-expert.md", "x")];
+        assert_eq!(missing(&categories, "../x/categories/one"), ["c-expert"]);
+        assert_eq!(
+            missing(&[("plugins/p/agents/a.md", &list), (".claude/agents/b-expert.md", "x")], "plugins/p"),
+            ["c-expert"]
+        );
+    }
+
+    #[test]
+    fn where_the_agents_around_can_not_be_seen_none_is_missed() {
+        let list = agent("a", "Integration with other agents:\n- Ask b-expert\n");
+        let project = Map { unseen: vec!["../x".to_owned()], ..Map::with(&[("../x/categories/one/a.md", &list)]) };
+        let work = now(plan(&project, &["../x/categories/one".to_owned()], true)).expect("a plan");
+        assert_eq!(work.items[0].input, "{\"category\":\"one\"}");
     }
 
     #[test]

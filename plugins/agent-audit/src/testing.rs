@@ -62,6 +62,8 @@ fn under<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
 #[derive(Default)]
 pub(crate) struct Map {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Folders outside that were not mounted.
+    pub(crate) unseen: Vec<String>,
 }
 
 impl Map {
@@ -70,12 +72,16 @@ impl Map {
     }
 
     pub(crate) fn with(files: &[(&str, &str)]) -> Self {
-        Self { files: files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect() }
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+        Self { files, unseen: Vec::new() }
     }
 }
 
 impl Project for Map {
     async fn list(&self, query: &Query) -> Result<Vec<Entry>> {
+        if self.unseen.contains(&query.under) {
+            return Err(Error::new(format!("{} lies outside of the project", query.under)));
+        }
         let fits = |path: &str| under(&query.under, path).is_some_and(|path| fits(path, &query.include));
         let entry = |(path, bytes): (&String, &Vec<u8>)| Entry {
             path: path.clone(),

@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn a_file_full_of_the_same_is_cut() {
-        let links = "- ask `x`\n".repeat(1) + &"--dangerously-skip-permissions\n".repeat(50);
-        let found = rules(&format!("{CLEAN}\n{links}"));
+        let lines = "claude --dangerously-skip-permissions\n".repeat(50);
+        let found = rules(&format!("{CLEAN}\n{lines}"));
         assert_eq!(found.len(), MOST);
     }
 }

@@ -136,44 +136,51 @@ fn meant(tool: &str) -> Option<&'static str> {
 
 /// How a description says that the agent only reads.
 const SAYS_SO: &[&str] = &[
-    "read-only", "read only", "without changing", "without modifying", "never edits", "never modifies", "never changes",
-    "does not modify", "does not edit", "doesn't modify", "doesn't edit",
+    "read-only",
+    "read only",
+    "without changing",
+    "without modifying",
+    "never edits",
+    "never modifies",
+    "never changes",
+    "does not modify",
+    "does not edit",
+    "doesn't modify",
+    "doesn't edit",
 ];
 /// Roles whose work is an opinion.
 const REVIEWS: &[&str] = &["reviewer", "auditor", "inspector", "critic", "verifier", "assessor", "review", "audit"];
 /// Roles whose work is an answer, which some of them write down.
 const ANALYSES: &[&str] = &["analyst", "analyzer", "researcher", "investigator", "explorer", "analysis", "research"];
-/// What an agent that writes says it does. Beginnings of words.
+/// What an agent that writes says it does: the verb, with the endings it takes. Nouns such as "implementation" don't
+/// count, for reviewers speak of those.
 const CHANGES: &[&str] = &[
-    "creat",
-    "writ",
-    "rewrit",
-    "generat",
-    "produc",
+    "create",
+    "write",
+    "rewrite",
+    "generate",
+    "produce",
     "build",
     "fix",
     "implement",
-    "updat",
-    "modif",
+    "update",
+    "modify",
+    "modifie",
     "develop",
     "draft",
-    "author",
     "apply",
-    "applies",
-    "appli",
+    "applie",
     "refactor",
     "document",
     "repair",
-    "remediat",
-    "resolv",
-    "harden",
+    "remediate",
+    "resolve",
     "edit",
-    "clean",
     "convert",
-    "migrat",
-    "format",
+    "migrate",
+    "reformat",
     "report",
-    "maintain",
+    "prepare",
 ];
 
 /// Why an agent should only read: by what it says, else by what it is called.
@@ -183,12 +190,14 @@ fn only_reads(agent: &Agent) -> Option<String> {
         let Some(at) = description.find(phrase) else { continue };
         // "read-only replicas" and "read-only mode" speak of something else, or of one mode among others.
         let next = words(&description[at + phrase.len()..]).next();
-        if !phrase.starts_with("read") || next.is_none_or(|next| ["agent", "reviewer", "and", "it", "by", "never"].contains(&next.as_str())) {
+        if !phrase.starts_with("read")
+            || next.is_none_or(|next| ["agent", "reviewer", "and", "it", "by", "never"].contains(&next.as_str()))
+        {
             return Some(format!("the description says \"{phrase}\""));
         }
     }
     let role = agent.name().rsplit('-').next().unwrap_or("").to_lowercase();
-    let changes = |text: &str| words(text).any(|word| CHANGES.iter().any(|change| word.starts_with(change)));
+    let changes = |text: &str| words(text).any(|word| CHANGES.iter().any(|verb| is_form_of(&word, verb)));
     let reads = if REVIEWS.contains(&role.as_str()) {
         !changes(&description)
     } else if ANALYSES.contains(&role.as_str()) {
@@ -197,6 +206,15 @@ fn only_reads(agent: &Agent) -> Option<String> {
         false
     };
     reads.then(|| format!("`{}` only reads, by its name and description", shown(agent.name(), 80)))
+}
+
+/// Whether a word is a verb or one of its forms: `creates`, `creating`, `created` of `create`.
+fn is_form_of(word: &str, verb: &str) -> bool {
+    let stem = verb.strip_suffix('e').unwrap_or(verb);
+    match word.strip_prefix(stem) {
+        Some(ending) => word == verb || matches!(ending, "s" | "es" | "ing" | "ed" | "d"),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -245,6 +263,10 @@ mod tests {
     fn a_reviewer_that_may_write_is_found() {
         let reviews = "Use when you need to evaluate system design decisions.";
         assert_eq!(called("architect-reviewer", reviews, "Read, Write, Edit, Bash"), ["tools-writing-reader"]);
+        assert_eq!(
+            called("code-reviewer", "Use when assessing an implementation or its hardening.", "Edit"),
+            ["tools-writing-reader"]
+        );
         assert_eq!(called("market-analyst", "Use when sizing a market.", "Read, Write"), ["tools-writing-reader"]);
         assert_eq!(called("helper", "Use when lost. Read-only.", "Read, MultiEdit"), ["tools-writing-reader"]);
     }
@@ -259,6 +281,7 @@ mod tests {
         );
         assert_eq!(called("data-analyst", "Use when you create dashboards.", "Read, Write"), none);
         assert_eq!(called("sql-tuner", "Use when routing to read-only replicas.", "Read, Write"), none);
+        assert_eq!(called("code-reviewer", "Use when an implementation was documented.", "Read, Edit"), none);
         assert_eq!(called("backend-developer", "Use when building services.", "Read, Write"), none);
     }
 }
