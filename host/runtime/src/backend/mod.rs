@@ -3,6 +3,8 @@
 //! A backend starts instances; an instance answers one question at a time. Neither waits for quota nor tries again:
 //! retries, limits and fallbacks have one owner, the [`broker`](crate::broker).
 
+pub mod anthropic;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;
