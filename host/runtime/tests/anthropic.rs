@@ -1,4 +1,5 @@
 //! The backend `anthropic` against a stand-in of the Messages API, and against servers that are none.
+#![allow(clippy::expect_used, reason = "what a test's helper expects, the test expects")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
