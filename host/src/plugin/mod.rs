@@ -1,6 +1,7 @@
 //! Plugins: what they are made of ([`manifest`], [`build`]), what they ask for ([`inspect`]), and what they get
 //! ([`project`]).
 
+pub mod build;
 pub mod inspect;
 pub mod manifest;
 pub mod project;
