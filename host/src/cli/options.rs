@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convoke_runtime::work::Severity;
 
-use crate::config::Mode;
+use crate::config::{Backend, Choices, FailOn, Mode};
 
 /// How a command is run.
 #[derive(Args, Clone, Debug, Default)]
@@ -27,13 +26,13 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub instances: Option<u32>,
 
-    /// How careful and how fast
+    /// How careful and how fast: safe, balanced or performance
     #[arg(long, value_name = "MODE")]
     pub mode: Option<Mode>,
 
-    /// Who answers
-    #[arg(long, value_name = "BACKEND", default_value = "auto")]
-    pub backend: BackendChoice,
+    /// Who answers: anthropic (with ANTHROPIC_API_KEY), offline (nobody), or auto, the first of these that is there
+    #[arg(long, value_name = "BACKEND")]
+    pub backend: Option<Backend>,
 
     /// The model, whatever the question's tier
     #[arg(long, value_name = "MODEL")]
@@ -51,8 +50,8 @@ pub struct Options {
     #[arg(long, short, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
 
-    /// Exit with 1 when there is a finding at least this severe
-    #[arg(long, value_name = "SEVERITY", value_parser = severity, help_heading = "Report")]
+    /// Exit with 1 when there is a finding at least this severe: info, low, medium, high, critical or never
+    #[arg(long, value_name = "SEVERITY", help_heading = "Report")]
     pub fail_on: Option<FailOn>,
 
     /// Leave out the findings that this file holds
@@ -80,16 +79,17 @@ pub struct Options {
     pub project: Option<PathBuf>,
 }
 
-/// Who answers questions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum BackendChoice {
-    /// The Messages API where there is a key, else nobody
-    #[default]
-    Auto,
-    /// The Messages API, with ANTHROPIC_API_KEY
-    Anthropic,
-    /// Nobody: every question gets its plugin's own fallback
-    Offline,
+impl Options {
+    /// What of them stands above the configuration.
+    pub fn choices(&self) -> Choices {
+        Choices {
+            mode: self.mode,
+            backend: self.backend,
+            model: self.model.clone(),
+            instances: self.instances,
+            fail_on: self.fail_on,
+        }
+    }
 }
 
 /// The form of a report.
@@ -116,34 +116,4 @@ pub enum Color {
     Always,
     /// Never
     Never,
-}
-
-/// From which severity on findings make a run fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailOn {
-    /// They never do.
-    Never,
-    /// From this one on.
-    Severity(Severity),
-}
-
-impl FailOn {
-    /// The severity, if there is one.
-    pub fn severity(self) -> Option<Severity> {
-        match self {
-            Self::Never => None,
-            Self::Severity(severity) => Some(severity),
-        }
-    }
-}
-
-fn severity(text: &str) -> Result<FailOn, String> {
-    if text == "never" {
-        return Ok(FailOn::Never);
-    }
-    Severity::ALL
-        .into_iter()
-        .find(|severity| severity.name() == text)
-        .map(FailOn::Severity)
-        .ok_or_else(|| "one of info, low, medium, high, critical, never".to_owned())
 }

@@ -1,12 +1,403 @@
-//! Configuration.
-pub mod files;
+//! Configuration: what a user can change, where it stands, and who may change what.
+//!
+//! The layers, each over the one before: the defaults of the mode ([`limits`]), the user's own `config.toml` ([`user`]),
+//! the project's `convoke.toml` ([`project`]), the environment, the command line. **A project's file can only ask and
+//! tighten**: it may be anybody's. What it asks for beyond the user's own settings is not done, and said.
 
-/// Nearest.
+mod document;
+pub mod error;
+pub mod files;
+pub mod limits;
+pub mod paths;
+pub mod project;
+pub mod user;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use convoke_runtime::work::Severity;
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use crate::report::baseline::Baseline;
+use crate::report::suppress::{Filters, Override, Suppression};
+
+pub use error::ConfigError;
+pub use limits::{Budget, Limits, Mode, Scan};
+pub use paths::{Paths, project_root};
+
+/// The version of `config.toml` and `convoke.toml` that is read. A file without a version has it.
+pub const VERSION: u32 = 1;
+
+/// Who answers questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// The first that is there; without any, `offline`, and it is said.
+    #[default]
+    Auto,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// Nobody: questions are answered by their own fallback.
+    Offline,
+}
+
+impl Backend {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Anthropic, Self::Offline];
+
+    /// The name in files and options.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Anthropic => "anthropic",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// From which severity on findings make the exit code 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailOn {
+    /// From none.
+    #[default]
+    Never,
+    /// See [`Severity::Critical`].
+    Critical,
+    /// See [`Severity::High`].
+    High,
+    /// See [`Severity::Medium`].
+    Medium,
+    /// See [`Severity::Low`].
+    Low,
+    /// See [`Severity::Info`].
+    Info,
+}
+
+impl FailOn {
+    /// All of them, each stricter than the one before.
+    pub const ALL: [Self; 6] = [Self::Never, Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info];
+
+    /// The severity, if any.
+    pub const fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Never => None,
+            Self::Critical => Some(Severity::Critical),
+            Self::High => Some(Severity::High),
+            Self::Medium => Some(Severity::Medium),
+            Self::Low => Some(Severity::Low),
+            Self::Info => Some(Severity::Info),
+        }
+    }
+
+    /// The name in files and options.
+    pub fn name(self) -> &'static str {
+        self.severity().map_or("never", Severity::name)
+    }
+}
+
+/// A name that is none of the known ones.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{wrong} is none of {}{}", known.join(", "), near.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+pub struct UnknownName {
+    wrong: String,
+    known: Vec<&'static str>,
+    near: Option<&'static str>,
+}
+
+fn named<T: Copy>(name: &str, all: &[T], name_of: impl Fn(T) -> &'static str) -> Result<T, UnknownName> {
+    all.iter().copied().find(|one| name_of(*one) == name).ok_or_else(|| {
+        let known: Vec<&str> = all.iter().map(|one| name_of(*one)).collect();
+        let wrong = crate::report::clean::line(&crate::report::clean::bounded(name, 64));
+        UnknownName { wrong, near: nearest(name, known.iter().copied()), known }
+    })
+}
+
+impl FromStr for Mode {
+    type Err = UnknownName;
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        named(name, &Self::ALL, Self::name)
+    }
+}
+
+impl FromStr for Backend {
+    type Err = UnknownName;
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        named(name, &Self::ALL, Self::name)
+    }
+}
+
+impl FromStr for FailOn {
+    type Err = UnknownName;
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        named(name, &Self::ALL, Self::name)
+    }
+}
+
+/// What the environment and the command line can choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// `CONVOKE_MODE`, `--mode`.
+    pub mode: Option<Mode>,
+    /// `CONVOKE_BACKEND`, `--backend`.
+    pub backend: Option<Backend>,
+    /// `CONVOKE_MODEL`, `--model`.
+    pub model: Option<String>,
+    /// `CONVOKE_INSTANCES`, `--instances`.
+    pub instances: Option<u32>,
+    /// `CONVOKE_FAIL_ON`, `--fail-on`.
+    pub fail_on: Option<FailOn>,
+}
+
+impl Choices {
+    /// What the environment says; an empty variable says nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Environment`].
+    pub fn from_environment(env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        fn read<T: FromStr<Err: ToString>>(
+            env: impl Fn(&str) -> Option<String>,
+            name: &'static str,
+        ) -> Result<Option<T>, ConfigError> {
+            let Some(value) = env(name).filter(|value| !value.trim().is_empty()) else { return Ok(None) };
+            let wrong = |error: T::Err| ConfigError::Environment { name, hint: error.to_string() };
+            value.trim().parse().map(Some).map_err(wrong)
+        }
+        let instances: Option<u32> = read(&env, "CONVOKE_INSTANCES")?;
+        if let Some(instances) = instances {
+            limits::check_instances(instances)
+                .map_err(|hint| ConfigError::Environment { name: "CONVOKE_INSTANCES", hint })?;
+        }
+        Ok(Self {
+            mode: read(&env, "CONVOKE_MODE")?,
+            backend: read(&env, "CONVOKE_BACKEND")?,
+            model: read(&env, "CONVOKE_MODEL")?,
+            instances,
+            fail_on: read(&env, "CONVOKE_FAIL_ON")?,
+        })
+    }
+
+    /// These, and those of the other where these choose nothing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            mode: self.mode.or(other.mode),
+            backend: self.backend.or(other.backend),
+            model: self.model.or(other.model),
+            instances: self.instances.or(other.instances),
+            fail_on: self.fail_on.or(other.fail_on),
+        }
+    }
+}
+
+/// All layers together.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// It sets the limits that nothing else sets.
+    pub mode: Mode,
+    /// Who answers.
+    pub backend: Backend,
+    /// The model that is asked; none: the route's.
+    pub model: Option<String>,
+    /// From which severity on findings fail the run.
+    pub fail_on: FailOn,
+    /// What may be used at once, and how long it may take.
+    pub limits: Limits,
+    /// What a run may spend.
+    pub budget: Budget,
+    /// The project's severities.
+    pub severity: BTreeMap<String, Override>,
+    /// The project's suppressions.
+    pub suppressions: Vec<Suppression>,
+    /// Whether comments in files may suppress findings in them.
+    pub suppress_comments: bool,
+    /// The files that were read.
+    pub read: Vec<PathBuf>,
+    /// What the project asked for and did not get.
+    pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Reads the user's and the project's file, where they are, and puts all layers together. `env` gives the value of
+    /// an environment variable; `flags` are the command line's.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConfigError`].
+    pub fn load(
+        user_file: &Path,
+        project_file: &Path,
+        env: impl Fn(&str) -> Option<String>,
+        flags: Choices,
+    ) -> Result<Self, ConfigError> {
+        let mut read = Vec::new();
+        let mut text_of = |path: &Path| -> Result<Option<String>, ConfigError> {
+            let text = document::read(path)?;
+            read.extend(text.as_ref().map(|_| path.to_owned()));
+            Ok(text)
+        };
+        let user = text_of(user_file)?.map_or(Ok(user::User::default()), |text| user::parse(user_file, &text))?;
+        let project = text_of(project_file)?
+            .map_or(Ok(project::Project::default()), |text| project::parse(project_file, &text))?;
+        let chosen = flags.or(Choices::from_environment(env)?);
+        let mut settings = Self::put_together(user, project, chosen);
+        settings.read = read;
+        Ok(settings)
+    }
+
+    /// The layers, in their order.
+    pub fn put_together(user: user::User, project: project::Project, chosen: Choices) -> Self {
+        let mut refused = Vec::new();
+        let mut mode = user.mode.unwrap_or_default();
+        project.tighten_mode(&mut mode, &mut refused);
+        let mode = chosen.mode.unwrap_or(mode);
+
+        let mut limits = Limits::of(mode);
+        user.limits.replace(&mut limits);
+        project.limits.lower(&mut limits, &mut refused);
+        if let Some(instances) = chosen.instances {
+            limits.instances = instances;
+        }
+        let mut budget = user.budget;
+        project.budget.lower(&mut budget);
+
+        let mut backend = user.backend.unwrap_or_default();
+        project.tighten_backend(&mut backend, &mut refused);
+        let mut fail_on = user.fail_on.unwrap_or_default();
+        project.tighten_fail_on(&mut fail_on, &mut refused);
+
+        Self {
+            mode,
+            backend: chosen.backend.unwrap_or(backend),
+            model: chosen.model.or(user.model),
+            fail_on: chosen.fail_on.unwrap_or(fail_on),
+            limits,
+            budget,
+            severity: project.severity,
+            suppressions: project.suppressions,
+            suppress_comments: user.suppress_comments.unwrap_or(true) && project.suppress_comments.unwrap_or(true),
+            read: Vec::new(),
+            warnings: refused.into_iter().map(|what| format!("convoke.toml: {what}")).collect(),
+        }
+    }
+
+    /// What filters the findings of a run on that day.
+    pub fn filters(&self, baseline: Option<Baseline>, today: Date) -> Filters {
+        Filters {
+            severity: self.severity.clone(),
+            suppressions: self.suppressions.clone(),
+            comments: self.suppress_comments,
+            baseline,
+            today,
+        }
+    }
+}
+
+/// The known name that is nearest to a mistyped one, if any is near.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing takes the product of the lengths, and no name is that long.
+    if name.len() > 128 {
+        return None;
+    }
     known
         .into_iter()
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
         .filter(|(distance, known)| *distance <= (known.chars().count() / 3).max(1))
         .min()
         .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(user: &str, project: &str, env: &[(&str, &str)], flags: Choices) -> Settings {
+        let folder = tempfile::tempdir().unwrap();
+        let (user_file, project_file) = (folder.path().join("config.toml"), folder.path().join("convoke.toml"));
+        std::fs::write(&user_file, user).unwrap();
+        std::fs::write(&project_file, project).unwrap();
+        let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        Settings::load(&user_file, &project_file, env, flags).unwrap()
+    }
+
+    #[test]
+    fn without_files_the_defaults_hold() {
+        let none = Path::new("/nowhere/at/all");
+        let settings = Settings::load(none, none, |_| None, Choices::default()).unwrap();
+        assert_eq!((settings.mode, settings.backend, settings.fail_on), (Mode::Balanced, Backend::Auto, FailOn::Never));
+        assert_eq!(settings.limits, Limits::of(Mode::Balanced));
+        assert!(settings.read.is_empty() && settings.warnings.is_empty());
+    }
+
+    #[test]
+    fn each_layer_is_over_the_one_before() {
+        let user = "mode = \"performance\"\nmodel = \"from-the-file\"\n[limits]\ninstances = 9\n";
+        let of_user = settings(user, "", &[], Choices::default());
+        assert_eq!((of_user.mode, of_user.limits.instances), (Mode::Performance, 9));
+        let tightened = settings(user, "[limits]\ninstances = 4\n", &[], Choices::default());
+        assert_eq!(tightened.limits.instances, 4);
+        let env = [("CONVOKE_INSTANCES", "6"), ("CONVOKE_MODEL", "from-the-environment"), ("CONVOKE_MODE", "")];
+        let by_env = settings(user, "[limits]\ninstances = 4\n", &env, Choices::default());
+        assert_eq!((by_env.limits.instances, by_env.model.as_deref()), (6, Some("from-the-environment")));
+        let flags = Choices { instances: Some(2), mode: Some(Mode::Safe), ..Choices::default() };
+        let by_flag = settings(user, "[limits]\ninstances = 4\n", &env, flags);
+        assert_eq!((by_flag.limits.instances, by_flag.mode, by_flag.limits.scan), (2, Mode::Safe, Scan::Strict));
+    }
+
+    #[test]
+    fn a_project_can_tighten() {
+        let project = "mode = \"safe\"\nbackend = \"offline\"\nfail_on = \"medium\"\nsuppress_comments = false\n\
+                       [limits]\nread_mib = 1\n[budget]\nusd = 0.5\n";
+        let settings = settings("fail_on = \"high\"\n[budget]\nusd = 2.0\n", project, &[], Choices::default());
+        assert_eq!((settings.mode, settings.backend, settings.fail_on), (Mode::Safe, Backend::Offline, FailOn::Medium));
+        assert_eq!(settings.limits.read_bytes, 1024 * 1024);
+        assert_eq!(settings.budget.usd.map(|usd| usd.dollars()), Some(0.5));
+        assert!(!settings.suppress_comments);
+        assert_eq!(settings.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn a_project_cannot_loosen_and_is_told() {
+        let project = "mode = \"performance\"\nbackend = \"anthropic\"\nfail_on = \"critical\"\nsuppress_comments = true\n\
+                       [limits]\ninstances = 50\nread_mib = 4000\nquestion_timeout_s = 9000\n[budget]\nusd = 100.0\n";
+        let user = "fail_on = \"high\"\nsuppress_comments = false\n[budget]\nusd = 2.0\n";
+        let settings = settings(user, project, &[], Choices::default());
+        assert_eq!((settings.mode, settings.backend, settings.fail_on), (Mode::Balanced, Backend::Auto, FailOn::High));
+        assert_eq!(settings.limits, Limits::of(Mode::Balanced));
+        assert_eq!(settings.budget.usd.map(|usd| usd.dollars()), Some(2.0));
+        assert!(!settings.suppress_comments);
+        for key in ["mode", "backend", "fail_on", "instances", "read_mib", "question_timeout_s"] {
+            assert!(settings.warnings.iter().any(|warning| warning.contains(key)), "{key}: {:?}", settings.warnings);
+        }
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named_with_a_suggestion() {
+        let wrong = |name: &'static str, value: &'static str| {
+            Choices::from_environment(move |asked| (asked == name).then(|| value.to_owned())).unwrap_err()
+        };
+        let ConfigError::Environment { name, hint } = wrong("CONVOKE_MODE", "saef") else { panic!("another error") };
+        assert_eq!(name, "CONVOKE_MODE");
+        assert_eq!(hint, "saef is none of safe, balanced, performance; did you mean safe?");
+        assert!(wrong("CONVOKE_INSTANCES", "0").to_string().contains("CONVOKE_INSTANCES"));
+        assert!(wrong("CONVOKE_INSTANCES", "many").to_string().contains("CONVOKE_INSTANCES"));
+    }
+
+    #[test]
+    fn strictness_has_an_order() {
+        assert!(FailOn::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+        for fail_on in FailOn::ALL {
+            assert_eq!(fail_on.name().parse(), Ok(fail_on));
+        }
+    }
+
+    #[test]
+    fn only_near_names_are_suggested() {
+        assert_eq!(nearest("instnaces", ["instances", "limits"]), Some("instances"));
+        assert_eq!(nearest("elephant", ["instances", "limits"]), None);
+        assert_eq!(nearest(&"x".repeat(1_000_000), ["instances"]), None);
+    }
 }

@@ -179,6 +179,7 @@ pub(super) fn failure_to_wit(failure: &Failure) -> wit::Failure {
         | FailureKind::Stalled
         | FailureKind::Cut
         | FailureKind::Malformed
+        | FailureKind::RanAway
         | FailureKind::Died
         | FailureKind::NoModel => wit::FailureKind::Unavailable,
     };

@@ -4,6 +4,7 @@
 pub mod bindings;
 mod clock;
 mod convert;
+pub mod embedded;
 pub mod engine;
 pub mod imports;
 mod log;

@@ -53,6 +53,8 @@ struct Hands {
     since: Option<Instant>,
     items: u64,
     work: Duration,
+    /// How the last item ended.
+    outcome: Option<Outcome>,
 }
 
 /// What a worker has done.
@@ -74,6 +76,11 @@ impl Seat {
     pub fn done(&self) -> Done {
         let hands = self.hands();
         Done { items: hands.items, work: hands.work + hands.since.map_or(Duration::ZERO, |since| since.elapsed()) }
+    }
+
+    /// How the last item ended.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.hands().outcome.clone()
     }
 
     /// Returns when no end is being written any more.
@@ -137,6 +144,7 @@ impl Seat {
         let ended = Ended { partial, reads: task.recorder.read_set(), log: self.0.log.tail() };
         let end = End { number: task.index, item: task.item.clone(), outcome, ended, took, attempts, reused: None };
         let (end, written) = shared.write_end(end).await;
+        self.hands().outcome = Some(end.outcome.clone());
         if let Some(worker) = self.0.worker {
             shared.board().finish(worker, task.index, end.outcome.clone()).map_err(refused)?;
         }

@@ -35,7 +35,6 @@ pub use mounts::{Mount, Typed, resolve_typed_path};
 pub use record::{Ask, Change, Changed, Recorder};
 pub use search::{Findings, Found, SearchQuery};
 
-use crate::plugin::hex;
 use mounts::Mounts;
 use pins::{Keep, Pinned, Pins, Unpinned};
 use record::digest_of_failure;

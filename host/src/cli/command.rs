@@ -1,0 +1,276 @@
+//! A command of a plugin: from what was typed to its report.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use convoke_runtime::admission::AdmissionConfig;
+use convoke_runtime::backend::Backend;
+use convoke_runtime::backend::anthropic::Anthropic;
+use convoke_runtime::backend::offline::Offline;
+use convoke_runtime::broker::BrokerConfig;
+use convoke_runtime::event::Events;
+use convoke_runtime::journal::Journal;
+use convoke_runtime::route::Route;
+use convoke_runtime::scan::ScanMode;
+use jiff::Zoned;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::error::CliError;
+use super::options::{Format, Options};
+use super::terminal::{Terminal, put, say};
+use super::{Runnable, plan};
+use crate::config::paths::PROJECT_FILE;
+use crate::config::{self, Paths, Scan, Settings, project_root};
+use crate::plugin::engine::Engine;
+use crate::plugin::inspect::inspect;
+use crate::plugin::project::{Limits as ProjectLimits, Project, resolve_typed_path};
+use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
+use crate::progress::{Detail, Show, show};
+use crate::report::baseline::Baseline;
+use crate::report::human::{Style, Verbosity};
+use crate::report::{ExitCode, Report, exit_code, human, json, markdown, sarif};
+use crate::run::Session;
+use crate::run::assess::Identity;
+use crate::run::execute::Stop;
+use crate::run::since::Since;
+
+/// Runs it.
+pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
+    let terminal = Terminal::find(options.color);
+    let prepared = prepare(runnable, matches, options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::nothing(format!("no threads can be started: {error}")))?;
+    let code = runtime.block_on(go(prepared, options, &terminal));
+    // What still runs holds nothing that matters: all that was done is in the journal.
+    runtime.shutdown_background();
+    code
+}
+
+/// What is known before anything runs.
+struct Prepared {
+    session: Session,
+    baseline: Option<Baseline>,
+    today: Date,
+}
+
+fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let cwd = std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
+    let root = project_folder(&cwd, options)?;
+    let paths = Paths::find(env)?;
+    let settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
+
+    let mut mounts = Vec::new();
+    let arguments = runnable.manifest.arguments(matches, |typed| {
+        let typed = resolve_typed_path(&cwd, &root, typed)?;
+        mounts.extend(typed.mount);
+        Ok::<_, CliError>(typed.name)
+    })?;
+    mounts.dedup();
+    let project = Project::open(&root, mounts, project_limits(&settings.limits))?;
+    let since = options.since.as_deref().map(|revision| Since::new(&root, revision)).transpose()?;
+    let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
+    let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
+
+    let plugin = inspect(runnable.component.bytes())?;
+    let caps = Caps {
+        memory: usize::try_from(settings.limits.plugin_memory).unwrap_or(usize::MAX),
+        fuel: settings.limits.plugin_fuel,
+        own_time: settings.limits.worker_timeout,
+    };
+    let engine = Engine::new(caps.memory)?;
+    let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
+    let journal = Journal::open(&paths.journal())?;
+    let backend = backend(settings.backend)?;
+    let broker = broker(&settings);
+    let today = Zoned::now().with_time_zone(TimeZone::UTC).date();
+    let events = Events::new();
+    let call = Invocation {
+        subcommand: arguments.subcommand.clone(),
+        arguments: arguments.json.to_string(),
+        paths: arguments.paths.clone(),
+        today: today.to_string(),
+    };
+    let session = Session {
+        command: runnable.manifest.name.clone(),
+        identity: Identity {
+            plugin_digest: plugin.digest.clone(),
+            subcommand: arguments.subcommand,
+            arguments: arguments.json,
+            route: route_name(backend.as_ref(), &broker.route),
+            project: root.to_string_lossy().into_owned(),
+        },
+        plugin,
+        sandbox: Sandbox { engine: Arc::new(engine), plugin: loaded, project, call, caps, events: events.clone() },
+        journal,
+        backend,
+        broker,
+        events,
+        whole_project: arguments.paths.is_empty() && since.is_none(),
+        since,
+        fresh: options.fresh,
+        settings,
+    };
+    Ok(Prepared { session, baseline, today })
+}
+
+fn project_folder(cwd: &Path, options: &Options) -> Result<PathBuf, CliError> {
+    let named = options.project.as_deref();
+    let folder = named.map_or_else(|| project_root(cwd), |folder| cwd.join(folder));
+    let real = std::fs::canonicalize(&folder)
+        .map_err(|error| CliError::usage(format!("the project's folder {}: {error}", folder.display())))?;
+    if real.is_dir() { Ok(real) } else { Err(CliError::usage(format!("{} is not a folder", folder.display()))) }
+}
+
+fn project_limits(limits: &config::Limits) -> ProjectLimits {
+    ProjectLimits {
+        list_at_once: limits.operations.list as usize,
+        search_at_once: limits.operations.search as usize,
+        read_at_once: limits.operations.read as usize,
+        read_bytes: limits.read_bytes,
+        ..ProjectLimits::default()
+    }
+}
+
+/// The backend that was asked for; `auto` is the first that is there.
+fn backend(choice: config::Backend) -> Result<Arc<dyn Backend>, CliError> {
+    let anthropic = || Anthropic::from_environment(|name| std::env::var(name).ok());
+    let found = match choice {
+        config::Backend::Offline => None,
+        config::Backend::Auto => anthropic(),
+        config::Backend::Anthropic => match anthropic() {
+            None => {
+                return Err(CliError::usage("the backend `anthropic` needs a key")
+                    .hint(Some("set ANTHROPIC_API_KEY, or use --backend offline")));
+            }
+            found => found,
+        },
+    };
+    match found {
+        None => Ok(Arc::new(Offline)),
+        Some(Ok(anthropic)) => Ok(Arc::new(anthropic)),
+        Some(Err(error)) => Err(CliError::usage(error.to_string())),
+    }
+}
+
+fn broker(settings: &Settings) -> BrokerConfig {
+    let limits = &settings.limits;
+    BrokerConfig {
+        route: Route {
+            model: settings.model.clone(),
+            timeout: limits.question_timeout,
+            stall: limits.stall_timeout,
+            ..Route::default()
+        },
+        scan: match limits.scan {
+            Scan::Strict => ScanMode::Strict,
+            Scan::Standard => ScanMode::Standard,
+            Scan::Basic => ScanMode::Basic,
+        },
+        admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
+        seed: std::process::id().into(),
+        ..BrokerConfig::default()
+    }
+}
+
+/// What of the route a result depends on.
+fn route_name(backend: &dyn Backend, route: &Route) -> String {
+    if !backend.has_model() {
+        return backend.name().to_owned();
+    }
+    match &route.model {
+        Some(model) => format!("{} {model}", backend.name()),
+        None => format!("{} {} {} {:?}", backend.name(), route.speed, route.comprehensive, route.auto),
+    }
+}
+
+async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
+    let Prepared { session, baseline, today } = prepared;
+    let planned = session.plan().await?;
+    if options.dry_run {
+        let prompts = if options.show_prompts { Some(session.rehearse(&planned).await?) } else { None };
+        put(&plan::render(&session, &planned, prompts.as_deref(), options.format), options.output.as_deref())?;
+        return Ok(ExitCode::Success);
+    }
+    if !options.quiet {
+        announce(&session);
+    }
+    let shown = show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
+    let stop = Stop::default();
+    let watching = tokio::spawn(watch_for_signals(stop.clone()));
+    let filters = session.settings.filters(baseline.clone(), today);
+    let report = session.run(planned, &filters, &stop).await;
+    watching.abort();
+    if report.is_err() {
+        shown.abort();
+    }
+    // It ends with the run's last event; a painter that failed is not worth the report.
+    let _ = shown.await;
+    let report = report?;
+    put(&rendered(&report, &session, options, terminal)?, options.output.as_deref())?;
+    if let Some(file) = &options.write_baseline {
+        let written = Baseline::of(&report, baseline.as_ref()).write(file);
+        written.map_err(|error| CliError::usage(error.to_string()))?;
+    }
+    Ok(exit_code(&report, session.settings.fail_on.severity()))
+}
+
+fn announce(session: &Session) {
+    if session.settings.backend == config::Backend::Auto && !session.backend.has_model() {
+        say("No key and no login was found: offline, rules only. Set ANTHROPIC_API_KEY to have a model asked.");
+    }
+}
+
+fn how(options: &Options, terminal: &Terminal) -> Show {
+    match (options.quiet, terminal.live) {
+        (true, _) => Show::Quiet,
+        (false, true) => Show::Live,
+        (false, false) => Show::Plain,
+    }
+}
+
+fn rendered(report: &Report, session: &Session, options: &Options, terminal: &Terminal) -> Result<String, CliError> {
+    let broken = |error: serde_json::Error| CliError::nothing(format!("the report can't be written as JSON: {error}"));
+    match options.format {
+        Format::Json => json::render(report).map_err(broken),
+        Format::Sarif => sarif::render(report, &session.rules()).map_err(broken),
+        Format::Markdown => Ok(markdown::render(report)),
+        Format::Human => {
+            let verbosity = match (options.quiet, options.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (false, 0) => Verbosity::Normal,
+                (false, _) => Verbosity::Verbose,
+            };
+            let to_terminal = options.output.is_none();
+            Ok(human::render(
+                report,
+                &Style {
+                    color: terminal.out_color && to_terminal,
+                    width: terminal.width,
+                    unicode: terminal.unicode,
+                    verbosity,
+                },
+            ))
+        }
+    }
+}
+
+/// The first Ctrl-C lets what was paid for end, the second ends it, the third ends the process.
+async fn watch_for_signals(stop: Stop) {
+    let heard = async || tokio::signal::ctrl_c().await.is_ok();
+    if !heard().await {
+        return;
+    }
+    say("Stopping: what is under way may end. Ctrl-C again gives it up; what is done is kept.");
+    stop.soft.cancel();
+    if heard().await {
+        stop.hard.cancel();
+    }
+    if heard().await {
+        std::process::exit(i32::from(ExitCode::Interrupted.code()));
+    }
+}

@@ -1,0 +1,154 @@
+//! Where errors of all modules come to the border: a sentence, a hint, an exit code.
+
+use std::fmt;
+use std::io::Write;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+
+use crate::config::ConfigError;
+use crate::plugin::build::BuildError;
+use crate::plugin::engine::EngineError;
+use crate::plugin::inspect::InspectError;
+use crate::plugin::manifest::ManifestError;
+use crate::plugin::project::ProjectError;
+use crate::plugin::sandbox::Died;
+use crate::report::ExitCode;
+use crate::report::clean;
+use crate::run::RunError;
+use crate::run::assess::AssessError;
+use crate::run::since::SinceError;
+use convoke_runtime::journal::JournalError;
+
+/// Why a call of convoke came to nothing.
+#[derive(Debug)]
+pub struct CliError {
+    /// What happened, to what.
+    pub message: String,
+    /// What to do now.
+    pub hint: Option<String>,
+    /// What the caller is told.
+    pub code: ExitCode,
+    /// With the place in a file, where it has one.
+    diagnostic: Option<Box<dyn Diagnostic + Send + Sync>>,
+}
+
+impl CliError {
+    /// Wrong use or configuration.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, code: ExitCode::Usage, diagnostic: None }
+    }
+
+    /// Nothing could be done.
+    pub fn nothing(message: impl Into<String>) -> Self {
+        Self { code: ExitCode::Nothing, ..Self::usage(message) }
+    }
+
+    /// What to do now.
+    pub fn hint(mut self, hint: Option<impl Into<String>>) -> Self {
+        self.hint = hint.map(Into::into);
+        self
+    }
+
+    /// Shows it on stderr.
+    pub fn show(&self, color: bool) {
+        let text = match &self.diagnostic {
+            Some(diagnostic) => graphical(diagnostic.as_ref(), color),
+            None => self.plain(color),
+        };
+        // Nobody may be reading; the exit code tells all the same.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    fn plain(&self, color: bool) -> String {
+        let paint = |text: &str, style: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
+        let mut text = format!("{} {}\n", paint("error:", "1;31"), clean::block(&self.message));
+        if let Some(hint) = &self.hint {
+            text += &format!(" {} {}\n", paint("hint:", "1;36"), clean::block(hint));
+        }
+        text
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+fn graphical(diagnostic: &dyn Diagnostic, color: bool) -> String {
+    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
+    match handler.render_report(&mut text, diagnostic) {
+        Ok(()) => text,
+        Err(_) => format!("error: {diagnostic}\n"),
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self { diagnostic: Some(Box::new(error)), ..Self::usage("the configuration is wrong") }
+    }
+}
+
+impl From<ManifestError> for CliError {
+    fn from(error: ManifestError) -> Self {
+        Self { diagnostic: Some(Box::new(error)), ..Self::usage("the manifest is wrong") }
+    }
+}
+
+impl From<InspectError> for CliError {
+    fn from(error: InspectError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self::usage(error.to_string()).hint(hint)
+    }
+}
+
+impl From<BuildError> for CliError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Manifest(error) => error.into(),
+            error => {
+                let hint = error.hint().map(str::to_owned);
+                Self::nothing(error.to_string()).hint(hint)
+            }
+        }
+    }
+}
+
+impl From<ProjectError> for CliError {
+    fn from(error: ProjectError) -> Self {
+        Self::usage(error.to_string()).hint(error.hint())
+    }
+}
+
+impl From<SinceError> for CliError {
+    fn from(error: SinceError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        Self::nothing(error.to_string())
+    }
+}
+
+impl From<JournalError> for CliError {
+    fn from(error: JournalError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        Self::usage(error.to_string()).hint(hint)
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        match error {
+            // The plugin looked, and says what is wrong with what it was given.
+            RunError::Assess(AssessError::Plan(Died::Refused { message, hint })) => Self::usage(message).hint(hint),
+            RunError::Assess(AssessError::Journal(error)) | RunError::Journal(error) => error.into(),
+            RunError::Assess(AssessError::Project(error)) => error.into(),
+            error => Self::nothing(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The command line: what was typed is parsed, one thing is called, and its text and exit code go out.
+
+mod build;
+mod command;
+mod error;
+mod list;
+mod options;
+mod plan;
+mod schema;
+mod terminal;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use crate::plugin::embedded::EMBEDDED;
+use crate::plugin::inspect::{InspectError, read_manifest};
+use crate::plugin::manifest::Manifest;
+use crate::report::ExitCode;
+use error::CliError;
+use options::{Color, Options};
+use terminal::Terminal;
+
+/// The largest file that is read as a component, in bytes.
+const LARGEST_COMPONENT: u64 = 256 << 20;
+
+/// Where a command's component is.
+#[derive(Clone, Debug)]
+enum Component {
+    Embedded(&'static [u8]),
+    File(Vec<u8>),
+}
+
+impl Component {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Embedded(bytes) => bytes,
+            Self::File(bytes) => bytes,
+        }
+    }
+}
+
+/// A command that can be run.
+#[derive(Clone, Debug)]
+struct Runnable {
+    /// As it is typed.
+    name: String,
+    manifest: Manifest,
+    component: Component,
+}
+
+/// Runs the command line. Everything that the process does happens in here.
+pub fn main(arguments: Vec<OsString>) -> std::process::ExitCode {
+    let code = match start(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            error.show(Terminal::find(Color::Auto).err_color);
+            error.code
+        }
+    };
+    code.into()
+}
+
+fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
+    let mut runnables = embedded()?;
+    runnables.extend(from_file(&arguments)?);
+    let cli = command_line(&runnables);
+    let matches = match cli.clone().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version go to standard output, and are no mistake.
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
+            // Nobody may be reading.
+            let _ = error.print();
+            return Ok(code);
+        }
+    };
+    match matches.subcommand() {
+        Some(("list", matches)) => list::list(&runnables, matches),
+        Some(("build", matches)) => build::build(matches),
+        Some(("schema", matches)) => schema::schema(matches),
+        Some(("completions", matches)) => schema::completions(cli, matches),
+        Some((name, matches)) => run(&runnables, name, matches),
+        None => Err(CliError::usage("which command?")),
+    }
+}
+
+fn run(runnables: &[Runnable], name: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let Some(runnable) = runnables.iter().find(|runnable| runnable.name == name) else {
+        return Err(CliError::usage(format!("there is no command {name}")));
+    };
+    let innermost = matches.subcommand().map_or(matches, |(_, inner)| inner);
+    let options = Options::from_arg_matches(innermost).map_err(|error| CliError::usage(error.to_string()))?;
+    command::run(runnable, matches, &options)
+}
+
+fn embedded() -> Result<Vec<Runnable>, InspectError> {
+    EMBEDDED
+        .iter()
+        .map(|plugin| {
+            let manifest = read_manifest(plugin.bytes)?;
+            Ok(Runnable { name: plugin.name.to_owned(), manifest, component: Component::Embedded(plugin.bytes) })
+        })
+        .collect()
+}
+
+/// `convoke ./todo.wasm …`: a component that is not installed is run by its path.
+fn from_file(arguments: &[OsString]) -> Result<Option<Runnable>, CliError> {
+    let words = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
+    let mut words = words.skip_while(|word| *word == "help" || word.starts_with('-'));
+    let Some(path) = words.next().filter(|word| word.ends_with(".wasm")) else { return Ok(None) };
+    let of_file = |error: &dyn std::fmt::Display| CliError::usage(format!("{path}: {error}"));
+    let bytes = read_component(Path::new(path)).map_err(|error| of_file(&error))?;
+    let manifest = read_manifest(&bytes).map_err(|error| of_file(&error).hint(error.hint()))?;
+    Ok(Some(Runnable { name: path.to_owned(), manifest, component: Component::File(bytes) }))
+}
+
+/// Reads a component's file, if it may be one.
+fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::{Error, ErrorKind};
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "it is not a file"));
+    }
+    if metadata.len() > LARGEST_COMPONENT {
+        return Err(Error::new(ErrorKind::FileTooLarge, format!("it has {} bytes, more than a component may", metadata.len())));
+    }
+    fs::read(path)
+}
+
+fn command_line(runnables: &[Runnable]) -> Command {
+    let mut cli = Command::new("convoke")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs Claude commands, each a sandboxed WASM component, in parallel")
+        .after_help(
+            "Exit codes: 0 all done, 1 findings at or above --fail-on, 2 wrong use, 3 degraded, 4 nothing could be \
+             done, 5 parked (limit or budget spent), 130 interrupted.",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand_help_heading("Commands")
+        .subcommand(list::command())
+        .subcommand(build::command())
+        .subcommand(schema::command())
+        .subcommand(schema::completions_command());
+    for runnable in runnables {
+        cli = cli.subcommand(with_options(runnable.manifest.to_clap().name(runnable.name.clone())));
+    }
+    cli
+}
+
+/// Adds the options of the host, to the command or to each of its subcommands.
+fn with_options(command: Command) -> Command {
+    if command.has_subcommands() { command.mut_subcommands(Options::augment_args) } else { Options::augment_args(command) }
+}
+
+/// A format for people or for programs.
+fn format_argument() -> Arg {
+    Arg::new("format").long("format").value_name("FORMAT").value_parser(["human", "json"]).default_value("human").help("The form of the list")
+}

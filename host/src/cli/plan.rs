@@ -1,0 +1,130 @@
+//! `--dry-run`: the plan, its price, and at will every prompt.
+
+use serde_json::json;
+
+use super::options::Format;
+use crate::report::clean;
+use crate::run::answers::Prompt;
+use crate::run::{Planned, Session, census};
+
+/// The plan as text or JSON.
+pub(super) fn render(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, format: Format) -> String {
+    if format == Format::Json { as_json(session, planned, prompts) } else { as_text(session, planned, prompts) }
+}
+
+fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> String {
+    let (work, estimate) = (&planned.assessed.work, &planned.allocated.estimate);
+    let items: Vec<_> = work.items.iter().enumerate().map(|(number, item)| {
+        json!({
+            "id": item.id,
+            "group": item.group,
+            "weight": item.weight,
+            "cached": planned.assessed.reusable.contains_key(&number),
+        })
+    }).collect();
+    let workers: Vec<_> = planned.allocated.segments.iter().map(|segment| {
+        let ids: Vec<&str> = segment.items.iter().filter_map(|number| Some(work.items.get(*number)?.id.as_str())).collect();
+        json!({ "segment": segment.label, "items": ids })
+    }).collect();
+    let prompts = prompts.map(|prompts| prompts.iter().map(|prompt| {
+        json!({
+            "item": &*prompt.item,
+            "role": prompt.role,
+            "model": prompt.request.model,
+            "system": prompt.request.system,
+            "context": prompt.request.context,
+            "prompt": prompt.request.prompt,
+            "schema": prompt.request.schema,
+            "input_tokens": prompt.estimate.input_tokens,
+            "max_output_tokens": prompt.estimate.output_tokens,
+            "max_usd": prompt.estimate.usd,
+        })
+    }).collect::<Vec<_>>());
+    let plan = json!({
+        "schema_version": 1,
+        "command": session.command,
+        "backend": session.backend.name(),
+        "mode": session.settings.mode.name(),
+        "census": census(planned),
+        "items": items,
+        "workers": workers,
+        "estimate": {
+            "questions": estimate.questions,
+            "input_tokens": estimate.input_tokens,
+            "output_tokens": estimate.output_tokens,
+            "usd": estimate.usd,
+            "items_without_estimate": estimate.unknown,
+        },
+        "notes": work.notes.iter().chain(&planned.allocated.notes).collect::<Vec<_>>(),
+        "prompts": prompts,
+    });
+    clean::json(format!("{plan:#}\n"))
+}
+
+fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> String {
+    let (work, estimate) = (&planned.assessed.work, &planned.allocated.estimate);
+    let census = census(planned);
+    let mut text = format!(
+        "{}: {} items, {} of them cached, {} to do by {} workers ({})\n\n",
+        session.command,
+        census.items,
+        census.cached,
+        census.pending,
+        planned.allocated.segments.len(),
+        session.settings.mode.name(),
+    );
+    for (number, segment) in planned.allocated.segments.iter().enumerate() {
+        text += &format!("  worker {:<3} {:>4} items  {}\n", number + 1, segment.items.len(), clean::line(&segment.label));
+    }
+    if work.conclusion.is_some() {
+        text += "  then a conclusion over all of them\n";
+    }
+    text += &format!("\n{}\n", price(session, estimate));
+    for note in work.notes.iter().chain(&planned.allocated.notes) {
+        text += &format!("note: {}\n", clean::line(note));
+    }
+    for prompt in prompts.unwrap_or_default() {
+        text += &shown(prompt);
+    }
+    text
+}
+
+fn price(session: &Session, estimate: &crate::run::allocate::Estimate) -> String {
+    if !session.backend.has_model() {
+        return "Nothing would be asked: no model, each question gets its plugin's own fallback.".to_owned();
+    }
+    let usd = estimate.usd.map_or_else(|| "at a price that is not known".to_owned(), |usd| format!("at most {usd}"));
+    let mut text = format!(
+        "About {} questions with {} input and {} output tokens, {usd}, to {} ({}).",
+        estimate.questions,
+        estimate.input_tokens,
+        estimate.output_tokens,
+        session.broker.route.model(convoke_runtime::question::Tier::Auto),
+        session.backend.name(),
+    );
+    if estimate.unknown > 0 {
+        text += &format!(" For {} items the plugin gives no estimate; --show-prompts finds out.", estimate.unknown);
+    }
+    text
+}
+
+fn shown(prompt: &Prompt) -> String {
+    let request = &prompt.request;
+    let usd = prompt.estimate.usd.map_or_else(String::new, |usd| format!(", at most {usd}"));
+    let mut text = format!(
+        "\n── {} asks {} ({}, about {} tokens{usd}) ──\n",
+        clean::line(&prompt.item),
+        clean::line(&prompt.role),
+        request.model,
+        prompt.estimate.input_tokens,
+    );
+    text += &format!("[system]\n{}\n", clean::block(&request.system));
+    if let Some(context) = &request.context {
+        text += &format!("[context]\n{}\n", clean::block(context));
+    }
+    text += &format!("[prompt]\n{}\n", clean::block(&request.prompt));
+    if let Some(schema) = &request.schema {
+        text += &format!("[schema]\n{}\n", clean::block(&schema.to_string()));
+    }
+    text
+}

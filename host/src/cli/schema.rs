@@ -1,0 +1,33 @@
+//! `convoke schema` and `convoke completions`: for programs and shells.
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+
+use super::error::CliError;
+use super::terminal::put;
+use crate::report::ExitCode;
+
+pub(super) fn command() -> Command {
+    Command::new("schema").about("Prints the JSON Schema of a format").arg(
+        Arg::new("what").value_name("WHAT").required(true).value_parser(["report"]).help("The format"),
+    )
+}
+
+pub(super) fn schema(_matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    put(&format!("{:#}\n", crate::report::schema::report()), None)?;
+    Ok(ExitCode::Success)
+}
+
+pub(super) fn completions_command() -> Command {
+    Command::new("completions").about("Prints the completions for a shell").arg(
+        Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("The shell"),
+    )
+}
+
+pub(super) fn completions(mut cli: Command, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let Some(shell) = matches.get_one::<Shell>("shell") else { return Err(CliError::usage("which shell?")) };
+    let mut text = Vec::new();
+    clap_complete::generate(*shell, &mut cli, "convoke", &mut text);
+    put(&String::from_utf8_lossy(&text), None)?;
+    Ok(ExitCode::Success)
+}

@@ -1,0 +1,76 @@
+//! What is known of the terminal, and how text gets to it.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use super::error::CliError;
+use super::options::Color;
+use crate::config::files::write_atomic;
+
+/// What is known of the terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct Terminal {
+    /// Whether colours are used on standard output.
+    pub out_color: bool,
+    /// Whether colours are used on standard error.
+    pub err_color: bool,
+    /// Whether standard error is a terminal that can move its cursor.
+    pub live: bool,
+    /// Columns of standard output.
+    pub width: usize,
+    /// Whether more than ASCII may be drawn.
+    pub unicode: bool,
+}
+
+impl Terminal {
+    /// Looks at the standard streams and the environment. `NO_COLOR` wins over a terminal, `CLICOLOR_FORCE` over none,
+    /// and what was typed over both.
+    pub fn find(color: Color) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let colored = |is_terminal: bool| match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => !set("NO_COLOR") && (set("CLICOLOR_FORCE") || (is_terminal && !dumb)),
+        };
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let columns = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        Self {
+            out_color: colored(out),
+            err_color: colored(err),
+            live: err && !dumb && !set("CI"),
+            width: columns.unwrap_or(100),
+            unicode: utf8.is_none_or(|locale| {
+                let locale = locale.to_ascii_lowercase();
+                locale.contains("utf-8") || locale.contains("utf8")
+            }),
+        }
+    }
+}
+
+/// Writes a text to a file, or to standard output. A reader that went away is no error.
+///
+/// # Errors
+/// When the file can't be written, or the stream is broken in another way.
+pub fn put(text: &str, file: Option<&Path>) -> Result<(), CliError> {
+    if let Some(file) = file {
+        // A device or a pipe can't be replaced, only written to.
+        let special = fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+        let written = if special { fs::write(file, text) } else { write_atomic(file, text.as_bytes(), None) };
+        return written.map_err(|error| CliError::usage(format!("can't write {}: {error}", file.display())));
+    }
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::nothing(format!("can't write the report: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A line for the user, beside the report.
+pub fn say(line: &str) {
+    // Nobody may be reading.
+    let _ = writeln!(io::stderr(), "{line}");
+}

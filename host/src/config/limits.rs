@@ -1,0 +1,346 @@
+//! The numbers that a user can change, each in one place with what it is and where it comes from.
+//!
+//! "Defaults" is the table of the same name in the design.
+
+use std::time::Duration;
+
+use convoke_runtime::money::Usd;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::ConfigError;
+use super::document::Document;
+
+/// A mebibyte, in bytes.
+const MIB: u64 = 1024 * 1024;
+
+/// Changes several limits at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Few at once; a secret stops the run; no tools.
+    Safe,
+    /// The default.
+    #[default]
+    Balanced,
+    /// Many at once; a secret is only reported.
+    Performance,
+}
+
+impl Mode {
+    /// All of them, each looser than the one before.
+    pub const ALL: [Self; 3] = [Self::Safe, Self::Balanced, Self::Performance];
+
+    /// The name in files, options and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::Balanced => "balanced",
+            Self::Performance => "performance",
+        }
+    }
+}
+
+/// What is done about a secret in what would be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// The run stops.
+    Strict,
+    /// It is redacted.
+    Standard,
+    /// It is sent, and reported.
+    Basic,
+}
+
+/// What may be used at once, and how long and how large things may be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Workers of a command at once, at most. Defaults: 3, 8, 10 by mode.
+    pub instances: u32,
+    /// Whether the machine's free CPU and memory may lower [`instances`](Self::instances) to 5 or 3. Defaults: only in
+    /// balanced mode.
+    pub adaptive: bool,
+    /// Work items a worker is meant for. Defaults: 5.
+    pub items_per_instance: u32,
+    /// What is done about secrets. Defaults: strict, standard, basic by mode.
+    pub scan: Scan,
+    /// Whether a question may have tools. Defaults: not in safe mode.
+    pub tools: bool,
+    /// The share of items that may fail before the rest is done more carefully, 0 to 1. Defaults: 0.01, 0.05, 0.10 by
+    /// mode.
+    pub tolerance: f64,
+    /// For an answer, from sending. Defaults: 120 s.
+    pub question_timeout: Duration,
+    /// Without a sign on a stream that has begun. Defaults: 30 s.
+    pub stall_timeout: Duration,
+    /// Of a worker's own time, waits for the host not counted. Defaults: 10 min.
+    pub worker_timeout: Duration,
+    /// The linear memory of a worker, in bytes. A component from Python needs some 100 MiB to start; 512 MiB leaves
+    /// room for its work, and eight workers still fit into a small machine.
+    pub plugin_memory: u64,
+    /// The fuel of a worker for one item, about one unit an instruction: 100 billion are about a minute of pure
+    /// computing, which no reading of a file needs, and which a loop without end reaches before the worker's timeout.
+    pub plugin_fuel: u64,
+    /// The largest component, in bytes: 64 MiB. The largest known ones, with an interpreter inside, have 40.
+    pub component_bytes: u64,
+    /// The largest file that a plugin may read, in bytes: 16 MiB. Sources and lockfiles are smaller, dumps are not.
+    pub read_bytes: u64,
+    /// How deep items may add further items. Defaults: 3.
+    pub depth: u32,
+    /// How many items an item may add. Defaults: 32.
+    pub width: u32,
+    /// Operations of a kind at once.
+    pub operations: Operations,
+}
+
+/// How many operations of a kind may run at once, over all workers of a command. Defaults: "operations at once".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operations {
+    /// Listings of folders.
+    pub list: u32,
+    /// Searches in files.
+    pub search: u32,
+    /// Files read.
+    pub read: u32,
+    /// Files written.
+    pub write: u32,
+    /// Requests to hosts; more in performance mode.
+    pub fetch: u32,
+    /// Processes; more in performance mode.
+    pub process: u32,
+    /// Open files.
+    pub open_files: u32,
+}
+
+impl Limits {
+    /// Those of a mode.
+    pub fn of(mode: Mode) -> Self {
+        let fast = mode == Mode::Performance;
+        let (instances, scan, tolerance) = match mode {
+            Mode::Safe => (3, Scan::Strict, 0.01),
+            Mode::Balanced => (8, Scan::Standard, 0.05),
+            Mode::Performance => (10, Scan::Basic, 0.10),
+        };
+        Self {
+            instances,
+            adaptive: mode == Mode::Balanced,
+            items_per_instance: 5,
+            scan,
+            tools: mode != Mode::Safe,
+            tolerance,
+            question_timeout: Duration::from_secs(120),
+            stall_timeout: Duration::from_secs(30),
+            worker_timeout: Duration::from_secs(600),
+            plugin_memory: 512 * MIB,
+            plugin_fuel: 100_000_000_000,
+            component_bytes: 64 * MIB,
+            read_bytes: 16 * MIB,
+            depth: 3,
+            width: 32,
+            operations: Operations {
+                list: 16,
+                search: 24,
+                read: 10,
+                write: 3,
+                fetch: if fast { 32 } else { 5 },
+                process: if fast { 16 } else { 3 },
+                open_files: 100,
+            },
+        }
+    }
+}
+
+/// How many instances a user can ask for: as many as all processes of the user have together.
+const INSTANCES: std::ops::RangeInclusive<u32> = 1..=100;
+
+/// Whether so many instances can be asked for.
+///
+/// # Errors
+///
+/// What can be asked for.
+pub fn check_instances(instances: u32) -> Result<(), String> {
+    if INSTANCES.contains(&instances) {
+        Ok(())
+    } else {
+        Err(format!("instances can be {} to {}", INSTANCES.start(), INSTANCES.end()))
+    }
+}
+
+/// What a run may spend. None: as much as the provider lets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// US dollars at list price.
+    pub usd: Option<Usd>,
+    /// Requests, retries included.
+    pub requests: Option<u64>,
+    /// Input tokens.
+    pub input_tokens: Option<u64>,
+    /// Output tokens.
+    pub output_tokens: Option<u64>,
+}
+
+impl Budget {
+    /// Lowers another to this one where this one is lower. An unlimited one is lowered by any limit.
+    pub(super) fn lower(&self, budget: &mut Self) {
+        fn lower<T: Ord + Copy>(limit: &mut Option<T>, asked: Option<T>) {
+            *limit = limit.iter().copied().chain(asked).min();
+        }
+        lower(&mut budget.usd, self.usd);
+        lower(&mut budget.requests, self.requests);
+        lower(&mut budget.input_tokens, self.input_tokens);
+        lower(&mut budget.output_tokens, self.output_tokens);
+    }
+}
+
+/// `[limits]` as it stands in a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsTable {
+    instances: Option<Spanned<u32>>,
+    items_per_instance: Option<Spanned<u32>>,
+    tolerance: Option<Spanned<f64>>,
+    question_timeout_s: Option<Spanned<u64>>,
+    stall_timeout_s: Option<Spanned<u64>>,
+    worker_timeout_s: Option<Spanned<u64>>,
+    plugin_memory_mib: Option<Spanned<u64>>,
+    plugin_fuel: Option<Spanned<u64>>,
+    read_mib: Option<Spanned<u64>>,
+}
+
+/// `[budget]` as it stands in a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BudgetTable {
+    usd: Option<Spanned<f64>>,
+    requests: Option<u64>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+}
+
+/// What a file asks of the limits; all in range.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AskedLimits {
+    instances: Option<u32>,
+    items_per_instance: Option<u32>,
+    tolerance: Option<f64>,
+    question_timeout: Option<Duration>,
+    stall_timeout: Option<Duration>,
+    worker_timeout: Option<Duration>,
+    plugin_memory: Option<u64>,
+    plugin_fuel: Option<u64>,
+    read_bytes: Option<u64>,
+}
+
+impl LimitsTable {
+    pub(super) fn check(self, document: Document<'_>) -> Result<AskedLimits, ConfigError> {
+        let seconds = |key, value, most| Ok(document.within(key, value, 1..=most)?.map(Duration::from_secs));
+        let mebibytes = |key, value, most| Ok(document.within(key, value, 1..=most)?.map(|value| value * MIB));
+        Ok(AskedLimits {
+            instances: document.within("instances", self.instances, INSTANCES)?,
+            items_per_instance: document.within("items_per_instance", self.items_per_instance, 1..=1_000)?,
+            tolerance: document.within("tolerance", self.tolerance, 0.0..=1.0)?,
+            question_timeout: seconds("question_timeout_s", self.question_timeout_s, 3_600)?,
+            stall_timeout: seconds("stall_timeout_s", self.stall_timeout_s, 3_600)?,
+            worker_timeout: seconds("worker_timeout_s", self.worker_timeout_s, 86_400)?,
+            // A 32-bit memory has 4 GiB.
+            plugin_memory: mebibytes("plugin_memory_mib", self.plugin_memory_mib, 4_096)?,
+            plugin_fuel: document.within("plugin_fuel", self.plugin_fuel, 1_000_000..=u64::MAX)?,
+            read_bytes: mebibytes("read_mib", self.read_mib, 1_024)?,
+        })
+    }
+}
+
+impl BudgetTable {
+    pub(super) fn check(self, document: Document<'_>) -> Result<Budget, ConfigError> {
+        Ok(Budget {
+            usd: document.within("usd", self.usd, 0.0..=1_000_000.0)?.map(Usd::from_dollars),
+            requests: self.requests,
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+        })
+    }
+}
+
+impl AskedLimits {
+    /// The user's own word: it replaces.
+    pub(super) fn replace(&self, limits: &mut Limits) {
+        self.each(limits, &mut |_, _| true);
+    }
+
+    /// A project's word: it lowers, and what would raise is refused.
+    pub(super) fn lower(&self, limits: &mut Limits, refused: &mut Vec<String>) {
+        self.each(limits, &mut |key, raises| {
+            if raises {
+                refused.push(format!("a project can only lower {key}, so it stays as it is"));
+            }
+            !raises
+        });
+    }
+
+    /// Sets each limit that `takes` allows, given its key and whether it would be raised.
+    fn each(&self, limits: &mut Limits, takes: &mut impl FnMut(&str, bool) -> bool) {
+        fn set<T: PartialOrd + Copy>(
+            limit: &mut T,
+            asked: Option<T>,
+            key: &str,
+            takes: &mut impl FnMut(&str, bool) -> bool,
+        ) {
+            if let Some(asked) = asked
+                && takes(key, asked > *limit)
+            {
+                *limit = asked;
+            }
+        }
+        set(&mut limits.instances, self.instances, "instances", takes);
+        set(&mut limits.items_per_instance, self.items_per_instance, "items_per_instance", takes);
+        set(&mut limits.tolerance, self.tolerance, "tolerance", takes);
+        set(&mut limits.question_timeout, self.question_timeout, "question_timeout_s", takes);
+        set(&mut limits.stall_timeout, self.stall_timeout, "stall_timeout_s", takes);
+        set(&mut limits.worker_timeout, self.worker_timeout, "worker_timeout_s", takes);
+        set(&mut limits.plugin_memory, self.plugin_memory, "plugin_memory_mib", takes);
+        set(&mut limits.plugin_fuel, self.plugin_fuel, "plugin_fuel", takes);
+        set(&mut limits.read_bytes, self.read_bytes, "read_mib", takes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_modes_have_the_numbers_of_the_design() {
+        let row = |mode| {
+            let limits = Limits::of(mode);
+            (limits.instances, limits.scan, limits.tolerance, limits.operations.fetch, limits.operations.process)
+        };
+        assert_eq!(row(Mode::Safe), (3, Scan::Strict, 0.01, 5, 3));
+        assert_eq!(row(Mode::Balanced), (8, Scan::Standard, 0.05, 5, 3));
+        assert_eq!(row(Mode::Performance), (10, Scan::Basic, 0.10, 32, 16));
+        assert!(!Limits::of(Mode::Safe).tools && Limits::of(Mode::Balanced).tools);
+        assert_eq!(Mode::default(), Mode::Balanced);
+        assert!(Mode::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn a_budget_is_only_lowered() {
+        let mut budget = Budget { requests: Some(10), ..Budget::default() };
+        Budget { requests: Some(20), input_tokens: Some(5), ..Budget::default() }.lower(&mut budget);
+        assert_eq!(budget, Budget { requests: Some(10), input_tokens: Some(5), ..Budget::default() });
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused() {
+        for (text, key) in [
+            ("instances = 0", "instances"),
+            ("instances = 101", "instances"),
+            ("tolerance = 1.5", "tolerance"),
+            ("tolerance = nan", "tolerance"),
+            ("plugin_memory_mib = 5000", "plugin_memory_mib"),
+            ("question_timeout_s = 0", "question_timeout_s"),
+        ] {
+            let document = Document { path: std::path::Path::new("config.toml"), text };
+            let error = document.parse::<LimitsTable>(&[]).unwrap().check(document).unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! A project's `convoke.toml`. It can only ask and tighten.
+//!
+//! ```toml
+//! version = 1
+//! mode = "safe"                  # not looser than the user's own
+//! backend = "offline"            # nothing else can be asked for
+//! fail_on = "medium"             # not laxer than the user's own
+//! suppress_comments = false      # comments in files suppress nothing
+//!
+//! [limits]                       # as in config.toml, only lower
+//! instances = 3
+//!
+//! [budget]                       # as in config.toml, only lower
+//! usd = 0.5
+//!
+//! [severity]                     # by rule: critical, high, medium, low, info, off
+//! body-short = "low"
+//! tools-inherited = "off"
+//!
+//! [[suppress]]
+//! rule = "name-not-file"         # or "*"
+//! path = "legacy/**"             # none: everywhere
+//! reason = "they are renamed with the next release"
+//! until = 2027-01-31             # the last day; none: for good
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use convoke_runtime::work::Severity;
+use globset::{GlobBuilder, GlobMatcher};
+use jiff::civil::Date;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::document::Document;
+use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::{Backend, Budget, ConfigError, FailOn, Mode};
+use crate::report::suppress::{Override, Suppression};
+
+/// What it says.
+#[derive(Clone, Debug, Default)]
+pub struct Project {
+    /// `mode`.
+    pub mode: Option<Mode>,
+    /// `backend`.
+    pub backend: Option<Backend>,
+    /// `fail_on`.
+    pub fail_on: Option<FailOn>,
+    /// `suppress_comments`.
+    pub suppress_comments: Option<bool>,
+    /// `[limits]`.
+    pub limits: AskedLimits,
+    /// `[budget]`.
+    pub budget: Budget,
+    /// `[severity]`.
+    pub severity: BTreeMap<String, Override>,
+    /// `[[suppress]]`.
+    pub suppressions: Vec<Suppression>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "version")]
+    _version: Option<u32>,
+    mode: Option<Mode>,
+    backend: Option<Backend>,
+    fail_on: Option<FailOn>,
+    suppress_comments: Option<bool>,
+    #[serde(default)]
+    limits: LimitsTable,
+    #[serde(default)]
+    budget: BudgetTable,
+    #[serde(default)]
+    severity: BTreeMap<String, Level>,
+    #[serde(default)]
+    suppress: Vec<Suppress>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Level {
+    Critical,
+    High,
+    Medium,
+    Low,
+    Info,
+    Off,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Suppress {
+    rule: Spanned<String>,
+    path: Option<Spanned<String>>,
+    reason: Spanned<String>,
+    until: Option<Spanned<toml::Value>>,
+}
+
+/// Keys that only the user's own file has.
+const ELSEWHERE: [(&str, &str); 1] =
+    [("model", "a project can't choose the model: write it into your own config.toml, or use --model")];
+
+/// Reads the text of that file.
+///
+/// # Errors
+///
+/// See [`ConfigError`].
+pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
+    let document = Document { path, text };
+    let file: File = document.parse(&ELSEWHERE)?;
+    Ok(Project {
+        mode: file.mode,
+        backend: file.backend,
+        fail_on: file.fail_on,
+        suppress_comments: file.suppress_comments,
+        limits: file.limits.check(document)?,
+        budget: file.budget.check(document)?,
+        severity: file.severity.into_iter().map(|(rule, level)| (rule, level.into())).collect(),
+        suppressions: file
+            .suppress
+            .into_iter()
+            .map(|suppress| suppress.check(document))
+            .collect::<Result<Vec<_>, _>>()?,
+    })
+}
+
+impl From<Level> for Override {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Critical => Self::To(Severity::Critical),
+            Level::High => Self::To(Severity::High),
+            Level::Medium => Self::To(Severity::Medium),
+            Level::Low => Self::To(Severity::Low),
+            Level::Info => Self::To(Severity::Info),
+            Level::Off => Self::Off,
+        }
+    }
+}
+
+impl Suppress {
+    fn check(self, document: Document<'_>) -> Result<Suppression, ConfigError> {
+        if self.rule.get_ref().trim().is_empty() {
+            return Err(document.at(self.rule.span(), "the rule is empty", "write a rule's id, or \"*\" for all"));
+        }
+        if self.reason.get_ref().trim().is_empty() {
+            return Err(document.at(self.reason.span(), "the reason is empty", "say why its findings are right here"));
+        }
+        let line = document.line(self.rule.span().start);
+        Ok(Suppression {
+            path: self.path.map(|path| glob(&path, document)).transpose()?,
+            until: self.until.map(|until| date(&until, document)).transpose()?,
+            rule: self.rule.into_inner(),
+            reason: self.reason.into_inner(),
+            place: format!("{}:{line}", super::paths::PROJECT_FILE),
+        })
+    }
+}
+
+/// `*` stops at a folder's border, `**` does not.
+fn glob(path: &Spanned<String>, document: Document<'_>) -> Result<GlobMatcher, ConfigError> {
+    let pattern = path.get_ref().strip_prefix("./").unwrap_or(path.get_ref());
+    let built = GlobBuilder::new(pattern).literal_separator(true).build();
+    built.map(|glob| glob.compile_matcher()).map_err(|error| {
+        let message = format!("the pattern can't be understood: {}", error.kind());
+        document.at(path.span(), &message, "write a path like docs/*.md or legacy/**")
+    })
+}
+
+/// A day, as TOML writes it or in quotes.
+fn date(until: &Spanned<toml::Value>, document: Document<'_>) -> Result<Date, ConfigError> {
+    let text = match until.get_ref() {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Datetime(day) if day.time.is_none() => Some(day.to_string()),
+        _ => None,
+    };
+    let day = text.and_then(|text| text.parse().ok());
+    day.ok_or_else(|| document.at(until.span(), "this is no day", "write a day like 2027-01-31"))
+}
+
+impl Project {
+    /// A stricter mode is taken.
+    pub(super) fn tighten_mode(&self, mode: &mut Mode, refused: &mut Vec<String>) {
+        match self.mode {
+            Some(asked) if asked <= *mode => *mode = asked,
+            Some(asked) => refused.push(format!("mode {} is looser than {}, which stays", asked.name(), mode.name())),
+            None => {}
+        }
+    }
+
+    /// A stricter limit is taken.
+    pub(super) fn tighten_fail_on(&self, fail_on: &mut FailOn, refused: &mut Vec<String>) {
+        match self.fail_on {
+            Some(asked) if asked >= *fail_on => *fail_on = asked,
+            Some(asked) => {
+                refused.push(format!("fail_on {} is laxer than {}, which stays", asked.name(), fail_on.name()));
+            }
+            None => {}
+        }
+    }
+
+    /// To ask nobody is stricter than anything; everything else spends the user's money.
+    pub(super) fn tighten_backend(&self, backend: &mut Backend, refused: &mut Vec<String>) {
+        match self.backend {
+            Some(Backend::Offline) => *backend = Backend::Offline,
+            Some(asked) if asked != *backend => {
+                refused.push(format!("a project can only choose the backend offline, not {}", asked.name()));
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Project, ConfigError> {
+        parse(Path::new("convoke.toml"), text)
+    }
+
+    fn example(source: &str) -> String {
+        source
+            .lines()
+            .skip_while(|line| *line != "//! ```toml")
+            .skip(1)
+            .take_while(|line| *line != "//! ```")
+            .map(|line| format!("{}\n", line.trim_start_matches("//!")))
+            .collect()
+    }
+
+    #[test]
+    fn the_documented_example_is_read() {
+        let project = parsed(&example(include_str!("project.rs"))).unwrap();
+        assert_eq!(project.severity["body-short"], Override::To(Severity::Low));
+        assert_eq!(project.severity["tools-inherited"], Override::Off);
+        let suppression = &project.suppressions[0];
+        assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
+        assert_eq!(suppression.place, "convoke.toml:19");
+        let path = suppression.path.as_ref().unwrap();
+        assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
+    }
+
+    #[test]
+    fn a_star_stops_at_a_folder() {
+        let text = "[[suppress]]\nrule = \"r\"\nreason = \"x\"\npath = \"./docs/*.md\"\n";
+        let path = parsed(text).unwrap().suppressions[0].path.clone().unwrap();
+        assert!(path.is_match("docs/a.md") && !path.is_match("docs/deep/a.md"));
+    }
+
+    #[test]
+    fn a_suppression_needs_a_rule_and_a_reason() {
+        for (text, problem) in [
+            ("[[suppress]]\nrule = \"r\"\n", "missing field `reason`"),
+            ("[[suppress]]\nreason = \"x\"\n", "missing field `rule`"),
+            ("[[suppress]]\nrule = \"r\"\nreason = \" \"\n", "convoke.toml:3:10: the reason is empty"),
+            ("[[suppress]]\nrule = \"\"\nreason = \"x\"\n", "convoke.toml:2:8: the rule is empty"),
+            ("[[suppress]]\nrule = \"r\"\nreason = \"x\"\npath = \"[\"\n", "convoke.toml:4:8: the pattern"),
+            ("[[suppress]]\nrule = \"r\"\nreason = \"x\"\nuntil = \"soon\"\n", "convoke.toml:4:9: this is no day"),
+            ("[[suppress]]\nrule = \"r\"\nreason = \"x\"\nuntil = 2027-01-31T00:00:00Z\n", "this is no day"),
+            ("[[suppress]]\nrule = \"r\"\nreason = \"x\"\nuntill = 1\n", "unknown field `untill`"),
+            ("[severity]\nr = \"of\"\n", "unknown variant `of`"),
+        ] {
+            let error = parsed(text).unwrap_err().to_string();
+            assert!(error.contains(problem), "{problem}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_day_is_a_day_too() {
+        let text = "[[suppress]]\nrule = \"r\"\nreason = \"x\"\nuntil = \"2027-01-31\"\n";
+        assert_eq!(parsed(text).unwrap().suppressions[0].until, Some(jiff::civil::date(2027, 1, 31)));
+    }
+
+    #[test]
+    fn a_project_cannot_choose_the_model() {
+        let error = parsed("model = \"x\"\n").unwrap_err();
+        assert!(miette::Diagnostic::help(&error).unwrap().to_string().contains("config.toml"));
+    }
+}

@@ -1,0 +1,128 @@
+//! The user's own `config.toml`.
+//!
+//! ```toml
+//! version = 1
+//! mode = "balanced"              # safe, balanced, performance
+//! backend = "auto"               # auto, anthropic, offline
+//! model = "a-model"
+//! fail_on = "high"               # never, critical, high, medium, low, info
+//! suppress_comments = true       # whether comments in files may suppress findings in them
+//!
+//! [limits]
+//! instances = 8
+//! items_per_instance = 5
+//! tolerance = 0.05
+//! question_timeout_s = 120
+//! stall_timeout_s = 30
+//! worker_timeout_s = 600
+//! plugin_memory_mib = 512
+//! plugin_fuel = 100_000_000_000
+//! read_mib = 16
+//!
+//! [budget]                       # for one run
+//! usd = 2.0
+//! requests = 500
+//! input_tokens = 2_000_000
+//! output_tokens = 200_000
+//! ```
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::document::Document;
+use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::{Backend, Budget, ConfigError, FailOn, Mode};
+
+/// What it says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct User {
+    /// `mode`.
+    pub mode: Option<Mode>,
+    /// `backend`.
+    pub backend: Option<Backend>,
+    /// `model`.
+    pub model: Option<String>,
+    /// `fail_on`.
+    pub fail_on: Option<FailOn>,
+    /// `suppress_comments`.
+    pub suppress_comments: Option<bool>,
+    /// `[limits]`.
+    pub limits: AskedLimits,
+    /// `[budget]`.
+    pub budget: Budget,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "version")]
+    _version: Option<u32>,
+    mode: Option<Mode>,
+    backend: Option<Backend>,
+    model: Option<String>,
+    fail_on: Option<FailOn>,
+    suppress_comments: Option<bool>,
+    #[serde(default)]
+    limits: LimitsTable,
+    #[serde(default)]
+    budget: BudgetTable,
+}
+
+/// Keys that only a project's file has.
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("severity", "severities belong to a project: write [severity] into its convoke.toml"),
+    ("suppress", "suppressions belong to a project: write [[suppress]] into its convoke.toml"),
+];
+
+/// Reads the text of that file.
+///
+/// # Errors
+///
+/// See [`ConfigError`].
+pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
+    let document = Document { path, text };
+    let file: File = document.parse(&ELSEWHERE)?;
+    Ok(User {
+        mode: file.mode,
+        backend: file.backend,
+        model: file.model.filter(|model| !model.trim().is_empty()),
+        fail_on: file.fail_on,
+        suppress_comments: file.suppress_comments,
+        limits: file.limits.check(document)?,
+        budget: file.budget.check(document)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(source: &str) -> String {
+        source
+            .lines()
+            .skip_while(|line| *line != "//! ```toml")
+            .skip(1)
+            .take_while(|line| *line != "//! ```")
+            .map(|line| format!("{}\n", line.trim_start_matches("//!")))
+            .collect()
+    }
+
+    #[test]
+    fn the_documented_example_is_read() {
+        let user = parse(Path::new("config.toml"), &example(include_str!("user.rs"))).unwrap();
+        assert_eq!(
+            (user.mode, user.backend, user.fail_on),
+            (Some(Mode::Balanced), Some(Backend::Auto), Some(FailOn::High))
+        );
+        assert_eq!(user.budget.requests, Some(500));
+        assert_ne!(user.limits, AskedLimits::default());
+    }
+
+    #[test]
+    fn what_belongs_to_a_project_is_explained() {
+        let error = parse(Path::new("config.toml"), "[severity]\nx = \"low\"\n").unwrap_err();
+        let hint = miette::Diagnostic::help(&error).unwrap().to_string();
+        assert!(hint.contains("convoke.toml"), "{hint}");
+    }
+}

@@ -1,0 +1,160 @@
+//! The fourth phase: the partials become a report, and the plugin may conclude.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use convoke_runtime::journal::{ItemKey, ItemRecord, Read, ReadSet};
+use convoke_runtime::work::{Aggregation, Census, Finding, Item, Outcome, Partial};
+
+use super::Session;
+use super::seat::Seat;
+use super::shared::{End, Ended, Shared};
+use crate::plugin::project::Project;
+use crate::plugin::sha256_hex;
+use crate::report::{ItemFacts, merge};
+
+/// What became of all items, in the order of the plan.
+pub fn items(shared: &Shared) -> Vec<ItemFacts> {
+    let board = shared.board();
+    let ended = shared.ended();
+    let facts = board.outcomes().enumerate().filter_map(|(number, outcome)| {
+        let item = board.item(number)?;
+        Some(of_item(item, outcome.clone(), board.attempts(number), ended.get(&number)))
+    });
+    facts.collect()
+}
+
+fn of_item(item: &Item, outcome: Outcome, attempts: u32, ended: Option<&Ended>) -> ItemFacts {
+    let files = |reads: &ReadSet| {
+        reads.iter().filter_map(|read| match read {
+            Read::File { path, .. } => Some(path.clone()),
+            _ => None,
+        }).collect()
+    };
+    ItemFacts {
+        id: item.id.clone(),
+        group: item.group.clone(),
+        outcome,
+        partial: ended.and_then(|ended| ended.partial.clone()),
+        attempts,
+        log: ended.map(|ended| ended.log.clone()).unwrap_or_default(),
+        reads: ended.map(|ended| files(&ended.reads)).unwrap_or_default(),
+    }
+}
+
+/// Lets the plugin conclude, in the name of an item of its own. It is cached when it was done over the same whole.
+pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregation, item: Item) -> ItemFacts {
+    let so_far = items(shared);
+    let census = Census::of(so_far.iter().map(|item| &item.outcome));
+    let (whole, notes) = whole(method, &so_far);
+    let key = key_of(session, &item, &census, &whole, &notes);
+    let number = so_far.len();
+    let mut end = End {
+        number,
+        item: item.clone(),
+        outcome: Outcome::Pending,
+        ended: Ended::default(),
+        took: Duration::ZERO,
+        attempts: 1,
+        reused: None,
+    };
+    let record = ItemRecord { id: item.id.clone(), label: item.label.clone(), key, ordinal: number, parent: None };
+    if let Err(error) = shared.journal.record_items(&shared.run, vec![record]).await {
+        let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
+        return of_item(&item, outcome, 1, None);
+    }
+    if let Some(earlier) = session.concluded_before(&key).await {
+        let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
+        end = End { outcome: Outcome::Cached, ended, reused: Some(earlier.run), attempts: 0, ..end };
+        let (end, _) = shared.write_end(end).await;
+        return of_item(&item, end.outcome, 0, Some(&end.ended));
+    }
+    let log = session.sandbox.log();
+    let seat = Seat::new(shared.clone(), None, log.clone());
+    let task = seat.begin(number, item.clone());
+    let concluded =
+        session.sandbox.conclude(Arc::new(seat.clone()), log.clone(), task.clone(), &census, &whole, &notes).await;
+    seat.settled().await;
+    if let Some(ended) = shared.ended().get(&number) {
+        return of_item(&item, seat.outcome().unwrap_or(Outcome::Pending), 1, Some(ended));
+    }
+    let outcome = match (&task.record().stopped, concluded) {
+        (Some(_), _) => Outcome::Pending,
+        (None, Err(died)) => Outcome::Failed(died.to_string()),
+        (None, Ok(())) => Outcome::Failed("its plugin concluded without finishing it".to_owned()),
+    };
+    let ended = Ended { log: log.tail(), ..Ended::default() };
+    if outcome.has_ended() {
+        let (end, _) = shared.write_end(End { outcome, ended, ..end }).await;
+        return of_item(&item, end.outcome, 1, Some(&end.ended));
+    }
+    of_item(&item, outcome, 1, Some(&ended))
+}
+
+/// A conclusion that was not begun, because the run stopped before.
+pub fn not_concluded(item: &Item) -> ItemFacts {
+    of_item(item, Outcome::Pending, 0, None)
+}
+
+/// A conclusion depends on the whole, and on nothing else that its input does not say.
+fn key_of(session: &Session, item: &Item, census: &Census, whole: &Partial, notes: &[(String, String)]) -> ItemKey {
+    // Numbers, texts and lists: they always serialise.
+    let text = serde_json::to_string(&(census, whole, notes)).unwrap_or_default();
+    let input = format!("{} {}", item.input, sha256_hex(text.as_bytes()));
+    session.identity.key(&Item { input, ..item.clone() })
+}
+
+/// The partials as the conclusion sees them: findings and metrics put together as the report puts them together.
+fn whole(method: Aggregation, items: &[ItemFacts]) -> (Partial, Vec<(String, String)>) {
+    let partials = || items.iter().filter_map(|item| Some((item.id.as_str(), item.partial.as_ref()?)));
+    let merged = merge::aggregate(method, partials());
+    let findings = merged.findings.into_iter().map(|finding| Finding {
+        rule: finding.rule,
+        severity: finding.severity,
+        message: finding.message,
+        path: finding.path,
+        line: finding.line,
+        column: finding.column,
+        source: finding.source,
+        fingerprint: finding.fingerprint,
+        help: finding.help,
+    });
+    let metrics = merged.metrics.into_iter().map(|metric| convoke_runtime::work::Metric {
+        name: metric.name,
+        value: metric.value,
+        unit: metric.unit,
+        reduce: metric.reduce,
+    });
+    let whole = Partial {
+        findings: findings.collect(),
+        metrics: metrics.collect(),
+        edits: partials().flat_map(|(_, partial)| partial.edits.clone()).collect(),
+        ..Partial::default()
+    };
+    let notes = merged.notes.into_iter().filter_map(|note| Some((note.item?, note.text))).collect();
+    (whole, notes)
+}
+
+/// The texts that the report needs: of files with findings, for comments that suppress, and of files with edits.
+pub async fn texts(project: &Project, items: &[ItemFacts]) -> HashMap<String, String> {
+    let partials = || items.iter().filter_map(|item| item.partial.as_ref());
+    let paths: BTreeSet<&str> = partials()
+        .flat_map(|partial| {
+            let findings = partial.findings.iter().filter_map(|finding| finding.path.as_deref());
+            findings.chain(partial.edits.iter().map(|edit| edit.path.as_str()))
+        })
+        .chain(items.iter().flat_map(|item| item.reads.iter().map(String::as_str)))
+        .collect();
+    let mut texts = HashMap::new();
+    for path in paths {
+        // What can't be read has no comments and no diff.
+        if let Ok(bytes) = project.read(None, path).await
+            && let Ok(text) = std::str::from_utf8(&bytes)
+        {
+            texts.insert(path.to_owned(), text.to_owned());
+        }
+    }
+    texts
+}
+

@@ -1,0 +1,67 @@
+//! The second phase: how many workers, what each is dealt, and what it will probably cost.
+
+use convoke_runtime::allocate::{Segment, Sizing, crowding_note, deal, size_pool};
+use convoke_runtime::money::Usd;
+use convoke_runtime::prices::Prices;
+use convoke_runtime::question::Tier;
+use convoke_runtime::route::Route;
+
+use super::assess::Assessed;
+use crate::config::Limits;
+use crate::plugin::manifest;
+
+/// Who does what.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Allocated {
+    /// The items of each worker, by their numbers. Cached items are in none.
+    pub segments: Vec<Segment>,
+    /// What it will probably take.
+    pub estimate: Estimate,
+    /// What the user should know about the allocation.
+    pub notes: Vec<String>,
+}
+
+/// What a run will probably take, as its plugin sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Questions.
+    pub questions: u64,
+    /// Input tokens.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// At list price; none: the price of the model is not known.
+    pub usd: Option<Usd>,
+    /// Items of which the plugin does not say what they will ask.
+    pub unknown: usize,
+}
+
+/// Sizes the pool and deals what is not cached.
+pub fn allocate(assessed: &Assessed, limits: &Limits, hints: &manifest::Sizing, route: Option<&Route>) -> Allocated {
+    let work = &assessed.work;
+    let to_do: Vec<_> =
+        work.items.iter().enumerate().filter(|(number, _)| !assessed.reusable.contains_key(number)).collect();
+    let sizing = Sizing {
+        max_instances: hints.max_instances.map_or(limits.instances, |most| most.min(limits.instances)) as usize,
+        items_per_instance: hints.items_per_instance.unwrap_or(limits.items_per_instance) as usize,
+        distribute: work.distribute,
+    };
+    let workers = size_pool(&sizing, to_do.iter().map(|(_, item)| *item));
+    let segments = deal(to_do.iter().copied(), workers, work.distribute);
+    let mut estimate = Estimate { usd: Some(Usd::ZERO), ..Estimate::default() };
+    if let Some(route) = route {
+        for (_, item) in &to_do {
+            match item.estimate {
+                Some(item) => {
+                    estimate.questions += u64::from(item.questions);
+                    estimate.input_tokens += item.input_tokens;
+                    estimate.output_tokens += item.output_tokens;
+                }
+                None => estimate.unknown += 1,
+            }
+        }
+        let model = route.model(Tier::Auto);
+        estimate.usd = Prices::built_in().at_most(model, estimate.input_tokens, estimate.output_tokens);
+    }
+    Allocated { notes: crowding_note(to_do.len(), segments.len()).into_iter().collect(), segments, estimate }
+}

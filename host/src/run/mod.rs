@@ -1,0 +1,329 @@
+//! The four phases of a command: assess, allocate, execute, aggregate.
+
+pub mod aggregate;
+pub mod allocate;
+pub mod answers;
+pub mod assess;
+pub mod execute;
+mod ledger;
+mod seat;
+mod shared;
+pub mod since;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use convoke_runtime::backend::Backend;
+use convoke_runtime::board::{Board, BoardError};
+use convoke_runtime::broker::{Broker, BrokerConfig};
+use convoke_runtime::event::{Events, Fact};
+use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord};
+use convoke_runtime::work::{Census, Outcome, Severity, Work};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::Settings;
+use crate::plugin::inspect::Inspected;
+use crate::plugin::manifest::RuleSeverity;
+use crate::plugin::sandbox::Sandbox;
+use crate::report::suppress::Filters;
+use crate::report::{Facts, PluginInfo, Report, RuleInfo, RunInfo};
+use allocate::{Allocated, allocate};
+use answers::{Answers, Prompt, Rehearsal};
+use assess::{AssessError, Assessed, Identity, assess};
+use execute::{Executed, Stop, execute};
+use ledger::JournalLedger;
+use shared::{Ended, Shared};
+use since::Since;
+
+/// One execution of one command: everything that it is made of.
+pub struct Session {
+    /// What the user typed: `agent-audit`.
+    pub command: String,
+    /// The plugin.
+    pub plugin: Inspected,
+    /// Where it runs.
+    pub sandbox: Sandbox,
+    /// What keys are made of.
+    pub identity: Identity,
+    /// What earlier runs did, and this one does.
+    pub journal: Journal,
+    /// What the user set.
+    pub settings: Settings,
+    /// Who answers.
+    pub backend: Arc<dyn Backend>,
+    /// How questions are asked.
+    pub broker: BrokerConfig,
+    /// Where everything is told.
+    pub events: Events,
+    /// Only what has changed since.
+    pub since: Option<Since>,
+    /// Nothing that was done before counts.
+    pub fresh: bool,
+    /// Whether all of the project is looked at.
+    pub whole_project: bool,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no plan.
+    #[error(transparent)]
+    Assess(#[from] AssessError),
+    /// The plan contradicts itself.
+    #[error("the plan can't be carried out: {0}")]
+    Plan(#[from] BoardError),
+    /// It can't be written down what is done.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// A plan with its price, before anything is asked.
+pub struct Planned {
+    /// What is to be done.
+    pub assessed: Assessed,
+    /// Who does it.
+    pub allocated: Allocated,
+}
+
+impl Session {
+    /// The first two phases.
+    ///
+    /// # Errors
+    /// When there is no plan.
+    pub async fn plan(&self) -> Result<Planned, RunError> {
+        let assessed =
+            assess(&self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh).await?;
+        let route = self.backend.has_model().then_some(&self.broker.route);
+        let allocated = allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route);
+        // What the board would refuse is refused before anything is spent.
+        board(&assessed, &allocated)?;
+        Ok(Planned { assessed, allocated })
+    }
+
+    /// The last two phases. The report is made whatever happens to the items.
+    ///
+    /// # Errors
+    /// When the run can't be written down at all.
+    pub async fn run(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
+        let (began, started, id) = (Instant::now(), Timestamp::now(), RunId::new());
+        let Planned { assessed, allocated } = planned;
+        let shared = self.begin(id, started, &assessed, &allocated).await?;
+        let Assessed { work, reusable, .. } = assessed;
+        self.tell_plan(&work, reusable.len(), &allocated).await;
+        use_again(&shared, reusable).await;
+        let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
+        let report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
+        shared.answers.broker().close_idle();
+        self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await?;
+        self.events.tell(Fact::Ended { census: report.census }).await;
+        Ok(report)
+    }
+
+    /// Runs the plugin without asking anybody, and without leaving a trace: what would be sent.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn rehearse(&self, planned: &Planned) -> Result<Vec<Prompt>, RunError> {
+        let journal = Journal::in_memory()?;
+        let (id, started) = (RunId::new(), Timestamp::now());
+        let answers = Answers::Rehearsal(Rehearsal::new(
+            self.broker(&id, &journal),
+            self.broker.route.clone(),
+            self.broker.scan,
+        ));
+        let shared =
+            self.shared(id, started, &planned.assessed, &planned.allocated, journal, answers, &Events::new()).await?;
+        use_again(&shared, planned.assessed.reusable.clone()).await;
+        execute(&shared, &self.sandbox, &planned.allocated.segments, &Stop::default()).await;
+        match &shared.answers {
+            Answers::Rehearsal(rehearsal) => Ok(rehearsal.prompts()),
+            Answers::Broker(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn broker(&self, id: &RunId, journal: &Journal) -> Broker {
+        let ledger = JournalLedger { journal: journal.clone(), run: *id };
+        let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
+        Broker::new(self.backend.clone(), Arc::new(ledger), self.events.clone(), config)
+    }
+
+    async fn begin(
+        &self,
+        id: RunId,
+        started: Timestamp,
+        assessed: &Assessed,
+        allocated: &Allocated,
+    ) -> Result<Arc<Shared>, RunError> {
+        let answers = Answers::Broker(self.broker(&id, &self.journal));
+        self.shared(id, started, assessed, allocated, self.journal.clone(), answers, &self.events).await
+    }
+
+    /// Writes down that the run begins, and with which items.
+    #[expect(clippy::too_many_arguments, reason = "a run and its rehearsal differ in each of them")]
+    async fn shared(
+        &self,
+        id: RunId,
+        started: Timestamp,
+        assessed: &Assessed,
+        allocated: &Allocated,
+        journal: Journal,
+        answers: Answers,
+        events: &Events,
+    ) -> Result<Arc<Shared>, RunError> {
+        let board = board(assessed, allocated)?;
+        journal
+            .begin_run(RunRecord {
+                id,
+                command: self.command.clone(),
+                subcommand: self.identity.subcommand.clone(),
+                plugin_name: self.plugin.manifest.name.clone(),
+                plugin_version: self.plugin.manifest.version.to_string(),
+                plugin_digest: self.plugin.digest.clone(),
+                arguments: self.identity.arguments.clone(),
+                project: self.identity.project.clone(),
+                mode: self.settings.mode.name().to_owned(),
+                backend: self.backend.name().to_owned(),
+                started,
+            })
+            .await?;
+        let items = assessed.work.items.iter().zip(&assessed.keys).enumerate();
+        let records = items
+            .map(|(ordinal, (item, key))| ItemRecord {
+                id: item.id.clone(),
+                label: item.label.clone(),
+                key: *key,
+                ordinal,
+                parent: None,
+            })
+            .collect();
+        journal.record_items(&id, records).await?;
+        Ok(Arc::new(Shared {
+            board: Mutex::new(board),
+            changed: Notify::new(),
+            stirred: Notify::new(),
+            ended: Mutex::default(),
+            journal,
+            run: id,
+            command: Arc::from(self.command.as_str()),
+            identity: self.identity.clone(),
+            answers,
+            events: events.clone(),
+        }))
+    }
+
+    async fn tell_plan(&self, work: &Work, cached: usize, allocated: &Allocated) {
+        let items = work.items.len() + usize::from(work.conclusion.is_some());
+        self.events.tell(Fact::Planned { items, cached, workers: allocated.segments.len() }).await;
+    }
+
+    async fn aggregate(
+        &self,
+        shared: &Arc<Shared>,
+        work: Work,
+        executed: Executed,
+        allocated: Allocated,
+        filters: &Filters,
+        (began, started): (Instant, Timestamp),
+    ) -> Report {
+        let whole = executed.parked.is_none() && !executed.interrupted;
+        let conclusion = match work.conclusion {
+            Some(item) if whole => Some(aggregate::conclude(self, shared, work.aggregate, item).await),
+            Some(item) => Some(aggregate::not_concluded(&item)),
+            None => None,
+        };
+        let mut items = aggregate::items(shared);
+        items.extend(conclusion);
+        let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
+        let mut warnings = self.settings.warnings.clone();
+        let unpriced = shared.answers.broker().unpriced();
+        warnings.extend(unpriced.iter().map(|model| format!("the price of {model} is not known: it is not in the dollars shown")));
+        let facts = Facts {
+            run: RunInfo {
+                id: shared.run.to_string(),
+                command: self.command.clone(),
+                plugin: PluginInfo {
+                    name: self.plugin.manifest.name.clone(),
+                    version: self.plugin.manifest.version.to_string(),
+                    digest: self.plugin.digest.clone(),
+                },
+                mode: self.settings.mode.name().to_owned(),
+                backend: self.backend.name().to_owned(),
+                started,
+                arguments: self.arguments(),
+            },
+            aggregate: work.aggregate,
+            items,
+            workers: executed.workers,
+            usage: shared.answers.broker().spent(),
+            wall: began.elapsed(),
+            interrupted: executed.interrupted,
+            parked: executed.parked.map(|failure| failure.message),
+            whole_project: self.whole_project,
+            rules: self.rules(),
+            notes: work.notes.into_iter().chain(allocated.notes).collect(),
+            warnings,
+        };
+        crate::report::build(facts, filters, |path| texts.get(path).cloned())
+    }
+
+    /// The rules of the plugin, for reports.
+    pub fn rules(&self) -> Vec<RuleInfo> {
+        let severity = |severity| match severity {
+            RuleSeverity::Info => Severity::Info,
+            RuleSeverity::Low => Severity::Low,
+            RuleSeverity::Medium => Severity::Medium,
+            RuleSeverity::High => Severity::High,
+            RuleSeverity::Critical => Severity::Critical,
+        };
+        let rules = self.plugin.manifest.rules.iter();
+        rules
+            .map(|rule| RuleInfo { id: rule.id.clone(), severity: severity(rule.severity), summary: rule.summary.clone() })
+            .collect()
+    }
+
+    fn arguments(&self) -> Value {
+        self.identity.arguments.clone()
+    }
+
+    /// A conclusion over the same whole that still stands.
+    async fn concluded_before(&self, key: &ItemKey) -> Option<Reusable> {
+        if self.fresh {
+            return None;
+        }
+        // Without an answer of the journal it is concluded again.
+        let found = self.journal.reusable(key, &self.identity.project).await.ok()?;
+        for earlier in found {
+            if earlier.is_fresh(Timestamp::now())
+                && self.sandbox.project.still_holds(&earlier.reads).await.is_ok_and(|changes| changes.is_empty())
+            {
+                return Some(earlier);
+            }
+        }
+        None
+    }
+}
+
+/// Ends the items that earlier runs have done, all at once: the journal writes them together.
+async fn use_again(shared: &Shared, reusable: HashMap<usize, Reusable>) {
+    let ends = reusable.into_iter().map(|(number, earlier)| {
+        let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
+        shared.settle(number, Outcome::Cached, ended, Some(earlier.run))
+    });
+    futures::future::join_all(ends).await;
+}
+
+fn board(assessed: &Assessed, allocated: &Allocated) -> Result<Board, BoardError> {
+    Board::new(assessed.work.items.clone(), &allocated.segments, &[])
+}
+
+/// The count of a plan's items, before anything runs.
+pub fn census(planned: &Planned) -> Census {
+    let reusable = &planned.assessed.reusable;
+    let outcomes: Vec<Outcome> = (0..planned.assessed.work.items.len())
+        .map(|number| if reusable.contains_key(&number) { Outcome::Cached } else { Outcome::Pending })
+        .collect();
+    Census::of(&outcomes)
+}
