@@ -13,6 +13,7 @@
 pub mod admission;
 pub mod allocate;
 pub mod backend;
+pub mod board;
 pub mod breaker;
 pub mod broker;
 pub mod cache;

@@ -28,30 +28,30 @@ use super::project::{Project, Recorder};
 /// What a run does for a worker.
 pub trait Services: Send + Sync {
     /// The next item; none when there is nothing left to do.
-    fn next(&self) -> BoxFuture<'_, Option<Arc<Task>>>;
+    fn next(&self) -> BoxFuture<'_, Result<Option<Arc<Task>>, Refused>>;
 
     /// Answers a question.
     fn ask<'a>(
         &'a self,
-        task: &'a Task,
+        task: &'a Arc<Task>,
         question: Question,
         listener: &'a mut (dyn FnMut(StreamEvent) + Send),
     ) -> BoxFuture<'a, Result<Reply, Failure>>;
 
     /// The partial of another item, once that has ended.
-    fn result_of<'a>(&'a self, task: &'a Task, id: &'a str) -> BoxFuture<'a, Result<Option<Partial>, Refused>>;
+    fn result_of<'a>(&'a self, task: &'a Arc<Task>, id: &'a str) -> BoxFuture<'a, Result<Option<Partial>, Refused>>;
 
     /// Adds items to the run.
-    fn add<'a>(&'a self, task: &'a Task, items: Vec<Item>) -> BoxFuture<'a, Result<(), Refused>>;
+    fn add<'a>(&'a self, task: &'a Arc<Task>, items: Vec<Item>) -> BoxFuture<'a, Result<(), Refused>>;
 
     /// Shows how far an item is.
     fn progress(&self, task: &Task, done: f32, note: &str);
 
     /// Ends an item.
-    fn finish<'a>(&'a self, task: &'a Task, ending: convert::Ending) -> BoxFuture<'a, Result<(), Refused>>;
+    fn finish<'a>(&'a self, task: &'a Arc<Task>, ending: convert::Ending) -> BoxFuture<'a, Result<(), Refused>>;
 
     /// The sandbox has let go of an item; if it was not finished it never will be.
-    fn dropped(&self, task: &Task);
+    fn dropped(&self, task: &Arc<Task>);
 }
 
 /// An item in a worker's hands.
@@ -71,6 +71,8 @@ pub struct Task {
 pub struct Record {
     /// Why a model should have answered one of its questions and did not.
     pub fallback: Option<String>,
+    /// Why the run would not answer any more. The item then stays pending, whatever its plugin makes of it.
+    pub stopped: Option<String>,
     /// The item has ended.
     pub ended: bool,
 }
@@ -145,7 +147,7 @@ impl wit_worker::HostWithStore<State> for Host {
         let (services, own_time) = accessor.with(|mut view| (view.get().services.clone(), view.get().own_time.clone()));
         let Some(services) = services else { return Ok(None) };
         let waiting = own_time.host_call();
-        let task = services.next().await;
+        let task = services.next().await.map_err(|refused| wasmtime::format_err!("{refused}"))?;
         drop(waiting);
         accessor.with(|mut view| {
             let Some(task) = task else { return Ok(None) };
@@ -269,7 +271,7 @@ impl wit_worker::HostTaskWithStore<State> for Host {
 }
 
 async fn answer(
-    task: &Task,
+    task: &Arc<Task>,
     services: &dyn Services,
     question: wit::Question,
     listener: &mut (dyn FnMut(StreamEvent) + Send),
@@ -286,7 +288,12 @@ async fn answer(
             }
             Ok(convert::reply_to_wit(reply))
         }
-        Err(failure) => Err(convert::failure_to_wit(&failure)),
+        Err(failure) => {
+            if failure.kind.is_terminal() || failure.kind == FailureKind::Cancelled {
+                task.record().stopped.get_or_insert_with(|| failure.message.clone());
+            }
+            Err(convert::failure_to_wit(&failure))
+        }
     }
 }
 

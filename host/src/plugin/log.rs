@@ -38,9 +38,9 @@ impl Log {
         Self { events, inner: Arc::default() }
     }
 
-    /// From now on, lines belong to this item.
+    /// From now on, lines belong to this item; what was kept of the one before is let go.
     pub fn set_item(&self, item: Option<usize>) {
-        self.inner().item = item;
+        *self.inner() = Inner { item, ..Inner::default() };
     }
 
     /// Takes a line.

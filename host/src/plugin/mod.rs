@@ -7,6 +7,8 @@ mod convert;
 pub mod engine;
 pub mod imports;
 mod log;
+pub mod build;
+pub mod inspect;
 pub mod manifest;
 pub mod project;
 pub mod sandbox;

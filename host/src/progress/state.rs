@@ -74,6 +74,7 @@ impl State {
                     line.since = event.at;
                 }
             }
+            Fact::ItemsAdded { items, .. } => self.items += items,
             Fact::ItemProgress { item, note, .. } => {
                 if let Some(line) = self.line(*item) {
                     line.note.clone_from(note);

@@ -31,7 +31,9 @@ pub(super) fn open(path: &Path, patience: Duration) -> Result<(Connection, Conne
     let sqlite = |error| JournalError::sqlite(path, &error);
     // Until it is known to be ours, closing it again must not change it.
     writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sqlite)?;
-    check(&writer, path)?;
+    let snapshot = writer.unchecked_transaction().map_err(sqlite)?;
+    check(&snapshot, path)?;
+    drop(snapshot);
     if writer.is_readonly("main").map_err(sqlite)? {
         return Err(JournalError::ReadOnly { path: path.clone() });
     }
@@ -63,7 +65,8 @@ fn connect(path: &Path, patience: Duration) -> Result<Connection, JournalError> 
     Ok(connection)
 }
 
-/// Whether the file is a journal, or empty, and of a known format. Changes nothing.
+/// Whether the file is a journal, or empty, and of a known format. Changes nothing. The connection must be within a
+/// transaction: another process may make the journal at this moment.
 fn check(connection: &Connection, path: &Path) -> Result<i64, JournalError> {
     let ask = |question| connection.query_row(question, [], |row| row.get::<_, i64>(0));
     let facts = (|| {

@@ -51,7 +51,11 @@ impl Recorder {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    pub(super) fn note(&self, read: Read) -> Result<(), ProjectError> {
+    /// Notes something that was read.
+    ///
+    /// # Errors
+    /// When the item has read too many different things.
+    pub(crate) fn note(&self, read: Read) -> Result<(), ProjectError> {
         let mut reads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if reads.len() >= MOST_READS && !reads.contains(&read) {
             return Err(ProjectError::TooMany { what: "different reads by one item", limit: MOST_READS as u64 });

@@ -1,5 +1,6 @@
 //! Which lines match.
 
+use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::sinks::Lossy;
 use grep_searcher::{Searcher, SearcherBuilder};
@@ -80,7 +81,11 @@ pub(super) struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// Cuts matching lines after `line_bytes`.
     pub(super) fn new(matcher: &'a RegexMatcher, line_bytes: usize) -> Self {
-        Self { matcher, searcher: SearcherBuilder::new().line_number(true).build(), line_bytes }
+        Self {
+            matcher,
+            searcher: SearcherBuilder::new().line_number(true).line_terminator(LineTerminator::crlf()).build(),
+            line_bytes,
+        }
     }
 
     /// Adds the matches in one file, until there are `limit` in all.
