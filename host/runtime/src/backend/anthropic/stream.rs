@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt};
 use reqwest::Response;
 use serde::Deserialize;
 use sse_stream::SseByteStream;
@@ -155,23 +155,24 @@ pub(super) async fn read(
         };
         step.map_err(|failure| partial.failed(failure))?;
     }
-    give_back(events);
+    give_back(events).await;
     partial.finish(key)
 }
 
-/// Reads what follows the last event, so that the connection can be used again. Mostly it is here already.
-fn give_back<S>(mut events: S)
+/// How long the end of a stream may take after its last event before it is left to a task of its own.
+const LAST_WORDS: Duration = Duration::from_millis(10);
+
+/// Reads to the end of the stream, so that its connection can be used again: a question that follows at once would
+/// otherwise open another. Mostly the end is here already.
+async fn give_back<S>(mut events: S)
 where
     S: Stream + Send + Unpin + 'static,
 {
-    loop {
-        match events.next().now_or_never() {
-            Some(Some(_)) => {}
-            Some(None) => return,
-            None => break,
-        }
+    if timeout(LAST_WORDS, async { while events.next().await.is_some() {} }).await.is_err() {
+        tokio::spawn(timeout(Duration::from_secs(1), async move { while events.next().await.is_some() {} }));
     }
-    tokio::spawn(timeout(Duration::from_secs(1), async move { while events.next().await.is_some() {} }));
+    // The task of the connection puts it back.
+    tokio::task::yield_now().await;
 }
 
 fn ended(error: &sse_stream::Error, request: &Request) -> Failure {
