@@ -11,7 +11,7 @@ pub struct Embedded {
 
 /// All of them, by name.
 pub const EMBEDDED: &[Embedded] =
-    &[];
+    &[Embedded { name: "agent-audit", bytes: include_bytes!("../../prebuilt/agent-audit.wasm") }];
 
 #[cfg(test)]
 mod tests {
