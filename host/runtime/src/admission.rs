@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Instance, Profile};
 use crate::breaker::{Breaker, BreakerConfig, Change, Pass, Signal};
-use crate::gate::{Wait, all_open};
+use crate::gate::{Wait, all_open, later};
 use crate::limiter::{Limiter, Permit};
 use crate::pool::{Lease, Pool};
 use crate::question::{Failure, FailureKind};
@@ -315,7 +315,7 @@ impl Admission {
         }
         state.limiter.give_back(held.permit);
         if let Some(pause) = end.pause {
-            state.limiter.pause_until(now + pause);
+            state.limiter.pause_until(later(now, pause));
         }
         let discarded = state.pool.give_back(held.lease, end.reusable);
         let mut afterwards = self.serve(&mut state);

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::gate::Wait;
+use crate::gate::{Wait, later};
 use crate::question::FailureKind;
 
 /// The breaker's numbers. The defaults are the design's.
@@ -167,14 +167,14 @@ impl Breaker {
                 }
                 (row.len() == trips).then(|| {
                     let reason = format!("{trips} failures in a row, the last: {words}");
-                    self.become_(State::Open { until: now + reset }, reason)
+                    self.become_(State::Open { until: later(now, reset) }, reason)
                 })
             }
             (State::HalfOpen { .. }, Signal::Success) => {
                 Some(self.become_(State::Closed(VecDeque::new()), "it answers again".to_owned()))
             }
             (State::HalfOpen { .. }, Signal::Trip) => {
-                Some(self.become_(State::Open { until: now + reset }, format!("it still fails: {words}")))
+                Some(self.become_(State::Open { until: later(now, reset) }, format!("it still fails: {words}")))
             }
             (State::HalfOpen { out }, Signal::Neutral) => {
                 *out = out.saturating_sub(1);

@@ -1,5 +1,7 @@
 //! What becomes of a question when something goes wrong.
 
+use jiff::Timestamp;
+
 use super::*;
 
 fn rate_limited(after: u64) -> Act {
