@@ -138,7 +138,7 @@ impl Admission {
     /// Waits until everything is open, and takes it all. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// Why dispatch has stopped.
+    /// Why dispatch has stopped, or why the backend is given up.
     pub async fn admit(self: &Arc<Self>, applicant: Applicant) -> Result<Admitted, Failure> {
         if let Some(admitted) = self.at_once(&applicant) {
             return admitted;
@@ -225,6 +225,9 @@ impl Admission {
         if let Some(failure) = &state.stopped {
             return Some(Err(failure.clone()));
         }
+        if let Some(failure) = state.given_up(Instant::now()) {
+            return Some(Err(failure));
+        }
         if !state.queue.is_empty() {
             return None;
         }
@@ -259,6 +262,10 @@ impl Admission {
     fn serve(self: &Arc<Self>, state: &mut State) -> Afterwards {
         let mut afterwards = Afterwards::default();
         let now = Instant::now();
+        if let Some(failure) = state.given_up(now) {
+            let turned_away = state.queue.drain().into_iter();
+            afterwards.answers.extend(turned_away.map(|waiter| (waiter.answer, Err(failure.clone()))));
+        }
         while let Some(head) = state.queue.peek() {
             let cost = head.applicant.cost;
             match state.open(cost, now) {
@@ -337,6 +344,13 @@ fn ring(admission: &Weak<Admission>, when: Instant) {
 }
 
 impl State {
+    /// What those get who would wait for a backend that is out of order.
+    fn given_up(&mut self, now: Instant) -> Option<Failure> {
+        let change = self.breaker.tick(now);
+        self.changes.extend(change);
+        self.breaker.given_up().map(|why| Failure::new(FailureKind::NoModel, why))
+    }
+
     fn open(&mut self, cost: Cost, now: Instant) -> Result<(), Wait> {
         let change = self.breaker.tick(now);
         self.changes.extend(change);

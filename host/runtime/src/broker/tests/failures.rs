@@ -157,6 +157,18 @@ async fn the_breaker_opens_after_five_failures_and_recovers_after_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backend_that_stays_dead_is_given_up_after_minutes_and_every_item_gets_its_fallback() {
+    let bench = Bench::with(instances(8), |_, _| Act::fail(FailureKind::Network));
+    let prompts: Vec<String> = (0..158).map(|number| number.to_string()).collect();
+    let began = Instant::now();
+    let replies = futures::future::join_all(prompts.iter().map(|prompt| bench.ask(with_fallback(prompt)))).await;
+    assert!(replies.iter().flatten().all(|reply| reply.unasked_fallback) && replies.iter().all(Result::is_ok));
+    assert!(began.elapsed() < seconds(200), "{:?}", began.elapsed());
+    assert!(bench.backend.sent().len() < 30, "{}", bench.backend.sent().len());
+    assert!(bench.broker.stopped().borrow().is_none(), "it may come back");
+}
+
+#[tokio::test(start_paused = true)]
 async fn retries_end_when_the_budget_of_the_process_is_spent() {
     let retry = RetryConfig { budget: 25, ..RetryConfig::default() };
     let admission = AdmissionConfig {
