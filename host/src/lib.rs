@@ -1,1 +1,8 @@
 //! The host of convoke: terminal, files and sandbox around [`convoke_runtime`].
+
+pub mod cli;
+pub mod config;
+pub mod plugin;
+pub mod progress;
+pub mod report;
+pub mod run;

@@ -29,8 +29,9 @@ impl Call {
     /// # Errors
     /// When they don't fit `T`: the manifest and the type disagree.
     pub fn arguments<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.raw.arguments)
-            .map_err(|error| Error::new(format!("the arguments don't fit: {error}")).hint("compare plugin.toml with the type"))
+        serde_json::from_str(&self.raw.arguments).map_err(|error| {
+            Error::new(format!("the arguments don't fit: {error}")).hint("compare plugin.toml with the type")
+        })
     }
 
     /// The paths that the user typed. Empty: the whole project.

@@ -38,15 +38,23 @@ macro_rules! export {
     ($command:ty) => {
         const _: () = {
             struct Exported;
-            $crate::export!(@handler Exported, $command, $crate::bindings);
-            $crate::bindings::export!(Exported with_types_in $crate::bindings);
+            impl $crate::bindings::exports::convoke::plugin::handler::Guest for Exported {
+                async fn plan(call: $crate::glue::Invocation) -> ::std::result::Result<$crate::Work, $crate::Error> {
+                    $crate::glue::plan::<$command>(call).await
+                }
+
+                async fn run(call: $crate::glue::Invocation) -> ::std::result::Result<(), $crate::Error> {
+                    $crate::glue::run::<$command>(call).await
+                }
+            }
+    $crate::bindings::export!(Exported with_types_in $crate::bindings);
         };
     };
     ($command:ty, with conclusion) => {
+        $crate::export!($command);
         const _: () = {
-            struct Exported;
-            $crate::export!(@handler Exported, $command, $crate::bindings::concluding);
-            impl $crate::bindings::concluding::exports::convoke::plugin::conclusion::Guest for Exported {
+            struct Concluding;
+            impl $crate::bindings::concluding::exports::convoke::plugin::conclusion::Guest for Concluding {
                 async fn conclude(
                     call: $crate::glue::Invocation,
                     task: $crate::glue::RawTask,
@@ -55,19 +63,8 @@ macro_rules! export {
                     $crate::glue::conclude::<$command>(call, task, whole).await
                 }
             }
-            $crate::bindings::concluding::export!(Exported with_types_in $crate::bindings::concluding);
+    $crate::bindings::concluding::export!(Concluding with_types_in $crate::bindings::concluding);
         };
-    };
-    (@handler $exported:ident, $command:ty, $($bindings:tt)+) => {
-        impl $($bindings)+::exports::convoke::plugin::handler::Guest for $exported {
-            async fn plan(call: $crate::glue::Invocation) -> ::std::result::Result<$crate::Work, $crate::Error> {
-                $crate::glue::plan::<$command>(call).await
-            }
-
-            async fn run(call: $crate::glue::Invocation) -> ::std::result::Result<(), $crate::Error> {
-                $crate::glue::run::<$command>(call).await
-            }
-        }
     };
 }
 

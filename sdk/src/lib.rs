@@ -29,7 +29,7 @@
 //!             let question = Question::new("code-reviewer", format!("Is this comment clear?\n\n{todo}"))
 //!                 .fallback(&Verdict::default());
 //!             let answer = task.ask::<Verdict>(question).await?;
-//!             for message in answer.value.unclear {
+//!             for message in &answer.value.unclear {
 //!                 partial.findings.push(
 //!                     Finding::new("todo-unclear", Severity::Low, message).at(&path, line).by(answer.source()),
 //!                 );
@@ -56,18 +56,17 @@ pub mod bindings {
         default_bindings_module: "convoke_sdk::bindings",
     });
 
-    /// The same with the optional export; every import is the one above.
+    /// The optional export. A component that uses both macros exports both.
     pub mod concluding {
         wit_bindgen::generate!({
+            inline: "package convoke:sdk; world concluding { export convoke:plugin/conclusion@0.1.0; }",
             path: "../wit",
-            world: "command-with-conclusion",
+            world: "convoke:sdk/concluding",
             pub_export_macro: true,
             default_bindings_module: "convoke_sdk::bindings::concluding",
             with: {
                 "convoke:plugin/types@0.1.0": crate::bindings::convoke::plugin::types,
                 "convoke:plugin/worker@0.1.0": crate::bindings::convoke::plugin::worker,
-                "convoke:plugin/project@0.1.0": crate::bindings::convoke::plugin::project,
-                "convoke:plugin/log@0.1.0": crate::bindings::convoke::plugin::log,
             },
         });
     }
@@ -83,8 +82,8 @@ pub use answer::{Answer, Question};
 pub use bindings::convoke::plugin::log::Level;
 pub use bindings::convoke::plugin::project::{Entry, Kind, Match, Pattern, Query};
 pub use bindings::convoke::plugin::types::{
-    Action, Aggregate, Aggregation, AnsweredBy, Change, Distribution, Edit, Error, Estimate, Failure, FailureKind, Finding, Item,
-    Metric, Outcome, Partial, Reduction, Replacement, Severity, Source, Tier, Usage, Work,
+    Action, Aggregate, Aggregation, AnsweredBy, Change, Distribution, Edit, Error, Estimate, Failure, FailureKind,
+    Finding, Item, Metric, Outcome, Partial, Reduction, Replacement, Severity, Source, Tier, Usage, Work,
 };
 pub use call::Call;
 pub use command::{Command, Conclude, log};
@@ -100,8 +99,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// All that a command usually needs.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Aggregation, Answer, Call, Command, Conclude, Distribution, Edit, Error, Estimate, Failure, FailureKind, Finding, Item,
-        Metric, Outcome, Partial, Query, Question, Reduction, Result, Severity, Source, Task, Tier, Work,
+        Aggregate, Aggregation, Answer, Call, Command, Conclude, Distribution, Edit, Error, Estimate, Failure,
+        FailureKind, Finding, Item, Metric, Outcome, Partial, Query, Question, Reduction, Result, Severity, Source,
+        Task, Tier, Work,
     };
     pub use schemars::{self, JsonSchema};
     pub use serde::{self, Deserialize, Serialize};

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::bindings::convoke::plugin::project::{Entry, Kind};
 use crate::task::json;
 use crate::{
-    Aggregation, Change, Distribution, Edit, Error, Estimate, Failure, FailureKind, Finding, Item, Metric, Outcome, Partial, Query, Reduction,
-    Replacement, Severity, Source, Work,
+    Aggregation, Change, Distribution, Edit, Error, Estimate, Failure, FailureKind, Finding, Item, Metric, Outcome,
+    Partial, Query, Reduction, Replacement, Severity, Source, Work,
 };
 
 impl Item {
@@ -272,8 +272,18 @@ fn changed_middle(old: &str, new: &str) -> Option<Replacement> {
         return None;
     }
     let start: usize = old.chars().zip(new.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-    let tail: usize = old[start..].chars().rev().zip(new[start..].chars().rev()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-    Some(Replacement { start: start as u64, end: (old.len() - tail) as u64, text: new[start..new.len() - tail].to_owned() })
+    let tail: usize = old[start..]
+        .chars()
+        .rev()
+        .zip(new[start..].chars().rev())
+        .take_while(|(a, b)| a == b)
+        .map(|(a, _)| a.len_utf8())
+        .sum();
+    Some(Replacement {
+        start: start as u64,
+        end: (old.len() - tail) as u64,
+        text: new[start..new.len() - tail].to_owned(),
+    })
 }
 
 impl Query {
@@ -376,13 +386,18 @@ mod tests {
 
     #[test]
     fn a_rewrite_is_the_middle_that_differs() {
-        assert_eq!(changed_middle("one two three", "one 2 three").map(|change| (change.start, change.end, change.text)), Some((4, 7, "2".to_owned())));
+        assert_eq!(
+            changed_middle("one two three", "one 2 three").map(|change| (change.start, change.end, change.text)),
+            Some((4, 7, "2".to_owned()))
+        );
         assert_eq!(changed_middle("same", "same").map(|change| change.text), None);
     }
 
     #[test]
     fn a_rewrite_gives_the_new_text() {
-        for (old, new) in [("", "a"), ("a", ""), ("aaa", "aa"), ("ab", "aab"), ("é", "è"), ("xéy", "xêy"), ("日本", "日")] {
+        for (old, new) in
+            [("", "a"), ("a", ""), ("aaa", "aa"), ("ab", "aab"), ("é", "è"), ("xéy", "xêy"), ("日本", "日")]
+        {
             assert_eq!(applied(old, new), new);
         }
     }

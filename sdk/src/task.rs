@@ -38,7 +38,8 @@ impl Task {
     /// # Errors
     /// When it doesn't fit `T`.
     pub fn input<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.item.input).map_err(|error| Error::new(format!("the input of {} doesn't fit: {error}", self.item.id)))
+        serde_json::from_str(&self.item.input)
+            .map_err(|error| Error::new(format!("the input of {} doesn't fit: {error}", self.item.id)))
     }
 
     /// Asks for an answer of type `T`; its schema goes with the question. Several may be asked at once, with
@@ -46,10 +47,14 @@ impl Task {
     ///
     /// # Errors
     /// The question's failure, when nobody answered and it has no fallback.
-    pub async fn ask<T: DeserializeOwned + schemars::JsonSchema>(&self, question: Question) -> Result<Answer<T>, Failure> {
+    pub async fn ask<T: DeserializeOwned + schemars::JsonSchema>(
+        &self,
+        question: Question,
+    ) -> Result<Answer<T>, Failure> {
         let reply = self.raw.ask(question.with_schema::<T>()).await?;
-        let value = serde_json::from_str(&reply.text)
-            .map_err(|error| Failure::new(FailureKind::Refused, format!("the answer does not fit its type: {error}")))?;
+        let value = serde_json::from_str(&reply.text).map_err(|error| {
+            Failure::new(FailureKind::Refused, format!("the answer does not fit its type: {error}"))
+        })?;
         Ok(Answer { value, by: reply.by, usage: reply.usage })
     }
 
@@ -63,20 +68,26 @@ impl Task {
     }
 
     /// Asks for free text, and shows it while it is written. The stream ends before the answer comes.
-    pub async fn open(&self, question: Question) -> (LocalBoxStream<'static, Event>, impl Future<Output = Result<Answer<String>, Failure>>) {
+    pub async fn open(
+        &self,
+        question: Question,
+    ) -> (LocalBoxStream<'static, Event>, impl Future<Output = Result<Answer<String>, Failure>>) {
         let (events, reply) = self.raw.open(question.free()).await;
-        let events = futures::stream::unfold((events, Vec::new().into_iter()), |(mut events, mut batch): (_, std::vec::IntoIter<Event>)| async move {
-            loop {
-                if let Some(event) = batch.next() {
-                    return Some((event, (events, batch)));
+        let events = futures::stream::unfold(
+            (events, Vec::new().into_iter()),
+            |(mut events, mut batch): (_, std::vec::IntoIter<Event>)| async move {
+                loop {
+                    if let Some(event) = batch.next() {
+                        return Some((event, (events, batch)));
+                    }
+                    let (status, read) = events.read(Vec::with_capacity(64)).await;
+                    if read.is_empty() && !matches!(status, wit_bindgen::rt::async_support::StreamResult::Complete(_)) {
+                        return None;
+                    }
+                    batch = read.into_iter();
                 }
-                let (status, read) = events.read(Vec::with_capacity(64)).await;
-                if read.is_empty() && !matches!(status, wit_bindgen::rt::async_support::StreamResult::Complete(_)) {
-                    return None;
-                }
-                batch = read.into_iter();
-            }
-        });
+            },
+        );
         let answer = async move {
             let reply = reply.await?;
             Ok(Answer { value: reply.text, by: reply.by, usage: reply.usage })

@@ -93,16 +93,19 @@ struct State {
     changes: Vec<Change>,
 }
 
+/// What a waiter gets in the end.
+type Verdict = Result<Admitted, Failure>;
+
 struct Waiter {
     applicant: Applicant,
-    answer: oneshot::Sender<Result<Admitted, Failure>>,
+    answer: oneshot::Sender<Verdict>,
 }
 
 /// What has to be done once the lock is free: answers wake others, and dropping an instance may take its time.
 #[derive(Default)]
 #[must_use = "answers that are not sent are lost"]
 struct Afterwards {
-    answers: Vec<(oneshot::Sender<Result<Admitted, Failure>>, Result<Admitted, Failure>)>,
+    answers: Vec<(oneshot::Sender<Verdict>, Verdict)>,
     discarded: Vec<Box<dyn Instance>>,
 }
 
@@ -364,7 +367,7 @@ impl State {
 struct Waiting<'a> {
     admission: &'a Arc<Admission>,
     ticket: Option<Ticket>,
-    answer: oneshot::Receiver<Result<Admitted, Failure>>,
+    answer: oneshot::Receiver<Verdict>,
     _place: Option<SemaphorePermit<'a>>,
 }
 

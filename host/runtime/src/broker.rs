@@ -164,6 +164,10 @@ impl Broker {
                 let Cached { text, model } = Arc::unwrap_or_clone(answer);
                 Ok(Reply { text, by: AnsweredBy::Model(model), usage: life.draft.usage(), unasked_fallback: false })
             }
+            // Where dispatch has stopped, no fallback hides it.
+            Err(failure) if self.admission.failure().is_some_and(|stopped| stopped.kind == failure.kind) => {
+                Err(failure)
+            }
             Err(failure) => fallback(question, checker.as_ref(), failure, true, life.draft.usage(), listener),
         }
     }
@@ -312,6 +316,11 @@ impl Broker {
     /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.
     pub fn stopped(&self) -> watch::Receiver<Option<Failure>> {
         self.admission.stopped()
+    }
+
+    /// Sends no more: those who wait, and those who come, get this failure; what is under way ends.
+    pub async fn halt(&self, failure: Failure) {
+        self.stop(failure).await;
     }
 
     /// What all questions that have ended took, as far as it is known.

@@ -84,6 +84,13 @@ pub enum Fact {
         /// How long it was in the worker's hands.
         took: Duration,
     },
+    /// An item added others.
+    ItemsAdded {
+        /// Which.
+        parent: usize,
+        /// How many.
+        items: usize,
+    },
     /// A worker lost an item, which goes elsewhere.
     ItemReturned {
         /// Who had it.

@@ -11,12 +11,15 @@
 //! - [`event`]: the one stream of committed facts that everything a user sees is made of.
 
 pub mod admission;
+pub mod allocate;
 pub mod backend;
+pub mod board;
 pub mod breaker;
 pub mod broker;
 pub mod cache;
 pub mod event;
 pub mod gate;
+pub mod journal;
 pub mod limiter;
 pub mod money;
 pub mod pool;

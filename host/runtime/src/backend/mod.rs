@@ -6,6 +6,7 @@
 pub mod offline;
 #[cfg(test)]
 pub(crate) mod scripted;
+pub mod anthropic;
 
 use std::time::Duration;
 

@@ -159,7 +159,8 @@ impl Broker {
         attempt
     }
 
-    async fn stop(&self, failure: Failure) -> Failure {
+    /// Stops dispatch; the failure as everybody gets to know it.
+    pub(super) async fn stop(&self, failure: Failure) -> Failure {
         let failure = match failure.retry_after {
             Some(wait) if !failure.kind.is_terminal() => {
                 let until =

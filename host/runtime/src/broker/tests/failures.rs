@@ -117,6 +117,20 @@ async fn a_terminal_failure_stops_dispatch_and_no_fallback_hides_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_halted_broker_lets_what_is_under_way_end_and_sends_no_more() {
+    let bench = Bench::with(instances(1), |_, _| Act::answer("yes"));
+    let halt = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        bench.broker.halt(Failure::new(FailureKind::Server, "enough")).await;
+    };
+    let (one, two, ()) = tokio::join!(bench.ask(with_fallback("a")), bench.ask(with_fallback("b")), halt);
+    assert_eq!(one.unwrap().text, "yes");
+    assert_eq!(two.unwrap_err().message, "enough");
+    assert_eq!(bench.ask(with_fallback("c")).await.unwrap_err().message, "enough");
+    assert_eq!(bench.backend.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_question_that_backs_off_hears_of_the_stop_at_once() {
     let bench = Bench::with(instances(2), |number, _| match number {
         0 => Act::fail(FailureKind::Server).after(seconds(0)),

@@ -1,0 +1,459 @@
+//! How the items of a run stand, and who gets which next.
+//!
+//! A state machine without clock, files or threads: whoever runs the workers keeps it behind a lock, asks it, and wakes
+//! those that wait whenever something has changed. Its rules:
+//!
+//! - Workers pull. A worker takes what a dead one gave back, else the next ready item of its own segment, else of the
+//!   segment with the most weight left.
+//! - An item is ready when all items that it comes `after` have ended, however they ended: it sees their results, and a
+//!   result may be none.
+//! - Items with a common path in `writes` are never in two workers' hands at the same time.
+//! - An item ends once, by the worker that holds it. One whose worker died goes to another, [`ATTEMPTS`] times in all
+//!   and only if it is repeatable.
+//! - No item waits for ever: what would wait in a circle is refused when it begins to.
+
+mod error;
+mod graph;
+#[cfg(test)]
+mod schedules;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::allocate::Segment;
+use crate::work::{Census, Item, Outcome};
+
+pub use error::BoardError;
+
+/// How many workers may have an item before it fails.
+pub const ATTEMPTS: u32 = 2;
+/// How deep items may add items: those of the plan are 0 deep.
+pub const DEPTH: usize = 3;
+/// How many items an item may add.
+pub const WIDTH: usize = 32;
+
+/// What a worker gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// The item of this number.
+    Item(usize),
+    /// Nothing now: ask again when something has changed.
+    Wait,
+    /// Nothing any more.
+    Nothing,
+}
+
+/// How the item stands that a worker asks the result of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The item of this number has ended.
+    Ended(usize),
+    /// It has not: ask again when something has changed. Until then the worker counts as blocked.
+    Waiting,
+}
+
+/// What becomes of the item of a worker that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The item of this number can be taken again.
+    Again(usize),
+    /// The item of this number has ended so.
+    Ended(usize, Outcome),
+}
+
+/// What came of adding items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// The numbers of all of them, in the order of the request.
+    pub numbers: Vec<usize>,
+    /// Of those, the ones that were not there yet: an item that is done again adds the same items again. Nobody gets
+    /// them before [`Board::publish`].
+    pub new: Vec<usize>,
+}
+
+/// The items of a run, and the workers.
+#[derive(Debug)]
+pub struct Board {
+    entries: Vec<Entry>,
+    numbers: HashMap<String, usize>,
+    /// What writes each path at this moment, by the path's number.
+    writers: Vec<Option<usize>>,
+    paths: HashMap<String, usize>,
+    /// One a segment, and last the one of the items that were dealt to nobody.
+    lines: Vec<Line>,
+    /// What dead workers held and others may take.
+    returned: BTreeSet<usize>,
+    workers: BTreeMap<usize, Worker>,
+    draining: Option<String>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    item: Item,
+    outcome: Outcome,
+    holder: Option<usize>,
+    attempts: u32,
+    parent: Option<usize>,
+    depth: usize,
+    added: usize,
+    line: usize,
+    /// Its place in the line.
+    place: usize,
+    /// How many of those before it have not ended.
+    missing: usize,
+    /// Whether workers may take it.
+    published: bool,
+    before: Vec<usize>,
+    next: Vec<usize>,
+    paths: Vec<usize>,
+}
+
+impl Entry {
+    fn weight(&self) -> u128 {
+        u128::from(self.item.weight.max(1))
+    }
+}
+
+/// The items of a segment that nobody took yet.
+#[derive(Debug, Default)]
+struct Line {
+    /// Those that are ready, by place.
+    ready: BTreeSet<(usize, usize)>,
+    /// Of all of them.
+    weight: u128,
+}
+
+#[derive(Debug, Default)]
+struct Worker {
+    holds: Option<usize>,
+    awaits: Option<usize>,
+}
+
+impl Board {
+    /// A board of these items, of which some are cached, and the others dealt to workers: worker 0 has the first
+    /// segment, and so on. An item that is in no segment is for everybody.
+    ///
+    /// # Errors
+    /// Two items with one id; an item after one that isn't there, or after itself by way of others; an item dealt twice
+    /// or a number that isn't an item's.
+    pub fn new(items: Vec<Item>, segments: &[Segment], cached: &[usize]) -> Result<Self, BoardError> {
+        let mut board = Self {
+            entries: Vec::new(),
+            numbers: HashMap::new(),
+            writers: Vec::new(),
+            paths: HashMap::new(),
+            lines: (0..=segments.len()).map(|_| Line::default()).collect(),
+            returned: BTreeSet::new(),
+            workers: BTreeMap::new(),
+            draining: None,
+        };
+        let all = 0..items.len();
+        board.append(items, None)?;
+        for &number in cached {
+            board.entries.get_mut(number).ok_or(BoardError::UnknownNumber { number })?.outcome = Outcome::Cached;
+        }
+        let mut dealt = BTreeSet::new();
+        for (line, segment) in segments.iter().enumerate() {
+            for (place, &number) in segment.items.iter().enumerate() {
+                let entry = board.entries.get_mut(number).ok_or(BoardError::UnknownNumber { number })?;
+                if entry.outcome.has_ended() || !dealt.insert(number) {
+                    return Err(BoardError::DealtTwice { id: entry.item.id.clone() });
+                }
+                (entry.line, entry.place) = (line, place);
+            }
+        }
+        for number in all {
+            board.line_up(number);
+        }
+        Ok(board)
+    }
+
+    // Items ----------------------------------------------------------------------------------------------------------
+
+    /// The next item for this worker.
+    ///
+    /// # Errors
+    /// It is not at work; it holds an item that it hasn't finished.
+    pub fn take(&mut self, worker: usize) -> Result<Take, BoardError> {
+        if let Some(number) = self.worker(worker)?.holds {
+            return Err(BoardError::StillHolds { worker, item: self.entries[number].item.id.clone() });
+        }
+        if self.draining.is_some() {
+            return Ok(Take::Nothing);
+        }
+        let Some(number) = self.next(worker) else {
+            return Ok(if self.is_over() { Take::Nothing } else { Take::Wait });
+        };
+        self.unline(number);
+        let entry = &mut self.entries[number];
+        (entry.holder, entry.attempts) = (Some(worker), entry.attempts + 1);
+        for &path in &entry.paths {
+            self.writers[path] = Some(number);
+        }
+        self.workers.insert(worker, Worker { holds: Some(number), awaits: None });
+        Ok(Take::Item(number))
+    }
+
+    /// Ends an item. Its partial must be in the journal.
+    ///
+    /// # Errors
+    /// The item isn't in this worker's hands or has ended; `pending` is no end.
+    pub fn finish(&mut self, worker: usize, number: usize, outcome: Outcome) -> Result<(), BoardError> {
+        self.check_end(number, &outcome)?;
+        self.check_holder(worker, number)?;
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            *worker = Worker::default();
+        }
+        self.end(number, outcome);
+        Ok(())
+    }
+
+    /// Ends an item that nobody holds: an added one that turned out to be cached, one that can't be begun.
+    ///
+    /// # Errors
+    /// A worker holds it; it has ended; `pending` is no end.
+    pub fn settle(&mut self, number: usize, outcome: Outcome) -> Result<(), BoardError> {
+        self.check_end(number, &outcome)?;
+        let entry = &self.entries[number];
+        if let Some(worker) = entry.holder {
+            return Err(BoardError::Held { item: entry.item.id.clone(), worker });
+        }
+        self.unline(number);
+        self.end(number, outcome);
+        Ok(())
+    }
+
+    /// Adds items in the name of one that this worker holds. They can be taken once they are
+    /// [published](Self::publish), which gives time to journal them. An item that was done before and is done again
+    /// may add the same items again.
+    ///
+    /// # Errors
+    /// The item isn't in this worker's hands; it is [`DEPTH`] deep; it would have added more than [`WIDTH`]; an id is
+    /// taken by another item; an item comes after one that isn't there; the run is being stopped.
+    pub fn add(&mut self, worker: usize, parent: usize, items: Vec<Item>) -> Result<Added, BoardError> {
+        self.check_holder(worker, parent)?;
+        if let Some(reason) = &self.draining {
+            return Err(BoardError::Draining { reason: reason.clone() });
+        }
+        let known = |item: &Item| self.numbers.get(&item.id).copied();
+        let same = |item: &Item, number: usize| {
+            let entry = &self.entries[number];
+            entry.parent == Some(parent) && entry.item == *item
+        };
+        let new: Vec<Item> =
+            items.iter().filter(|item| !known(item).is_some_and(|number| same(item, number))).cloned().collect();
+        let entry = &self.entries[parent];
+        let (item, wanted) = (entry.item.id.clone(), entry.added + new.len());
+        if entry.depth >= DEPTH && !items.is_empty() {
+            return Err(BoardError::TooDeep { item, depth: entry.depth });
+        }
+        if wanted > WIDTH {
+            return Err(BoardError::TooMany { item, wanted, limit: WIDTH });
+        }
+        let first = self.entries.len();
+        let ids: Vec<String> = items.into_iter().map(|item| item.id).collect();
+        self.append(new, Some(parent))?;
+        self.entries[parent].added = wanted;
+        for number in first..self.entries.len() {
+            self.entries[number].published = false;
+            self.line_up(number);
+        }
+        let numbers = ids.iter().filter_map(|id| self.numbers.get(id).copied()).collect();
+        Ok(Added { numbers, new: (first..self.entries.len()).collect() })
+    }
+
+    /// Lets workers take these added items. Each must be published, or [settled](Self::settle): the run isn't over
+    /// before.
+    pub fn publish(&mut self, added: &[usize]) {
+        for &number in added {
+            if let Some(entry) = self.entries.get_mut(number) {
+                entry.published = true;
+                self.make_ready(number);
+            }
+        }
+    }
+
+    /// How the item with this id stands, of which this worker wants the result. To be asked again whenever something
+    /// has changed, until it has ended.
+    ///
+    /// # Errors
+    /// The worker holds no item, or one that neither comes after that one nor has added it; that one can't end before
+    /// this one does; the run is being stopped, and that one will not be begun.
+    pub fn await_item(&mut self, worker: usize, id: &str) -> Result<Awaited, BoardError> {
+        let holds = self.worker(worker)?.holds;
+        let Some(number) = holds else { return Err(BoardError::NotHolder { worker, item: id.to_owned() }) };
+        let awaited = self.numbers.get(id).copied().ok_or_else(|| BoardError::UnknownItem { id: id.to_owned() })?;
+        let item = self.entries[number].item.id.clone();
+        if self.entries[awaited].parent != Some(number) && !self.entries[number].before.contains(&awaited) {
+            return Err(BoardError::NotRelated { item, id: id.to_owned() });
+        }
+        let mut awaits = None;
+        if !self.entries[awaited].outcome.has_ended() {
+            if let (Some(reason), None) = (&self.draining, self.entries[awaited].holder) {
+                return Err(BoardError::Draining { reason: reason.clone() });
+            }
+            if self.waits_for(awaited, number) {
+                return Err(BoardError::WouldNeverEnd { item, id: id.to_owned() });
+            }
+            awaits = Some(awaited);
+        }
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.awaits = awaits;
+        }
+        Ok(if awaits.is_some() { Awaited::Waiting } else { Awaited::Ended(awaited) })
+    }
+
+    // The run --------------------------------------------------------------------------------------------------------
+
+    /// No item is given out any more, and none can be added; those in workers' hands may still end. The first reason
+    /// stays.
+    pub fn drain(&mut self, reason: &str) {
+        self.draining.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Why no item is given out any more.
+    pub fn draining(&self) -> Option<&str> {
+        self.draining.as_deref()
+    }
+
+    /// Whether nothing is left to happen: every item has ended, or the run is being stopped and no worker holds one.
+    pub fn is_over(&self) -> bool {
+        let held = self.workers.values().any(|worker| worker.holds.is_some());
+        !held && (self.draining.is_some() || self.entries.iter().all(|entry| entry.outcome.has_ended()))
+    }
+
+    /// The count of the items as they stand. It adds up.
+    pub fn census(&self) -> Census {
+        Census::of(self.outcomes())
+    }
+
+    /// How each item stands, by its number.
+    pub fn outcomes(&self) -> impl ExactSizeIterator<Item = &Outcome> {
+        self.entries.iter().map(|entry| &entry.outcome)
+    }
+
+    /// The item of this number.
+    pub fn item(&self, number: usize) -> Option<&Item> {
+        self.entries.get(number).map(|entry| &entry.item)
+    }
+
+    /// How the item of this number stands.
+    pub fn outcome(&self, number: usize) -> Option<&Outcome> {
+        self.entries.get(number).map(|entry| &entry.outcome)
+    }
+
+    /// How many workers have had the item of this number.
+    pub fn attempts(&self, number: usize) -> u32 {
+        self.entries.get(number).map_or(0, |entry| entry.attempts)
+    }
+
+    /// The number of the item that added the one of this number.
+    pub fn parent(&self, number: usize) -> Option<usize> {
+        self.entries.get(number).and_then(|entry| entry.parent)
+    }
+
+    /// The number of the item with this id.
+    pub fn number(&self, id: &str) -> Option<usize> {
+        self.numbers.get(id).copied()
+    }
+
+    // Inside ---------------------------------------------------------------------------------------------------------
+
+    /// What was given back, else the worker's own, else of the segment with the most weight left.
+    fn next(&self, worker: usize) -> Option<usize> {
+        let free_in = |line: &Line| line.ready.iter().map(|&(_, number)| number).find(|&number| self.is_free(number));
+        if let Some(&number) = self.returned.iter().find(|&&number| self.is_free(number)) {
+            return Some(number);
+        }
+        if let Some(number) = self.lines[..self.lines.len() - 1].get(worker).and_then(free_in) {
+            return Some(number);
+        }
+        let mut lines: Vec<&Line> = self.lines.iter().filter(|line| !line.ready.is_empty()).collect();
+        lines.sort_by_key(|line| Reverse(line.weight));
+        lines.into_iter().find_map(free_in)
+    }
+
+    /// Whether none of its paths is being written.
+    fn is_free(&self, number: usize) -> bool {
+        self.entries[number].paths.iter().all(|&path| self.writers[path].is_none())
+    }
+
+    fn worker(&self, worker: usize) -> Result<&Worker, BoardError> {
+        self.workers.get(&worker).ok_or(BoardError::UnknownWorker { worker })
+    }
+
+    fn check_end(&self, number: usize, outcome: &Outcome) -> Result<(), BoardError> {
+        let entry = self.entries.get(number).ok_or(BoardError::UnknownNumber { number })?;
+        let item = || entry.item.id.clone();
+        if !outcome.has_ended() {
+            Err(BoardError::NotAnEnd { item: item() })
+        } else if entry.outcome.has_ended() {
+            Err(BoardError::Ended { item: item() })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_holder(&self, worker: usize, number: usize) -> Result<(), BoardError> {
+        let entry = self.entries.get(number).ok_or(BoardError::UnknownNumber { number })?;
+        if entry.holder == Some(worker) {
+            Ok(())
+        } else {
+            Err(BoardError::NotHolder { worker, item: entry.item.id.clone() })
+        }
+    }
+
+    fn release(&mut self, number: usize) {
+        let entry = &mut self.entries[number];
+        if entry.holder.take().is_some() {
+            for &path in &entry.paths {
+                self.writers[path] = None;
+            }
+        }
+    }
+
+    fn end(&mut self, number: usize, outcome: Outcome) {
+        self.release(number);
+        self.entries[number].outcome = outcome;
+        for next in self.entries[number].next.clone() {
+            self.entries[next].missing -= 1;
+            self.make_ready(next);
+        }
+    }
+
+    /// If it is.
+    fn make_ready(&mut self, number: usize) {
+        let entry = &self.entries[number];
+        let untaken = entry.attempts == 0 && !entry.outcome.has_ended();
+        if untaken && entry.published && entry.missing == 0 {
+            self.lines[entry.line].ready.insert((entry.place, number));
+        }
+    }
+
+    /// Puts a new item into its line.
+    fn line_up(&mut self, number: usize) {
+        let before = self.entries[number].before.iter();
+        let missing = before.filter(|before| !self.entries[**before].outcome.has_ended()).count();
+        let entry = &mut self.entries[number];
+        entry.missing = missing;
+        if entry.outcome.has_ended() {
+            return;
+        }
+        let weight = entry.weight();
+        self.lines[entry.line].weight += weight;
+        self.make_ready(number);
+    }
+
+    /// Takes an item out of its line, or from among those that were given back.
+    fn unline(&mut self, number: usize) {
+        if !self.returned.remove(&number) {
+            let entry = &self.entries[number];
+            let line = &mut self.lines[entry.line];
+            line.ready.remove(&(entry.place, number));
+            line.weight = line.weight.saturating_sub(entry.weight());
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Workers come, go and die.
+
+use super::{ATTEMPTS, Board, BoardError, Lost, Worker};
+use crate::work::Outcome;
+
+impl Board {
+    /// A worker begins. Its number is new, and says which segment is its own.
+    ///
+    /// # Errors
+    /// It is at work already.
+    pub fn join(&mut self, worker: usize) -> Result<(), BoardError> {
+        if self.workers.contains_key(&worker) {
+            return Err(BoardError::WorkerExists { worker });
+        }
+        self.workers.insert(worker, Worker::default());
+        Ok(())
+    }
+
+    /// A worker has returned. An item that it still holds has failed: it was not finished.
+    ///
+    /// # Errors
+    /// It is not at work.
+    pub fn leave(&mut self, worker: usize) -> Result<Option<Lost>, BoardError> {
+        let Some(number) = self.dismiss(worker)? else { return Ok(None) };
+        let outcome = Outcome::Failed("its worker returned without finishing it".to_owned());
+        self.end(number, outcome.clone());
+        Ok(Some(Lost::Ended(number, outcome)))
+    }
+
+    /// A worker has died, and why. The item it held can be taken again at once; it fails if it has been tried
+    /// [`ATTEMPTS`] times or isn't repeatable. While the run is being stopped it stays pending.
+    ///
+    /// # Errors
+    /// It is not at work.
+    pub fn give_back(&mut self, worker: usize, why: &str) -> Result<Option<Lost>, BoardError> {
+        let Some(number) = self.dismiss(worker)? else { return Ok(None) };
+        let entry = &self.entries[number];
+        let failed = if self.draining.is_some() {
+            None
+        } else if !entry.item.repeatable {
+            Some(format!("its worker died, and it must not be done twice: {why}"))
+        } else if entry.attempts >= ATTEMPTS {
+            Some(format!("{ATTEMPTS} workers died of it, the last because: {why}"))
+        } else {
+            None
+        };
+        let Some(reason) = failed else {
+            self.returned.insert(number);
+            return Ok(Some(Lost::Again(number)));
+        };
+        let outcome = Outcome::Failed(reason);
+        self.end(number, outcome.clone());
+        Ok(Some(Lost::Ended(number, outcome)))
+    }
+
+    /// How many more workers would find something to do now. A worker that is blocked or gone leaves room for another:
+    /// as many should be able to work as there were segments.
+    pub fn wants_more_workers(&self) -> usize {
+        if self.draining.is_some() {
+            return 0;
+        }
+        let working = self.workers.values().filter(|worker| !self.is_blocked(worker)).count();
+        let room = (self.lines.len() - 1).max(1).saturating_sub(working);
+        if room == 0 {
+            return 0;
+        }
+        let idle = self.workers.values().filter(|worker| worker.holds.is_none()).count();
+        let ready =
+            self.returned.iter().chain(self.lines.iter().flat_map(|line| line.ready.iter().map(|(_, item)| item)));
+        ready.filter(|item| self.is_free(**item)).take(room + idle).count().saturating_sub(idle).min(room)
+    }
+
+    fn is_blocked(&self, worker: &Worker) -> bool {
+        worker.awaits.is_some_and(|number| !self.entries[number].outcome.has_ended())
+    }
+
+    /// Takes the worker off the board and the item out of its hands.
+    fn dismiss(&mut self, worker: usize) -> Result<Option<usize>, BoardError> {
+        let holds = self.workers.remove(&worker).ok_or(BoardError::UnknownWorker { worker })?.holds;
+        if let Some(number) = holds {
+            self.release(number);
+        }
+        Ok(holds)
+    }
+}

@@ -1,0 +1,225 @@
+//! What a crash must not lose: runs, items, what became of them, and what it cost.
+//!
+//! An SQLite file. A thread of its own writes, and commits once for all that wait; readers use a second connection and
+//! wait for nobody. What survives a killed process and a power loss is said at `configure` in `schema.rs`: all that
+//! was committed. Several processes may use one journal.
+//!
+//! The journal is written first, then the fact is told: see [`event`](crate::event).
+
+mod error;
+mod key;
+mod read;
+mod record;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::question::Usage;
+use crate::work::{Census, Status};
+
+pub use error::JournalError;
+pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
+pub use record::{
+    ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet, Reusable, RunDetail, RunEnd, RunId,
+    RunRecord, RunRow,
+};
+
+use read::Reader;
+use write::{EndTexts, Write};
+use writer::Writer;
+
+/// How long a write waits while another process writes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The journal. Clones use the same file, thread and connections.
+///
+/// Its methods need a tokio runtime. When the last clone is dropped, what is queued is written, and the drop waits for
+/// that.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    // Before the connections: it writes what is queued when it is dropped.
+    writer: Writer,
+    reader: Arc<Mutex<Connection>>,
+}
+
+impl Journal {
+    /// Opens the journal at this path, for its owner only; makes file and folder where they are missing, and brings an
+    /// older format to the newest.
+    ///
+    /// # Errors
+    /// A newer format, another program's file, a damaged one, and what can't be opened or written. Then nothing was
+    /// changed.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        Self::open_with(path, PATIENCE)
+    }
+
+    fn open_with(path: &Path, patience: Duration) -> Result<Self, JournalError> {
+        let (writing, reading) = schema::open(path, patience)?;
+        Self::start(schema::shown(path), Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading)))
+    }
+
+    /// A journal that ends with its last clone.
+    ///
+    /// # Errors
+    /// No memory, no thread.
+    pub fn in_memory() -> Result<Self, JournalError> {
+        let connection = Arc::new(Mutex::new(schema::in_memory()?));
+        Self::start(PathBuf::from(schema::IN_MEMORY), Arc::clone(&connection), connection)
+    }
+
+    fn start(
+        path: PathBuf,
+        writing: Arc<Mutex<Connection>>,
+        reader: Arc<Mutex<Connection>>,
+    ) -> Result<Self, JournalError> {
+        let writer = Writer::start(writing, path.clone())?;
+        Ok(Self { inner: Arc::new(Inner { path, writer, reader }) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    // Writing. Each returns when it is committed; one whose future is dropped is written all the same. ---------------
+
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// The run has begun already; the storage fails.
+    pub async fn begin_run(&self, run: RunRecord) -> Result<(), JournalError> {
+        self.inner.writer.write(Write::Begin(Box::new(run))).await
+    }
+
+    /// Adds the items of a run, all or none: those of the plan, and later those that items add.
+    ///
+    /// # Errors
+    /// The run is unknown or has an item of that id; the storage fails.
+    pub async fn record_items(&self, run: &RunId, items: Vec<ItemRecord>) -> Result<(), JournalError> {
+        self.inner.writer.write(Write::Items(*run, items)).await
+    }
+
+    /// Ends an item. Once this has returned, the result is not lost.
+    ///
+    /// # Errors
+    /// The item is unknown or has ended; it is `pending`; it is `done` or `fallback` without a partial; a metric is not
+    /// finite; the storage fails.
+    pub async fn finish_item(&self, run: &RunId, end: ItemEnd) -> Result<(), JournalError> {
+        self.inner.writer.write(Write::Finish(*run, Box::new(EndTexts::of(end)?))).await
+    }
+
+    /// Adds a line to the money ledger. Unlike the others this returns when the line is queued: it is committed within
+    /// a tenth of a second, and never after what is written later. While the storage fails, it returns when committed.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn record_question(&self, row: QuestionRow) -> Result<(), JournalError> {
+        self.inner.writer.write_soon(Write::Question(Box::new(row))).await
+    }
+
+    /// Ends a run.
+    ///
+    /// # Errors
+    /// The run is unknown or has ended; the storage fails.
+    pub async fn end_run(
+        &self,
+        run: &RunId,
+        status: Status,
+        census: Census,
+        ended: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.inner.writer.write(Write::End(*run, Box::new(RunEnd { status, census, ended }))).await
+    }
+
+    /// Returns when everything written before, by whomever in this process, is committed.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn flush(&self) -> Result<(), JournalError> {
+        self.inner.writer.write(Write::Flush).await
+    }
+
+    // Reading. Each sees all that was committed when it is called. ---------------------------------------------------
+
+    /// The newest results of `done` items with this key in this project, newest first, at most four. Whoever uses one
+    /// first checks what it read, and [`Reusable::is_fresh`].
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn reusable(&self, key: &ItemKey, project: &str) -> Result<Vec<Reusable>, JournalError> {
+        Ok(self.reusable_all(vec![*key], project).await?.pop().unwrap_or_default())
+    }
+
+    /// As [`reusable`](Self::reusable), for each of many keys, in their order.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn reusable_all(&self, keys: Vec<ItemKey>, project: &str) -> Result<Vec<Vec<Reusable>>, JournalError> {
+        let project = project.to_owned();
+        self.read(move |reader| reader.reusable(&keys, &project)).await
+    }
+
+    /// What all questions since then have used, of all runs and projects.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn spent(&self, since: Timestamp) -> Result<Usage, JournalError> {
+        self.read(move |reader| reader.spent(since)).await
+    }
+
+    /// The newest runs, newest first.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn runs(&self, limit: usize) -> Result<Vec<RunRow>, JournalError> {
+        self.read(move |reader| reader.runs(limit)).await
+    }
+
+    /// Everything about a run.
+    ///
+    /// # Errors
+    /// The run is unknown; the storage fails; a record doesn't make sense.
+    pub async fn run(&self, run: &RunId) -> Result<RunDetail, JournalError> {
+        let run = *run;
+        self.read(move |reader| reader.run(run)).await
+    }
+
+    /// The run with this id, or the one whose id ends so: at least four digits, as [`RunId::short`] shows them.
+    ///
+    /// # Errors
+    /// There is none, or there are several; the storage fails.
+    pub async fn find_run(&self, name: &str) -> Result<RunId, JournalError> {
+        let name = name.to_owned();
+        self.read(move |reader| reader.find_run(&name)).await
+    }
+
+    /// Asks on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Reader<'_>) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        // It must not keep the journal alive: the last clone's drop would then wait on a pool thread.
+        let (reader, path) = (Arc::clone(&self.inner.reader), self.inner.path.clone());
+        let closed = JournalError::Closed { path: path.clone() };
+        let asked = tokio::task::spawn_blocking(move || {
+            let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            ask(&Reader { connection: &connection, path: &path })
+        });
+        asked.await.unwrap_or(Err(closed))
+    }
+}

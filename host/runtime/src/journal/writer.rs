@@ -1,0 +1,177 @@
+//! The thread that owns the writing connection, and commits for many at once.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::JournalError;
+use super::write::{Fault, Write, perform};
+
+/// How many writes may wait before whoever has one more waits for room.
+const QUEUE: usize = 1_024;
+
+/// The most writes of one transaction.
+const GROUP: usize = 512;
+
+/// How long a write that nobody waits for stays for company.
+const COMPANY: Duration = Duration::from_millis(100);
+
+/// What a caller is told.
+type Verdict = Result<(), JournalError>;
+
+/// A write, and who waits for it.
+#[derive(Debug)]
+struct Entry {
+    write: Write,
+    reply: Option<oneshot::Sender<Verdict>>,
+}
+
+/// The way to the thread. Dropping it writes what is queued, and waits for that.
+#[derive(Debug)]
+pub(super) struct Writer {
+    path: PathBuf,
+    queue: Option<mpsc::Sender<Entry>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    /// Why the last commit failed, if it did.
+    trouble: Arc<Mutex<Option<JournalError>>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(connection: Arc<Mutex<Connection>>, path: PathBuf) -> Result<Self, JournalError> {
+        let failed = |error: std::io::Error| JournalError::Storage { path: path.clone(), detail: error.to_string() };
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let trouble = Arc::default();
+        let service = Service { connection, path: path.clone(), trouble: Arc::clone(&trouble) };
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || clock.block_on(service.serve(receiver)))
+            .map_err(failed)?;
+        Ok(Self { path, queue: Some(sender), thread: Some(thread), trouble })
+    }
+
+    /// Returns when it is committed. Dropping the future doesn't take back a write that is queued.
+    pub(super) async fn write(&self, write: Write) -> Verdict {
+        let (reply, verdict) = oneshot::channel();
+        self.send(Entry { write, reply: Some(reply) }).await?;
+        verdict.await.unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    /// Returns when it is queued: it is committed before, or together with, whatever is written later. While the
+    /// storage fails it returns when it is committed, so that its loss does not stay unknown.
+    pub(super) async fn write_soon(&self, write: Write) -> Verdict {
+        if lock(&self.trouble).is_some() {
+            return self.write(write).await;
+        }
+        self.send(Entry { write, reply: None }).await
+    }
+
+    async fn send(&self, entry: Entry) -> Verdict {
+        let Some(queue) = &self.queue else { return Err(self.closed()) };
+        queue.send(entry).await.map_err(|_| self.closed())
+    }
+
+    fn closed(&self) -> JournalError {
+        JournalError::Closed { path: self.path.clone() }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // It can't have panicked: the lints allow it no way to.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What runs in the thread.
+struct Service {
+    connection: Arc<Mutex<Connection>>,
+    path: PathBuf,
+    trouble: Arc<Mutex<Option<JournalError>>>,
+}
+
+impl Service {
+    async fn serve(self, mut queue: mpsc::Receiver<Entry>) {
+        let mut group = Vec::new();
+        loop {
+            let open = gather(&mut queue, &mut group).await;
+            self.commit(&mut group);
+            if !open {
+                return;
+            }
+        }
+    }
+
+    /// Commits the group and answers those who wait. What nobody waits for stays in the group if it couldn't be
+    /// written, and goes with the next.
+    fn commit(&self, group: &mut Vec<Entry>) {
+        let verdicts = self.transact(group).unwrap_or_else(|error| vec![Err(error); group.len()]);
+        // Before anybody is answered: whoever hears of a failure finds it here.
+        *lock(&self.trouble) = group.iter().zip(&verdicts).find_map(|(entry, verdict)| {
+            let error = verdict.as_ref().err()?;
+            (error.is_storage() || entry.reply.is_none()).then(|| error.clone())
+        });
+        let mut kept = Vec::new();
+        for (entry, verdict) in group.drain(..).zip(verdicts) {
+            match entry.reply {
+                // Whoever went away doesn't want to know.
+                Some(reply) => drop(reply.send(verdict)),
+                None if verdict.is_err_and(|error| error.is_storage()) => kept.push(entry),
+                None => {}
+            }
+        }
+        *group = kept;
+    }
+
+    /// One transaction. A wrong record fails alone; when the storage fails, nothing is written.
+    fn transact(&self, group: &[Entry]) -> Result<Vec<Verdict>, JournalError> {
+        let sqlite = |error| JournalError::sqlite(&self.path, &error);
+        let mut connection = lock(&self.connection);
+        let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        let mut verdicts = Vec::with_capacity(group.len());
+        for entry in group {
+            let part = transaction.savepoint().map_err(sqlite)?;
+            let verdict = match perform(&part, &entry.write) {
+                Ok(()) => Ok(part.commit().map_err(sqlite)?),
+                Err(Fault::Record(error)) => Err(error),
+                Err(Fault::Sqlite(error)) => Err(sqlite(error)),
+            };
+            match verdict {
+                Err(error) if error.is_storage() => return Err(error),
+                verdict => verdicts.push(verdict),
+            }
+        }
+        transaction.commit().map_err(sqlite)?;
+        Ok(verdicts)
+    }
+}
+
+/// Waits until there is something to commit. Returns whether more may come.
+async fn gather(queue: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>) -> bool {
+    let again = !group.is_empty();
+    if !again && queue.recv_many(group, GROUP).await == 0 {
+        return false;
+    }
+    let company = tokio::time::sleep(COMPANY);
+    tokio::pin!(company);
+    // What could not be written is tried again after that time, however much it is.
+    while (again || group.len() < GROUP) && group.iter().all(|entry| entry.reply.is_none()) {
+        tokio::select! {
+            biased;
+            more = queue.recv_many(group, GROUP) => if more == 0 { return false },
+            () = &mut company => break,
+        }
+    }
+    true
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,149 @@
+//! The options that every command has, whatever its plugin declares.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use convoke_runtime::work::Severity;
+
+use crate::config::Mode;
+
+/// How a command is run.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Running")]
+pub struct Options {
+    /// Show the plan, and what it would cost; ask nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// With --dry-run: print every question as it would be sent
+    #[arg(long, requires = "dry_run")]
+    pub show_prompts: bool,
+
+    /// Only what has changed since this git revision
+    #[arg(long, value_name = "REV")]
+    pub since: Option<String>,
+
+    /// At most this many workers and instances at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub instances: Option<u32>,
+
+    /// How careful and how fast
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<Mode>,
+
+    /// Who answers
+    #[arg(long, value_name = "BACKEND", default_value = "auto")]
+    pub backend: BackendChoice,
+
+    /// The model, whatever the question's tier
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// Do everything again, also what an earlier run has done
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// The form of the report
+    #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Report")]
+    pub format: Format,
+
+    /// Write the report to this file instead of standard output
+    #[arg(long, short, value_name = "FILE", help_heading = "Report")]
+    pub output: Option<PathBuf>,
+
+    /// Exit with 1 when there is a finding at least this severe
+    #[arg(long, value_name = "SEVERITY", value_parser = severity, help_heading = "Report")]
+    pub fail_on: Option<FailOn>,
+
+    /// Leave out the findings that this file holds
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub baseline: Option<PathBuf>,
+
+    /// Write the findings of this run to a baseline
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub write_baseline: Option<PathBuf>,
+
+    /// Tell more: all findings, and what plugins log
+    #[arg(long, short, action = clap::ArgAction::Count, help_heading = "Terminal")]
+    pub verbose: u8,
+
+    /// Tell less: no progress, only the report
+    #[arg(long, short, conflicts_with = "verbose", help_heading = "Terminal")]
+    pub quiet: bool,
+
+    /// Colours
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Terminal")]
+    pub color: Color,
+
+    /// The project's folder. Default: the nearest one above with convoke.toml or .git
+    #[arg(long, short = 'C', value_name = "FOLDER", help_heading = "Terminal")]
+    pub project: Option<PathBuf>,
+}
+
+/// Who answers questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum BackendChoice {
+    /// The Messages API where there is a key, else nobody
+    #[default]
+    Auto,
+    /// The Messages API, with ANTHROPIC_API_KEY
+    Anthropic,
+    /// Nobody: every question gets its plugin's own fallback
+    Offline,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Human,
+    /// For programs; `convoke schema report` describes it
+    Json,
+    /// For comments on pull requests
+    Markdown,
+    /// For code scanning, version 2.1.0
+    Sarif,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// From which severity on findings make a run fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOn {
+    /// They never do.
+    Never,
+    /// From this one on.
+    Severity(Severity),
+}
+
+impl FailOn {
+    /// The severity, if there is one.
+    pub fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Never => None,
+            Self::Severity(severity) => Some(severity),
+        }
+    }
+}
+
+fn severity(text: &str) -> Result<FailOn, String> {
+    if text == "never" {
+        return Ok(FailOn::Never);
+    }
+    Severity::ALL
+        .into_iter()
+        .find(|severity| severity.name() == text)
+        .map(FailOn::Severity)
+        .ok_or_else(|| "one of info, low, medium, high, critical, never".to_owned())
+}

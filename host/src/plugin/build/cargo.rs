@@ -1,0 +1,321 @@
+//! What is asked of cargo and rustc.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use super::{BuildError, BuildOptions, TARGET};
+use crate::plugin::printable;
+
+/// A profile that a workspace can have for its plugins. Without it they are built with `release`.
+const PROFILE: &str = "plugin";
+
+/// The package of a plugin, and what it is made of.
+#[derive(Debug)]
+pub(super) struct Package {
+    pub(super) version: String,
+    id: String,
+    manifest_path: PathBuf,
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
+    /// The folders of all packages that it is made of, and what they are called in the component.
+    sources: Vec<(PathBuf, String)>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<PackageData>,
+    resolve: Option<Resolve>,
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct PackageData {
+    id: String,
+    name: String,
+    version: String,
+    manifest_path: PathBuf,
+    targets: Vec<TargetData>,
+}
+
+#[derive(Deserialize)]
+struct TargetData {
+    crate_types: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    dependencies: Vec<String>,
+}
+
+impl Package {
+    /// Asks cargo about the package in a folder. Fetches its dependencies.
+    pub(super) fn find(folder: &Path, options: &BuildOptions) -> Result<Self, BuildError> {
+        let io = |why| BuildError::Io { path: folder.to_owned(), why };
+        let folder = folder.canonicalize().map_err(io)?;
+        let manifest_path = folder.join("Cargo.toml");
+        let mut command = cargo(&folder);
+        command.args(["metadata", "--format-version", "1", "--filter-platform", TARGET, "--manifest-path"]);
+        command.arg(&manifest_path);
+        if options.locked {
+            command.arg("--locked");
+        }
+        let output = run(command)?;
+        let metadata: Metadata = serde_json::from_slice(&output).map_err(|why| BuildError::Output {
+            program: "cargo metadata".to_owned(),
+            why: printable(&why.to_string(), 200),
+        })?;
+        let package = metadata.packages.iter().find(|package| package.manifest_path == manifest_path);
+        let Some(package) = package else { return Err(BuildError::NotAPackage { folder }) };
+        if !package.targets.iter().any(|target| target.crate_types.iter().any(|kind| kind == "cdylib")) {
+            return Err(BuildError::NotACdylib { package: printable(&package.name, 80) });
+        }
+        Ok(Self {
+            version: package.version.clone(),
+            id: package.id.clone(),
+            sources: metadata.sources_of(&package.id),
+            manifest_path,
+            workspace_root: metadata.workspace_root,
+            target_directory: metadata.target_directory,
+        })
+    }
+
+    /// Whether the workspace has a profile for plugins.
+    fn has_profile(&self) -> bool {
+        let text = std::fs::read_to_string(self.workspace_root.join("Cargo.toml")).unwrap_or_default();
+        let table: toml::Table = text.parse().unwrap_or_default();
+        table.get("profile").and_then(|profiles| profiles.get(PROFILE)).is_some()
+    }
+
+    /// Where this build keeps its files: apart from other builds, whose flags differ.
+    fn target_directory(&self) -> PathBuf {
+        self.target_directory.join("convoke")
+    }
+
+    /// Flags that keep the machine's paths out of the component. The longest path that fits must come last: rustc takes
+    /// the last one.
+    fn flags(&self, toolchain: &Toolchain) -> OsString {
+        let mut names: BTreeMap<&Path, &str> = BTreeMap::new();
+        let target = self.target_directory();
+        if let Some(home) = &toolchain.cargo_home {
+            names.insert(home, "/cargo");
+        }
+        names.insert(&self.workspace_root, "/src");
+        names.insert(&target, "/target");
+        names.insert(&toolchain.library, &toolchain.library_name);
+        names.extend(self.sources.iter().map(|(folder, name)| (folder.as_path(), name.as_str())));
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_by_key(|(path, _)| path.as_os_str().len());
+        let mut flags = OsString::new();
+        for (path, name) in names {
+            if !flags.is_empty() {
+                // What separates flags in CARGO_ENCODED_RUSTFLAGS.
+                flags.push("\u{1f}");
+            }
+            flags.push("--remap-path-prefix=");
+            flags.push(path);
+            flags.push("=");
+            flags.push(name);
+        }
+        flags
+    }
+}
+
+impl Metadata {
+    /// The folders of a package and of all that it depends on.
+    fn sources_of(&self, id: &str) -> Vec<(PathBuf, String)> {
+        let nodes: BTreeMap<&str, &Node> =
+            self.resolve.iter().flat_map(|resolve| &resolve.nodes).map(|node| (node.id.as_str(), node)).collect();
+        let mut wanted = HashSet::new();
+        let mut open = vec![id];
+        while let Some(next) = open.pop() {
+            if wanted.insert(next) {
+                open.extend(nodes.get(next).into_iter().flat_map(|node| node.dependencies.iter().map(String::as_str)));
+            }
+        }
+        let wanted = self.packages.iter().filter(|package| wanted.contains(package.id.as_str()));
+        wanted
+            .filter_map(|package| {
+                Some((package.manifest_path.parent()?.to_owned(), format!("/src/{}-{}", package.name, package.version)))
+            })
+            .collect()
+    }
+}
+
+/// What compiles.
+#[derive(Debug)]
+pub(super) struct Toolchain {
+    cargo_home: Option<PathBuf>,
+    /// The source of the standard library, where it is installed.
+    library: PathBuf,
+    /// How it is called where it is not.
+    library_name: String,
+}
+
+impl Toolchain {
+    /// Asks the compiler that is used in a folder.
+    pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
+        let ask = |arguments: &[&str]| {
+            let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+            command.args(arguments).current_dir(folder);
+            run(command).map(|output| String::from_utf8_lossy(&output).into_owned())
+        };
+        let target = ask(&["--print", "target-libdir", "--target", TARGET])?;
+        if !Path::new(target.trim()).is_dir() {
+            return Err(BuildError::NoTarget);
+        }
+        let version = ask(&["-vV"])?;
+        let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")).unwrap_or("unknown");
+        let sysroot = ask(&["--print", "sysroot"])?;
+        Ok(Self {
+            cargo_home: cargo_home(),
+            library: Path::new(sysroot.trim()).join("lib/rustlib/src/rust"),
+            library_name: format!("/rustc/{commit}"),
+        })
+    }
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    home.or_else(|| Some(directories::BaseDirs::new()?.home_dir().join(".cargo")))
+}
+
+/// Lets cargo compile; the path of the component.
+pub(super) fn compile(package: &Package, toolchain: &Toolchain, options: &BuildOptions) -> Result<PathBuf, BuildError> {
+    let folder = package.manifest_path.parent().unwrap_or(Path::new("."));
+    let profile = if package.has_profile() { PROFILE } else { "release" };
+    let mut command = cargo(folder);
+    command.args(["build", "--lib", "--target", TARGET, "--profile", profile]);
+    command.args(["--message-format", "json-render-diagnostics", "--manifest-path"]).arg(&package.manifest_path);
+    command.arg("--target-dir").arg(package.target_directory());
+    if options.locked {
+        command.arg("--locked");
+    }
+    if options.quiet {
+        command.arg("--quiet");
+    }
+    // These flags go before all others that a machine may have, in its environment or its configuration.
+    command.env("CARGO_ENCODED_RUSTFLAGS", package.flags(toolchain)).env("CARGO_INCREMENTAL", "0");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PROFILE_")) {
+            command.env_remove(name);
+        }
+    }
+    let program = "cargo build".to_owned();
+    let start = |why| BuildError::Start { program: "cargo".to_owned(), why };
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(start)?;
+    let mut artifact = None;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.map_err(|why| BuildError::Output { program: program.clone(), why: why.to_string() })?;
+            artifact = component_in(&line, &package.id).or(artifact);
+        }
+    }
+    let status = child.wait().map_err(start)?;
+    if !status.success() {
+        return Err(BuildError::Failed { program, stderr: String::new() });
+    }
+    artifact.ok_or(BuildError::NoArtifact)
+}
+
+/// The component, where a message of cargo tells of it.
+fn component_in(line: &str, id: &str) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Message {
+        reason: String,
+        package_id: Option<String>,
+        #[serde(default)]
+        filenames: Vec<PathBuf>,
+    }
+    // Lines that are not messages come from build scripts of old.
+    let message: Message = serde_json::from_str(line).ok()?;
+    let is_ours = message.reason == "compiler-artifact" && message.package_id.as_deref() == Some(id);
+    message.filenames.into_iter().find(|file| is_ours && file.extension() == Some(OsStr::new("wasm")))
+}
+
+fn cargo(folder: &Path) -> Command {
+    // Not $CARGO: that is the cargo that runs convoke, the plugin's folder may want another toolchain.
+    let mut command = Command::new("cargo");
+    command.current_dir(folder);
+    command
+}
+
+/// Runs a program to its end; what it wrote.
+fn run(mut command: Command) -> Result<Vec<u8>, BuildError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|why| BuildError::Start { program: program.clone(), why })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // The last lines say why.
+    let tail: Vec<&str> = stderr.trim().lines().rev().take(8).collect();
+    let stderr = tail.into_iter().rev().map(|line| printable(line, 300)).collect::<Vec<_>>().join("\n");
+    Err(BuildError::Failed { program, stderr })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(root: &str) -> Package {
+        let root = PathBuf::from(root);
+        Package {
+            version: "0.1.0".to_owned(),
+            id: "x".to_owned(),
+            manifest_path: root.join("plugins/x/Cargo.toml"),
+            target_directory: root.join("target"),
+            sources: vec![
+                (root.join("plugins/x"), "/src/x-0.1.0".to_owned()),
+                (root.clone(), "/src/root-1.0.0".to_owned()),
+            ],
+            workspace_root: root,
+        }
+    }
+
+    #[test]
+    fn the_longest_path_comes_last_so_that_rustc_takes_it() {
+        let toolchain = Toolchain {
+            cargo_home: Some("/h/.cargo".into()),
+            library: "/h/.rustup/toolchains/t/lib/rustlib/src/rust".into(),
+            library_name: "/rustc/abc".to_owned(),
+        };
+        let flags = package("/w").flags(&toolchain).into_string().unwrap();
+        let flags: Vec<&str> =
+            flags.split('\u{1f}').map(|flag| flag.strip_prefix("--remap-path-prefix=").unwrap()).collect();
+        assert_eq!(
+            flags,
+            [
+                "/w=/src/root-1.0.0",
+                "/h/.cargo=/cargo",
+                "/w/plugins/x=/src/x-0.1.0",
+                "/w/target/convoke=/target",
+                "/h/.rustup/toolchains/t/lib/rustlib/src/rust=/rustc/abc",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_the_plugins_own_component_counts() {
+        let line = |reason: &str, id: &str, file: &str| {
+            format!(r#"{{"reason":"{reason}","package_id":"{id}","filenames":["/t/lib.rlib","{file}"],"more":1}}"#)
+        };
+        assert_eq!(component_in(&line("compiler-artifact", "x", "/t/x.wasm"), "x"), Some("/t/x.wasm".into()));
+        assert_eq!(component_in(&line("compiler-artifact", "y", "/t/y.wasm"), "x"), None);
+        assert_eq!(component_in(&line("compiler-artifact", "x", "/t/x.so"), "x"), None);
+        assert_eq!(component_in("not json", "x"), None);
+        assert_eq!(component_in(r#"{"reason":"build-finished","success":true}"#, "x"), None);
+    }
+}

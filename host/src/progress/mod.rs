@@ -1,0 +1,40 @@
+//! What the terminal shows while a run goes on. A consumer of events, like any other: it decides nothing.
+
+mod live;
+mod plain;
+mod state;
+
+use convoke_runtime::event::Events;
+use tokio::task::JoinHandle;
+
+pub use state::clock;
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// Not at all; warnings still are.
+    Quiet,
+    /// A line when something ends: for logs and pipes.
+    Plain,
+    /// A line a worker that changes in place: for terminals.
+    Live,
+}
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// Log lines of plugins too.
+    pub logs: bool,
+    /// Whether colours may be used.
+    pub color: bool,
+}
+
+/// Shows a run until its stream ends or it is told that the run has ended. Await the handle before printing below it.
+pub fn show(events: &Events, how: Show, detail: Detail) -> JoinHandle<()> {
+    let facts = events.listen();
+    match how {
+        Show::Live => tokio::spawn(live::show(facts, detail)),
+        Show::Plain => tokio::spawn(plain::show(facts, detail, true)),
+        Show::Quiet => tokio::spawn(plain::show(facts, detail, false)),
+    }
+}

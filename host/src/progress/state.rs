@@ -1,0 +1,185 @@
+//! Where a run stands, as told by its events.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use convoke_runtime::event::{Event, Fact};
+use convoke_runtime::question::Usage;
+
+/// What a worker is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Doing {
+    /// Nothing: it waits for an item.
+    Idle,
+    /// Computing, reading.
+    Working,
+    /// Its question waits to be admitted.
+    Queued,
+    /// Its question was sent, and there is no answer yet.
+    Asked,
+    /// The answer is coming.
+    Answering,
+    /// Its question will be asked again at that time, and why.
+    Retrying(Duration, String),
+}
+
+/// A worker's line.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) segment: String,
+    pub(super) item: Option<(usize, String)>,
+    pub(super) doing: Doing,
+    pub(super) note: String,
+    pub(super) since: Duration,
+}
+
+/// The whole picture.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) now: Duration,
+    pub(super) items: usize,
+    pub(super) ended: usize,
+    pub(super) failed: usize,
+    pub(super) cached: usize,
+    pub(super) workers: BTreeMap<usize, Line>,
+    pub(super) usage: Usage,
+    holders: BTreeMap<usize, usize>,
+    first_start: Option<Duration>,
+}
+
+impl State {
+    /// Takes an event in.
+    pub(super) fn hear(&mut self, event: &Event) {
+        self.now = event.at;
+        match &event.fact {
+            Fact::Planned { items, cached, .. } => {
+                self.items = *items;
+                self.cached = *cached;
+            }
+            Fact::WorkerStarted { worker, segment } => {
+                self.first_start.get_or_insert(event.at);
+                let line =
+                    Line { segment: segment.clone(), item: None, doing: Doing::Idle, note: String::new(), since: event.at };
+                self.workers.insert(*worker, line);
+            }
+            Fact::WorkerEnded { worker, .. } => {
+                self.workers.remove(worker);
+            }
+            Fact::ItemStarted { worker, item, label, .. } => {
+                self.holders.insert(*item, *worker);
+                if let Some(line) = self.workers.get_mut(worker) {
+                    line.item = Some((*item, label.clone()));
+                    line.note.clear();
+                    line.doing = Doing::Working;
+                    line.since = event.at;
+                }
+            }
+            Fact::ItemsAdded { items, .. } => self.items += items,
+            Fact::ItemProgress { item, note, .. } => {
+                if let Some(line) = self.line(*item) {
+                    line.note.clone_from(note);
+                }
+            }
+            Fact::ItemEnded { item, outcome, .. } => {
+                self.ended += 1;
+                self.failed += usize::from(outcome.name() == "failed");
+                self.let_go(*item, event.at);
+            }
+            Fact::ItemReturned { item, .. } => self.let_go(*item, event.at),
+            Fact::QuestionQueued { item, .. } => self.does(*item, Doing::Queued, event.at),
+            Fact::QuestionSent { item, .. } => self.does(*item, Doing::Asked, event.at),
+            Fact::QuestionStarted { item, .. } => self.does(*item, Doing::Answering, event.at),
+            Fact::QuestionRetried { item, wait, reason, .. } => {
+                self.does(*item, Doing::Retrying(event.at + *wait, reason.clone()), event.at);
+            }
+            Fact::QuestionSettled { item, usage, .. } => {
+                self.usage += *usage;
+                self.does(*item, Doing::Working, event.at);
+            }
+            Fact::BreakerChanged { .. }
+            | Fact::LimitChanged { .. }
+            | Fact::DispatchStopped { .. }
+            | Fact::Warned { .. }
+            | Fact::Logged { .. }
+            | Fact::Ended { .. } => {}
+        }
+    }
+
+    /// How long the rest will probably take: at the pace of this run so far, once that says something.
+    pub(super) fn eta(&self, now: Duration) -> Option<Duration> {
+        let worked = self.ended.checked_sub(self.cached).filter(|worked| *worked >= 3)?;
+        let left = self.items.saturating_sub(self.ended);
+        let since = now.checked_sub(self.first_start?)?;
+        Some(since.mul_f64(left as f64 / worked as f64))
+    }
+
+    fn line(&mut self, item: usize) -> Option<&mut Line> {
+        let worker = self.holders.get(&item)?;
+        self.workers.get_mut(worker)
+    }
+
+    fn does(&mut self, item: usize, doing: Doing, at: Duration) {
+        if let Some(line) = self.line(item) {
+            line.doing = doing;
+            line.since = at;
+        }
+    }
+
+    fn let_go(&mut self, item: usize, at: Duration) {
+        if let Some(line) = self.line(item).filter(|line| line.item.as_ref().is_some_and(|(held, _)| *held == item)) {
+            line.item = None;
+            line.doing = Doing::Idle;
+            line.since = at;
+        }
+        self.holders.remove(&item);
+    }
+}
+
+/// `0:07`, `12:34`, `1:02:03`.
+pub fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use convoke_runtime::work::Outcome;
+
+    use super::*;
+
+    fn hear(state: &mut State, at: u64, fact: Fact) {
+        state.hear(&Event { at: Duration::from_secs(at), fact });
+    }
+
+    #[test]
+    fn a_worker_waiting_for_a_retry_is_told_from_one_without_work() {
+        let mut state = State::default();
+        hear(&mut state, 0, Fact::WorkerStarted { worker: 0, segment: "security".to_owned() });
+        hear(&mut state, 0, Fact::WorkerStarted { worker: 1, segment: "quality".to_owned() });
+        hear(&mut state, 1, Fact::ItemStarted { worker: 0, item: 7, label: "a".to_owned(), attempt: 1 });
+        let wait = Duration::from_secs(45);
+        hear(&mut state, 2, Fact::QuestionRetried { question: 1, item: 7, reason: "rate limited".to_owned(), wait });
+        assert_eq!(state.workers[&0].doing, Doing::Retrying(Duration::from_secs(47), "rate limited".to_owned()));
+        assert_eq!(state.workers[&1].doing, Doing::Idle);
+    }
+
+    #[test]
+    fn half_done_in_ten_seconds_leaves_ten_seconds() {
+        let mut state = State::default();
+        hear(&mut state, 0, Fact::Planned { items: 8, cached: 0, workers: 1 });
+        hear(&mut state, 0, Fact::WorkerStarted { worker: 0, segment: String::new() });
+        for item in 0..4 {
+            let ended = Fact::ItemEnded { worker: Some(0), item, outcome: Outcome::Done, took: Duration::from_secs(2) };
+            hear(&mut state, 10, ended);
+        }
+        assert_eq!(state.eta(Duration::from_secs(10)), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_clock_reads_like_a_clock() {
+        assert_eq!(clock(Duration::from_secs(7)), "0:07");
+        assert_eq!(clock(Duration::from_secs(754)), "12:34");
+        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
+    }
+}

@@ -1,0 +1,201 @@
+//! What failed, what to know, and the sums.
+
+use console::Style as Paint;
+use convoke_runtime::work::{Severity, Status};
+use textwrap::core::display_width;
+
+use super::{Out, Verbosity, offline_words, paint_of};
+use crate::report::{Counts, Report, clean, words};
+
+/// So many warnings are shown.
+const WARNINGS: usize = 20;
+
+/// So many failures are shown, each with so many last lines of its log.
+const FAILURES: usize = 20;
+const LOG_LINES: usize = 8;
+
+/// So wide are the labels of the sums, as cargo's are.
+const LABEL: usize = 12;
+
+pub(super) fn metrics(out: &mut Out, report: &Report) {
+    if report.metrics.is_empty() {
+        return;
+    }
+    out.title("Metrics");
+    for metric in &report.metrics {
+        let mut text = format!("{}: {}", metric.name, metric.value);
+        for part in [&metric.unit, metric.item.as_ref().unwrap_or(&String::new())] {
+            if !part.is_empty() {
+                text = format!("{text} {part}");
+            }
+        }
+        out.wrapped("  ", 2, &text, &Paint::new());
+    }
+}
+
+/// Those about the whole run; with `-v` those of the items too.
+pub(super) fn notes(out: &mut Out, report: &Report) {
+    let verbose = out.style.verbosity == Verbosity::Verbose;
+    let notes: Vec<_> = report.notes.iter().filter(|note| verbose || note.item.is_none()).collect();
+    if notes.is_empty() {
+        return;
+    }
+    out.title("Notes");
+    for note in notes {
+        if let Some(item) = &note.item {
+            out.wrapped("  ", 2, item, &Paint::new().bold());
+        }
+        for line in clean::block(&note.text).trim().lines() {
+            out.wrapped("  ", 2, line, &Paint::new());
+        }
+    }
+}
+
+pub(super) fn failures(out: &mut Out, report: &Report) {
+    if report.failures.is_empty() {
+        return;
+    }
+    let verbose = out.style.verbosity == Verbosity::Verbose;
+    out.title("Failed");
+    for failure in report.failures.iter().take(if verbose { usize::MAX } else { FAILURES }) {
+        out.wrapped("  ", 2, &failure.item, &Paint::new().red().bold());
+        let tries = if failure.attempts > 1 { format!(" ({} attempts)", failure.attempts) } else { String::new() };
+        out.wrapped("    ", 4, &format!("{}{tries}", failure.reason), &Paint::new());
+        let log = clean::block(&failure.log);
+        let lines: Vec<&str> = log.trim_end().lines().collect();
+        let skipped = if verbose { 0 } else { lines.len().saturating_sub(LOG_LINES) };
+        let bar = out.dim(out.drawn("│", "|"));
+        for line in &lines[skipped..] {
+            out.wrapped(&format!("    {bar} "), 6, line, &Paint::new().dim());
+        }
+    }
+    more(out, report.failures.len(), FAILURES);
+}
+
+pub(super) fn warnings(out: &mut Out, report: &Report) {
+    if report.warnings.is_empty() {
+        return;
+    }
+    out.gap();
+    let verbose = out.style.verbosity == Verbosity::Verbose;
+    let label = out.paint(&Paint::new().yellow().bold(), "warning:");
+    for warning in report.warnings.iter().take(if verbose { usize::MAX } else { WARNINGS }) {
+        out.wrapped(&format!("{label} "), 9, warning, &Paint::new());
+    }
+    more(out, report.warnings.len(), WARNINGS);
+}
+
+fn more(out: &mut Out, all: usize, shown: usize) {
+    if all > shown && out.style.verbosity < Verbosity::Verbose {
+        let text = format!("{} and {} more; -v shows them", out.drawn("…", "..."), all - shown);
+        out.wrapped("  ", 2, &text, &Paint::new().dim());
+    }
+}
+
+/// The census, the findings, the time, the price, and what to do next.
+pub(super) fn sums(out: &mut Out, report: &Report) {
+    out.gap();
+    let good = Paint::new().green().bold();
+    let paint = match report.status {
+        Status::Completed => good.clone(),
+        Status::Degraded | Status::Parked | Status::Interrupted => Paint::new().yellow().bold(),
+        Status::Failed => Paint::new().red().bold(),
+    };
+    labelled(out, capital(report.status.name()).as_str(), &paint, &words::census(&report.census));
+
+    let counts = Counts::of(&report.findings);
+    let worst = Severity::ALL.into_iter().rev().find(|severity| counts.get(*severity) > 0);
+    let mut found = worst.map_or_else(|| "none".to_owned(), |_| words::findings(counts));
+    if let Some(suppressed) = words::suppressed(&report.suppressed) {
+        found = format!("{found}; {suppressed}");
+    }
+    labelled(out, "Findings", &worst.map_or_else(|| good.clone(), paint_of), &found);
+    if report.suppressed.baseline_gone > 0 {
+        let gone = words::counted(report.suppressed.baseline_gone, "finding", "findings");
+        labelled(out, "Baseline", &good, &format!("{gone} of it are gone; write it again to keep it so"));
+    }
+    if report.is_offline() {
+        labelled(out, "Answers", &good, offline_words(report));
+    }
+    let times = if out.style.unicode { '×' } else { 'x' };
+    let mut time = words::timing(&report.timing, report.workers.len(), times);
+    if let Some(slowest) =
+        report.workers.iter().max_by_key(|worker| worker.work_ms).filter(|_| report.workers.len() > 1)
+    {
+        let segment = clean::bounded(&slowest.segment, 60);
+        time = format!("{time}; slowest {segment}, {}", words::duration(slowest.work_ms));
+    }
+    labelled(out, "Time", &good, &time);
+    if report.usage.requests > 0 {
+        labelled(out, "Used", &good, &words::usage(&report.usage));
+    }
+    if let Some(next) = next(report) {
+        labelled(out, "Next", &Paint::new().cyan().bold(), &next);
+    }
+}
+
+/// What to do where something was lost.
+fn next(report: &Report) -> Option<String> {
+    let again = "run the same command again";
+    match report.status {
+        Status::Interrupted => Some(format!("{again} to go on; what is done is kept")),
+        Status::Parked => Some(format!("{again} when the limit is reset or raised; what is done is kept")),
+        Status::Degraded | Status::Failed => {
+            let open = report.census.failed + report.census.fallback + report.census.pending;
+            let items = words::counted(open, "item", "items");
+            Some(format!("{again} to try the {items} that did not go well; the others are kept"))
+        }
+        Status::Completed if report.edits.iter().any(|edit| edit.conflict.is_some()) => {
+            Some("look at the edits in conflict; none of them is carried out".to_owned())
+        }
+        Status::Completed => None,
+    }
+}
+
+fn labelled(out: &mut Out, label: &str, paint: &Paint, text: &str) {
+    let padding = " ".repeat(LABEL.saturating_sub(display_width(label)));
+    let before = format!("{padding}{} ", out.paint(paint, label));
+    out.wrapped(&before, LABEL + 1, text, &Paint::new());
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Style, render};
+    use super::*;
+    use crate::report::{FailureInfo, samples};
+
+    #[test]
+    fn what_to_do_next_is_said_only_where_something_was_lost() {
+        let mut report = samples::offline();
+        assert_eq!(next(&report), None);
+        report.status = Status::Interrupted;
+        assert!(next(&report).is_some_and(|text| text.contains("to go on")));
+        report.status = Status::Parked;
+        assert!(next(&report).is_some_and(|text| text.contains("reset")));
+        let degraded = samples::full();
+        assert_eq!((degraded.census.failed, degraded.census.fallback), (1, 1));
+        assert!(next(&degraded).is_some_and(|text| text.contains("the 2 items")));
+    }
+
+    #[test]
+    fn a_failure_shows_the_last_lines_of_its_log() {
+        let mut report = samples::full();
+        report.failures[0].log = (1..=20).map(|line| format!("line {line}\n")).collect();
+        let text = render(&report, &Style::default());
+        assert!(!text.contains("line 12\n") && text.contains("line 13\n") && text.contains("line 20\n"), "{text}");
+    }
+
+    #[test]
+    fn many_failures_are_cut_and_counted() {
+        let mut report = samples::full();
+        let failure = report.failures[0].clone();
+        report.failures =
+            (0..50).map(|number| FailureInfo { item: format!("item-{number}"), ..failure.clone() }).collect();
+        assert!(render(&report, &Style::default()).contains("and 30 more"));
+    }
+}

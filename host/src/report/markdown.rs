@@ -1,0 +1,234 @@
+//! Markdown, for a comment on a pull request.
+//!
+//! The first line is a comment that no reader sees: by it the next report of the same command finds this one and takes
+//! its place.
+
+use std::fmt::Write as _;
+
+use convoke_runtime::work::{Severity, Status};
+
+use super::{Counts, Edit, Finding, Report, clean, words};
+
+/// GitHub takes 65,536 characters; what comes around the report needs some of them.
+const LONGEST: usize = 60_000;
+
+/// Renders it. What doesn't fit into a comment is left out from the end of its section, and counted.
+pub fn render(report: &Report) -> String {
+    let mut page = Page { text: head(report), left_out: 0 };
+    page.findings(report);
+    page.failures(report);
+    page.edits(report);
+    for action in &report.actions {
+        let kind = clean::markdown_code(&action.kind);
+        page.push(&format!("- proposes {kind}: {}\n", clean::markdown(&action.title)));
+    }
+    page.metrics(report);
+    page.warnings(report);
+    page.end(report)
+}
+
+/// The comment by which a report is found again.
+pub fn marker(command: &str) -> String {
+    let name: String = command.chars().filter(|next| next.is_ascii_alphanumeric() || *next == '-').collect();
+    format!("<!-- convoke-report {name} -->")
+}
+
+struct Page {
+    text: String,
+    left_out: u64,
+}
+
+impl Page {
+    fn fits(&self, part: &str) -> bool {
+        self.text.len() + part.len() <= LONGEST
+    }
+
+    fn push(&mut self, part: &str) {
+        if self.fits(part) {
+            self.text.push_str(part);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn findings(&mut self, report: &Report) {
+        let mut groups: Vec<Option<&str>> = report.groups.iter().map(|group| group.name.as_deref()).collect();
+        if groups.is_empty() {
+            groups.push(None);
+        }
+        let by_group = super::human::by_group(report);
+        for name in groups {
+            let Some(findings) = by_group.get(&name).filter(|findings| !findings.is_empty()) else { continue };
+            let counts = words::findings(Counts::of(findings.iter().copied()));
+            let title = name.map_or_else(|| "Findings".to_owned(), clean::markdown);
+            // Bad news is open, the rest folds.
+            let open = if findings.iter().any(|finding| finding.severity >= Severity::High) { " open" } else { "" };
+            let summary = format!("\n<details{open}><summary><b>{title}</b>: {counts}</summary>\n\n");
+            if !self.fits(&summary) {
+                self.left_out += findings.len() as u64;
+                continue;
+            }
+            self.push(&summary);
+            for finding in findings {
+                self.push(&row(finding));
+            }
+            self.text.push_str("\n</details>\n");
+        }
+    }
+
+    fn failures(&mut self, report: &Report) {
+        if report.failures.is_empty() {
+            return;
+        }
+        self.push("\n### Failed\n\n");
+        for failure in &report.failures {
+            let item = clean::markdown_code(&failure.item);
+            let mut part = format!("- {item}: {}", clean::markdown(&failure.reason));
+            let _ = writeln!(part, " ({})", words::counted(u64::from(failure.attempts), "attempt", "attempts"));
+            self.push(&part);
+        }
+    }
+
+    fn edits(&mut self, report: &Report) {
+        if report.edits.is_empty() {
+            return;
+        }
+        self.push("\n### Proposed edits\n");
+        for edit in &report.edits {
+            self.push(&proposal(edit));
+        }
+    }
+
+    fn metrics(&mut self, report: &Report) {
+        if report.metrics.is_empty() {
+            return;
+        }
+        self.push("\n| metric | value |\n|---|---|\n");
+        for metric in &report.metrics {
+            let name = clean::markdown(&metric.name);
+            let unit = clean::markdown(&metric.unit);
+            self.push(&format!("| {name} | {} {unit} |\n", metric.value));
+        }
+    }
+
+    fn warnings(&mut self, report: &Report) {
+        if report.warnings.is_empty() {
+            return;
+        }
+        self.push("\n### Warnings\n\n");
+        for warning in &report.warnings {
+            self.push(&format!("- {}\n", clean::markdown(warning)));
+        }
+    }
+
+    fn end(mut self, report: &Report) -> String {
+        if self.left_out > 0 {
+            let lines = words::counted(self.left_out, "line", "lines");
+            let _ = writeln!(self.text, "\n**{lines} more did not fit: see the full report.**");
+        }
+        let _ = writeln!(
+            self.text,
+            "\n<sub>{}. {}. Run {}, mode {}, {} {}.</sub>",
+            words::timing(&report.timing, report.workers.len(), '×'),
+            words::usage(&report.usage),
+            clean::markdown_code(&report.run.id),
+            clean::markdown(&report.run.mode),
+            clean::markdown(&report.run.plugin.name),
+            clean::markdown(&report.run.plugin.version),
+        );
+        self.text
+    }
+}
+
+fn head(report: &Report) -> String {
+    let mut text = format!("{}\n## {}: ", marker(&report.run.command), clean::markdown(&report.run.command));
+    let counts = words::findings(Counts::of(&report.findings));
+    text.push_str(if counts.is_empty() { "no findings" } else { &counts });
+    let mark = if report.status == Status::Completed { "" } else { "⚠ " };
+    let _ = writeln!(text, "\n\n{mark}**{}**: {}", report.status.name(), words::census(&report.census));
+    if report.is_offline() {
+        let _ = writeln!(text, "\n{}", super::human::offline_words(report));
+    }
+    if let Some(suppressed) = words::suppressed(&report.suppressed) {
+        let _ = writeln!(text, "\n{suppressed}");
+    }
+    text
+}
+
+fn row(finding: &Finding) -> String {
+    let place = match (&finding.path, finding.line) {
+        (Some(path), Some(line)) => clean::markdown_code(&format!("{path}:{line}")),
+        (Some(path), None) => clean::markdown_code(path),
+        (None, _) => clean::markdown_code(&finding.item),
+    };
+    let mut text = format!(
+        "- **{}** {place} {} ({}",
+        finding.severity,
+        clean::markdown(&finding.message),
+        clean::markdown_code(&finding.rule)
+    );
+    text.push_str(if finding.source == convoke_runtime::work::Source::Model { ", by a model)\n" } else { ")\n" });
+    if let Some(help) = &finding.help {
+        let _ = writeln!(text, "  {}", clean::markdown(help));
+    }
+    text
+}
+
+fn proposal(edit: &Edit) -> String {
+    let mut text = format!("\n{}", clean::markdown_code(&edit.path));
+    if !edit.reasons.is_empty() {
+        let _ = write!(text, ": {}", clean::markdown(&edit.reasons.join("; ")));
+    }
+    if let Some(conflict) = &edit.conflict {
+        let _ = write!(text, " **conflict: {}**", clean::markdown(conflict));
+    }
+    text.push_str("\n\n");
+    if let Some(diff) = &edit.diff {
+        text.push_str(&clean::markdown_fence(diff, "diff"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn the_whole_page_is_as_expected() {
+        insta::assert_snapshot!(render(&samples::full()));
+    }
+
+    #[test]
+    fn a_page_fits_into_a_comment_and_says_what_it_left_out() {
+        let mut report = samples::full();
+        let finding = report.findings[0].clone();
+        report.findings = vec![finding; 5_000];
+        let page = render(&report);
+        assert!(page.len() < 65_536, "{}", page.len());
+        assert!(page.contains("more did not fit"));
+        assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
+    }
+
+    #[test]
+    fn text_from_strangers_is_text() {
+        let mut report = samples::full();
+        let hostile = "</details><script>x</script> [a](http://evil) @team\n# heading ``` `";
+        report.findings[0].message = hostile.to_owned();
+        report.failures[0].reason = hostile.to_owned();
+        report.groups[0].name = Some(hostile.to_owned());
+        report.warnings.push(hostile.to_owned());
+        report.run.command = hostile.to_owned();
+        let page = render(&report);
+        for markup in ["<script", "[a]", "http://", "@team", "\n# "] {
+            assert!(!page.contains(markup), "{markup} is in {page}");
+        }
+        assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
+    }
+
+    #[test]
+    fn the_marker_holds_only_a_name() {
+        assert_eq!(marker("agent-audit"), "<!-- convoke-report agent-audit -->");
+        assert_eq!(marker("x --> <b>"), "<!-- convoke-report x--b -->");
+    }
+}

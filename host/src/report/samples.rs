@@ -1,0 +1,205 @@
+//! Reports for the tests of this module.
+
+use std::time::Duration;
+
+use convoke_runtime::money::Usd;
+use convoke_runtime::question::Usage;
+use convoke_runtime::work::{
+    self, Aggregation, Change, Edit, Metric, Outcome, Partial, Reduction, Replacement, Severity, Source,
+};
+use jiff::civil::date;
+use serde_json::json;
+
+use super::build::{Facts, ItemFacts, WorkerFacts, build};
+use super::suppress::Filters;
+use super::{Finding, PluginInfo, Report, RuleInfo, RunInfo};
+
+pub(crate) const TEXT: &str = "---\nname: Api\n---\nBuild things.\n";
+
+pub(crate) fn finding(rule: &str, severity: Severity, path: &str, line: u32) -> Finding {
+    Finding {
+        rule: rule.to_owned(),
+        severity,
+        message: format!("{rule} in {path}"),
+        path: Some(path.to_owned()),
+        line: Some(line),
+        column: None,
+        item: path.to_owned(),
+        source: Source::Rule,
+        fingerprint: String::new(),
+        help: None,
+        also: Vec::new(),
+        suppressed: None,
+    }
+}
+
+pub(crate) fn found(rule: &str, severity: Severity, message: &str, path: &str, line: Option<u32>) -> work::Finding {
+    work::Finding {
+        rule: rule.to_owned(),
+        severity,
+        message: message.to_owned(),
+        path: Some(path.to_owned()),
+        line,
+        column: None,
+        source: Source::Rule,
+        fingerprint: String::new(),
+        help: None,
+    }
+}
+
+pub(crate) fn item(id: &str, group: &str, outcome: Outcome, findings: Vec<work::Finding>) -> ItemFacts {
+    ItemFacts {
+        id: id.to_owned(),
+        group: Some(group.to_owned()),
+        outcome,
+        partial: Some(Partial { findings, ..Partial::default() }),
+        attempts: 1,
+        log: String::new(),
+        reads: vec![id.to_owned()],
+    }
+}
+
+/// A run with something of everything.
+pub(crate) fn facts() -> Facts {
+    let mut api = item(
+        "core/api.md",
+        "core",
+        Outcome::Done,
+        vec![
+            work::Finding {
+                help: Some("Write it in lower case, words joined by hyphens.".to_owned()),
+                column: Some(7),
+                ..found("name-not-kebab", Severity::High, "the name `Api` is not in kebab case", "core/api.md", Some(2))
+            },
+            found("body-short", Severity::Low, "the body has 2 words", "core/api.md", Some(4)),
+        ],
+    );
+    if let Some(partial) = &mut api.partial {
+        partial.edits = vec![Edit {
+            path: "core/api.md".to_owned(),
+            base: None,
+            change: Change::Replace(vec![Replacement { start: 10, end: 13, text: "api".to_owned() }]),
+            reason: "kebab case".to_owned(),
+        }];
+        partial.metrics =
+            vec![Metric { name: "words".to_owned(), value: 2.0, unit: String::new(), reduce: Reduction::Sum }];
+        partial.notes = Some("Read with *care*.".to_owned());
+        partial.actions = vec![work::Action {
+            kind: "comment".to_owned(),
+            title: "Say so".to_owned(),
+            body: json!({"text": "so"}),
+            key: "say-so".to_owned(),
+        }];
+    }
+    let secret = found("secret", Severity::Critical, "a GitHub token", "ops/deploy.md", Some(12));
+    let model = work::Finding {
+        source: Source::Model,
+        ..found("unclear-trigger", Severity::Medium, "when to use it stays open", "ops/deploy.md", None)
+    };
+    let mut broken =
+        item("ops/broken.md", "ops", Outcome::Failed("the plugin trapped: unreachable".to_owned()), vec![]);
+    broken.partial = None;
+    broken.attempts = 2;
+    broken.log = "thread panicked at src/lib.rs:3\nindex out of bounds".to_owned();
+    Facts {
+        run: RunInfo {
+            id: "0193a5c2-7f1e-7cc3-b5f0-1c2d3e4f5a6b".to_owned(),
+            command: "agent-audit".to_owned(),
+            plugin: PluginInfo { name: "agent-audit".to_owned(), version: "0.1.0".to_owned(), digest: "ab".repeat(32) },
+            mode: "balanced".to_owned(),
+            backend: "anthropic".to_owned(),
+            started: "2026-11-20T10:00:00Z".parse().unwrap(),
+            arguments: json!({"path": "agents"}),
+        },
+        aggregate: Aggregation::Merge,
+        items: vec![
+            api,
+            item("core/web.md", "core", Outcome::Cached, vec![]),
+            item("ops/deploy.md", "ops", Outcome::Fallback("overloaded".to_owned()), vec![secret, model]),
+            broken,
+            item("ops/empty.md", "ops", Outcome::Skipped("the file is empty".to_owned()), vec![]),
+        ],
+        workers: vec![
+            WorkerFacts { segment: "core".to_owned(), items: 1, work: Duration::from_millis(1_240), died: None },
+            WorkerFacts {
+                segment: "ops".to_owned(),
+                items: 3,
+                work: Duration::from_millis(2_310),
+                died: Some("unreachable".to_owned()),
+            },
+        ],
+        usage: Usage {
+            requests: 4,
+            input_tokens: 12_345,
+            cache_read_tokens: 1_000,
+            cache_write_tokens: 500,
+            output_tokens: 678,
+            usd: Usd::from_dollars(0.0421),
+        },
+        wall: Duration::from_millis(2_400),
+        interrupted: false,
+        parked: None,
+        whole_project: true,
+        rules: rules(),
+        notes: vec![],
+        warnings: vec!["`README.md` is no agent".to_owned()],
+    }
+}
+
+pub(crate) fn rules() -> Vec<RuleInfo> {
+    [
+        ("name-not-kebab", Severity::High, "The name is not in kebab case"),
+        ("body-short", Severity::Low, "The body is very short"),
+        ("secret", Severity::Critical, "A credential stands in the file"),
+        ("unclear-trigger", Severity::Medium, "It is unclear when to use the agent"),
+    ]
+    .map(|(id, severity, summary)| RuleInfo { id: id.to_owned(), severity, summary: summary.to_owned() })
+    .into()
+}
+
+pub(crate) fn filters() -> Filters {
+    Filters::new(date(2026, 11, 20))
+}
+
+pub(crate) fn read(path: &str) -> Option<String> {
+    (path == "core/api.md").then(|| TEXT.to_owned())
+}
+
+pub(crate) fn full() -> Report {
+    let mut facts = facts();
+    facts.items.push(item(
+        "ops/later.md",
+        "ops",
+        Outcome::Done,
+        vec![found("secret", Severity::Critical, "a GitHub token", "ops/later.md", Some(2))],
+    ));
+    let read = |path: &str| match path {
+        "ops/later.md" => Some("x\nkey # convoke: allow(secret) reason=\"a made-up one\"\n".to_owned()),
+        path => read(path),
+    };
+    build(facts, &filters(), read)
+}
+
+/// A run that had nothing to do.
+pub(crate) fn empty() -> Report {
+    let facts = Facts {
+        items: Vec::new(),
+        workers: Vec::new(),
+        usage: Usage::default(),
+        warnings: Vec::new(),
+        wall: Duration::from_millis(3),
+        ..facts()
+    };
+    build(facts, &filters(), read)
+}
+
+/// A run that asked nobody and found something.
+pub(crate) fn offline() -> Report {
+    let mut facts = facts();
+    facts.run.backend = "offline".to_owned();
+    facts.usage = Usage::default();
+    facts.items.truncate(2);
+    facts.workers.truncate(1);
+    facts.warnings.clear();
+    build(facts, &filters(), read)
+}

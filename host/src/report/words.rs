@@ -1,0 +1,132 @@
+//! Numbers and counts in words, the same in every report for people.
+
+use convoke_runtime::work::{Census, Severity};
+
+use super::{Counts, SuppressedCounts, Timing, UsageInfo};
+
+/// `1 item`, `2 items`, `1,234 items`.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(count), if count == 1 { one } else { many })
+}
+
+/// `12,345`.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `312 ms`, `1.24 s`, `2 min 05 s`, `3 h 07 min`.
+pub(super) fn duration(millis: u64) -> String {
+    let seconds = millis / 1_000;
+    match millis {
+        0..1_000 => format!("{millis} ms"),
+        1_000..60_000 => format!("{seconds}.{:02} s", millis % 1_000 / 10),
+        60_000..3_600_000 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3_600, seconds % 3_600 / 60),
+    }
+}
+
+/// `158 items: 120 done, 38 cached`. Every outcome that occurs is named, so that the parts add up.
+pub(super) fn census(census: &Census) -> String {
+    let parts = [
+        (census.done, "done"),
+        (census.cached, "cached"),
+        (census.fallback, "fallback"),
+        (census.failed, "failed"),
+        (census.skipped, "skipped"),
+        (census.pending, "pending"),
+    ];
+    let items = counted(census.items, "item", "items");
+    match listed(&parts) {
+        parts if parts.is_empty() => items,
+        parts => format!("{items}: {parts}"),
+    }
+}
+
+/// `3 high, 14 medium`, the worst first; empty without findings.
+pub(super) fn findings(counts: Counts) -> String {
+    let parts: Vec<(u64, &str)> =
+        Severity::ALL.into_iter().rev().map(|severity| (counts.get(severity), severity.name())).collect();
+    listed(&parts)
+}
+
+/// `7 suppressed (4 by the baseline, 3 by comments)`; none without.
+pub(super) fn suppressed(counts: &SuppressedCounts) -> Option<String> {
+    let parts = [
+        (counts.comment, "by comments"),
+        (counts.config, "by convoke.toml"),
+        (counts.severity, "switched off"),
+        (counts.baseline, "by the baseline"),
+    ];
+    (counts.total > 0).then(|| format!("{} suppressed ({})", thousands(counts.total), listed(&parts)))
+}
+
+/// `4 requests, 12,345 input tokens (1,000 read from the cache), 678 output tokens, $0.0421`.
+pub(super) fn usage(usage: &UsageInfo) -> String {
+    let cached = [(usage.cache_read_tokens, "read from the cache"), (usage.cache_write_tokens, "written to it")];
+    let cached = match listed(&cached) {
+        parts if parts.is_empty() => String::new(),
+        parts => format!(" (and {parts})"),
+    };
+    format!(
+        "{}, {} input tokens{cached}, {} output tokens, {}",
+        counted(u64::from(usage.requests), "request", "requests"),
+        thousands(usage.input_tokens),
+        thousands(usage.output_tokens),
+        convoke_runtime::money::Usd::from_dollars(usage.usd)
+    )
+}
+
+/// `2.40 s wall, 3.55 s of work on 2 workers, 1.48× as fast as one`.
+pub(super) fn timing(timing: &Timing, workers: usize, times: char) -> String {
+    let wall = format!("{} wall", duration(timing.wall_ms));
+    if workers == 0 {
+        return wall;
+    }
+    let workers = counted(workers as u64, "worker", "workers");
+    format!("{wall}, {} of work on {workers}, speed-up {:.2}{times}", duration(timing.work_ms), timing.speedup)
+}
+
+fn listed(parts: &[(u64, &str)]) -> String {
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{} {name}", thousands(*count)))
+        .collect();
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn durations_have_the_unit_that_fits() {
+        let millis = [0, 999, 1_239, 59_999, 60_000, 125_000, 11_220_000];
+        assert_eq!(
+            millis.map(duration),
+            ["0 ms", "999 ms", "1.23 s", "59.99 s", "1 min 00 s", "2 min 05 s", "3 h 07 min"]
+        );
+    }
+
+    #[test]
+    fn only_what_occurs_is_named() {
+        let some = Census { items: 158, done: 120, cached: 38, ..Census::default() };
+        assert_eq!(census(&some), "158 items: 120 done, 38 cached");
+        assert_eq!(census(&Census::default()), "0 items");
+        assert_eq!(findings(Counts { high: 3, info: 1, ..Counts::default() }), "3 high, 1 info");
+        assert_eq!(suppressed(&SuppressedCounts::default()), None);
+    }
+}

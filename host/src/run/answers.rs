@@ -1,0 +1,93 @@
+//! Who answers a run's questions: the broker, or nobody in a rehearsal.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use convoke_runtime::backend::Request;
+use convoke_runtime::broker::{Asker, Broker, Estimate};
+use convoke_runtime::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
+use convoke_runtime::route::Route;
+use convoke_runtime::scan::{ScanMode, scan};
+
+/// Who answers.
+pub enum Answers {
+    /// Somebody, for money.
+    Broker(Broker),
+    /// Nobody: what would be sent is kept, and each question gets its own fallback.
+    Rehearsal(Rehearsal),
+}
+
+/// A run in which nothing is sent.
+pub struct Rehearsal {
+    broker: Broker,
+    route: Route,
+    scan: ScanMode,
+    prompts: Mutex<Vec<Prompt>>,
+}
+
+/// A question as it would be sent.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// For which item.
+    pub item: Arc<str>,
+    /// Who would answer.
+    pub role: String,
+    /// After routing and scanning.
+    pub request: Request,
+    /// What it would take at most.
+    pub estimate: Estimate,
+}
+
+impl Rehearsal {
+    /// With a broker that knows the prices and is never asked.
+    pub fn new(broker: Broker, route: Route, scan: ScanMode) -> Self {
+        Self { broker, route, scan, prompts: Mutex::default() }
+    }
+
+    /// What would have been sent, in the order of the items' ids.
+    pub fn prompts(&self) -> Vec<Prompt> {
+        let mut prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        prompts.sort_by(|one, other| one.item.cmp(&other.item));
+        prompts
+    }
+
+    fn ask(&self, asker: &Asker, question: Question) -> Result<Reply, Failure> {
+        let estimate = self.broker.price_of(&question);
+        let mut request = self.route.request(&question);
+        scan(self.scan, &mut request)?;
+        let prompt = Prompt { item: asker.item_id.clone(), role: question.role, request, estimate };
+        self.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(prompt);
+        let reason = "a rehearsal asks nobody";
+        match question.fallback {
+            Some(text) => {
+                Ok(Reply { text, by: AnsweredBy::Fallback(reason.to_owned()), usage: Usage::default(), unasked_fallback: false })
+            }
+            None => Err(Failure::new(FailureKind::NoModel, format!("{reason}, and this question has no fallback"))),
+        }
+    }
+}
+
+impl Answers {
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// As [`Broker::ask`].
+    pub async fn ask(
+        &self,
+        asker: &Asker,
+        question: Question,
+        listener: &mut (dyn FnMut(StreamEvent) + Send),
+    ) -> Result<Reply, Failure> {
+        match self {
+            Self::Broker(broker) => broker.ask(asker, question, listener).await,
+            Self::Rehearsal(rehearsal) => rehearsal.ask(asker, question),
+        }
+    }
+
+    /// The broker; in a rehearsal the one that is never asked.
+    pub fn broker(&self) -> &Broker {
+        match self {
+            Self::Broker(broker) => broker,
+            Self::Rehearsal(rehearsal) => &rehearsal.broker,
+        }
+    }
+}

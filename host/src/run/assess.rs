@@ -1,0 +1,125 @@
+//! The first phase: what is to be done, and what an earlier run has done already.
+
+use std::collections::{HashMap, HashSet};
+
+use convoke_runtime::journal::{ItemKey, Journal, JournalError, KeyParts, Reusable, item_key};
+use convoke_runtime::work::{Item, Work};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::since::Since;
+use crate::plugin::project::Project;
+use crate::plugin::sandbox::{Died, Sandbox};
+
+/// The plan, and what of it stands already.
+pub struct Assessed {
+    /// What is to be done, cached items included.
+    pub work: Work,
+    /// The key of each item, by its number.
+    pub keys: Vec<ItemKey>,
+    /// Earlier results that still hold, by the item's number.
+    pub reusable: HashMap<usize, Reusable>,
+}
+
+/// What an item's key is made of, besides the item.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The digest of the component.
+    pub plugin_digest: String,
+    /// Of the call.
+    pub subcommand: Option<String>,
+    /// Of the call, with the paths that were typed.
+    pub arguments: Value,
+    /// Where questions go.
+    pub route: String,
+    /// The project's folder.
+    pub project: String,
+}
+
+impl Identity {
+    /// The key by which a later run finds this item's result.
+    pub fn key(&self, item: &Item) -> ItemKey {
+        item_key(&KeyParts {
+            plugin_digest: &self.plugin_digest,
+            subcommand: self.subcommand.as_deref(),
+            arguments: &self.arguments,
+            item,
+            route: &self.route,
+        })
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum AssessError {
+    /// The plugin gave none.
+    #[error(transparent)]
+    Plan(#[from] Died),
+    /// It gave two items of one name, or other nonsense.
+    #[error("the plan can't be carried out: {0}")]
+    Nonsense(String),
+    /// What earlier runs did can't be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The files can't be looked at.
+    #[error(transparent)]
+    Project(#[from] crate::plugin::project::ProjectError),
+}
+
+/// Asks the plugin for its plan, leaves out what has not changed since a revision, and looks up what earlier runs have
+/// done. With `fresh`, nothing of that counts.
+///
+/// # Errors
+/// When there is no plan, or the journal can't be read.
+pub async fn assess(
+    sandbox: &Sandbox,
+    identity: &Identity,
+    journal: &Journal,
+    since: Option<&Since>,
+    fresh: bool,
+) -> Result<Assessed, AssessError> {
+    let mut work = sandbox.plan(sandbox.log()).await?;
+    if let Some(since) = since {
+        let all = work.items.len();
+        since.keep(&mut work.items);
+        work.notes.push(format!("{} of {all} items have changed since {}", work.items.len(), since.revision));
+    }
+    check(&work)?;
+    let keys: Vec<ItemKey> = work.items.iter().map(|item| identity.key(item)).collect();
+    let reusable = if fresh { HashMap::new() } else { still_standing(&work, &keys, identity, journal, &sandbox.project).await? };
+    Ok(Assessed { work, keys, reusable })
+}
+
+/// Two items of one name could not be told apart in the report or the journal.
+fn check(work: &Work) -> Result<(), AssessError> {
+    let mut ids = HashSet::new();
+    for item in work.items.iter().chain(&work.conclusion) {
+        if !ids.insert(&item.id) {
+            return Err(AssessError::Nonsense(format!("two items have the id {:?}", item.id)));
+        }
+    }
+    Ok(())
+}
+
+async fn still_standing(
+    work: &Work,
+    keys: &[ItemKey],
+    identity: &Identity,
+    journal: &Journal,
+    project: &Project,
+) -> Result<HashMap<usize, Reusable>, AssessError> {
+    let found = journal.reusable_all(keys.to_vec(), &identity.project).await?;
+    let now = Timestamp::now();
+    let mut standing = HashMap::new();
+    for (index, earlier) in found.into_iter().enumerate().take(work.items.len()) {
+        for result in earlier {
+            // What it got from other items, or had them do, can't be checked by looking at files.
+            let alone = result.added == 0 && !result.reads.depends_on_items();
+            if alone && result.is_fresh(now) && project.still_holds(&result.reads).await?.is_empty() {
+                standing.insert(index, result);
+                break;
+            }
+        }
+    }
+    Ok(standing)
+}

@@ -1,0 +1,238 @@
+//! The third phase: workers pull items until there are none, or until the run is stopped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use convoke_runtime::allocate::Segment;
+use convoke_runtime::board::Lost;
+use convoke_runtime::event::Fact;
+use convoke_runtime::question::{Failure, FailureKind};
+use convoke_runtime::work::Outcome;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::seat::Seat;
+use super::shared::{Ended, Shared};
+use crate::plugin::Log;
+use crate::plugin::sandbox::{Died, Sandbox};
+use crate::report::WorkerFacts;
+
+/// After so many workers in a row that died or returned without having taken an item, no more are started.
+const FUTILE: u32 = 3;
+
+/// How the user stops a run.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// No more is begun; what is under way ends.
+    pub soft: CancellationToken,
+    /// What is under way is given up.
+    pub hard: CancellationToken,
+}
+
+/// What the third phase came to, beside the items.
+#[derive(Debug, Default)]
+pub struct Executed {
+    /// Every worker, by its number.
+    pub workers: Vec<WorkerFacts>,
+    /// The failure that stopped dispatch.
+    pub parked: Option<Failure>,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+}
+
+/// A worker that is at work.
+struct AtWork {
+    seat: Seat,
+    log: Log,
+    segment: String,
+}
+
+struct Supervisor<'a> {
+    shared: &'a Arc<Shared>,
+    sandbox: &'a Sandbox,
+    running: JoinSet<(usize, Result<(), Died>)>,
+    at_work: HashMap<usize, AtWork>,
+    ended: HashMap<usize, WorkerFacts>,
+    futile: u32,
+    last_death: Option<String>,
+}
+
+/// Runs the workers, one a segment, and others in place of those that die.
+pub async fn execute(shared: &Arc<Shared>, sandbox: &Sandbox, segments: &[Segment], stop: &Stop) -> Executed {
+    let mut supervisor = Supervisor {
+        shared,
+        sandbox,
+        running: JoinSet::new(),
+        at_work: HashMap::new(),
+        ended: HashMap::new(),
+        futile: 0,
+        last_death: None,
+    };
+    for segment in segments {
+        supervisor.start(&segment.label).await;
+    }
+    let executed = supervisor.supervise(stop).await;
+    supervisor.settle_rest().await;
+    Executed { workers: supervisor.workers(), ..executed }
+}
+
+impl Supervisor<'_> {
+    async fn supervise(&mut self, stop: &Stop) -> Executed {
+        let mut executed = Executed::default();
+        let mut stopped = self.shared.answers.broker().stopped();
+        loop {
+            for _ in 0..self.wanted() {
+                self.start("replacement").await;
+            }
+            if self.running.is_empty() {
+                return executed;
+            }
+            tokio::select! {
+                Some(joined) = self.running.join_next() => self.joined(joined).await,
+                () = self.shared.stirred.notified() => {}
+                failure = terminal(&mut stopped), if executed.parked.is_none() && !executed.interrupted => {
+                    self.shared.board().drain(&failure.message);
+                    executed.parked = Some(failure);
+                    self.give_up("dispatch has stopped").await;
+                }
+                () = stop.soft.cancelled(), if !executed.interrupted => {
+                    executed.interrupted = true;
+                    self.shared.board().drain("interrupted");
+                    self.shared.changed.notify_waiters();
+                    let cancelled = Failure::new(FailureKind::Cancelled, "interrupted");
+                    self.shared.answers.broker().halt(cancelled).await;
+                }
+                () = stop.hard.cancelled() => {
+                    executed.interrupted = true;
+                    self.shared.board().drain("interrupted");
+                    self.give_up("interrupted").await;
+                }
+            }
+        }
+    }
+
+    fn wanted(&self) -> usize {
+        if self.futile >= FUTILE { 0 } else { self.shared.board().wants_more_workers() }
+    }
+
+    async fn start(&mut self, segment: &str) {
+        let worker = self.at_work.len() + self.ended.len();
+        if self.shared.board().join(worker).is_err() {
+            return;
+        }
+        let log = self.sandbox.log();
+        let seat = Seat::new(self.shared.clone(), Some(worker), log.clone());
+        self.at_work.insert(worker, AtWork { seat: seat.clone(), log: log.clone(), segment: segment.to_owned() });
+        self.shared.events.tell(Fact::WorkerStarted { worker, segment: segment.to_owned() }).await;
+        let sandbox = self.sandbox.clone();
+        self.running.spawn(async move { (worker, sandbox.run(Arc::new(seat), log).await) });
+    }
+
+    async fn joined(&mut self, joined: Result<(usize, Result<(), Died>), tokio::task::JoinError>) {
+        match joined {
+            Ok((worker, result)) => self.ended(worker, result).await,
+            // A fault of the host's own in the worker's task: which worker it was, only its absence tells.
+            Err(error) if error.is_panic() => {
+                let running: Vec<usize> = self.at_work.keys().copied().collect();
+                self.running.abort_all();
+                while self.running.join_next().await.is_some() {}
+                for worker in running {
+                    self.ended(worker, Err(Died::Trapped(format!("the host failed: {error}")))).await;
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A worker is gone: what it held goes elsewhere, or has failed.
+    async fn ended(&mut self, worker: usize, result: Result<(), Died>) {
+        let Some(AtWork { seat, log, segment }) = self.at_work.remove(&worker) else { return };
+        seat.settled().await;
+        let done = seat.done();
+        let died = result.as_ref().err().map(ToString::to_string);
+        let lost = match &result {
+            // It came to its own end, and says so or not: what it still holds it will never finish.
+            Ok(()) | Err(Died::Refused { .. }) if self.shared.board().draining().is_none() => {
+                self.shared.board().leave(worker)
+            }
+            _ => self.shared.board().give_back(worker, died.as_deref().unwrap_or("the run is being stopped")),
+        };
+        match lost {
+            Ok(Some(Lost::Again(item))) => {
+                let reason = died.clone().unwrap_or_else(|| "the run is being stopped".to_owned());
+                self.shared.events.tell(Fact::ItemReturned { worker, item, reason }).await;
+            }
+            Ok(Some(Lost::Ended(number, outcome))) => {
+                let outcome = match (&died, outcome) {
+                    (Some(died), Outcome::Failed(reason)) if !reason.contains(died.as_str()) => {
+                        Outcome::Failed(format!("{reason}: {died}"))
+                    }
+                    (_, outcome) => outcome,
+                };
+                self.write_lost(number, outcome, log.tail()).await;
+            }
+            Ok(None) | Err(_) => {}
+        }
+        self.futile = if done.items == 0 { self.futile + 1 } else { 0 };
+        self.last_death = died.clone().or(self.last_death.take());
+        self.shared.changed.notify_waiters();
+        self.shared.events.tell(Fact::WorkerEnded { worker, died: died.clone() }).await;
+        self.ended.insert(worker, WorkerFacts { segment, items: done.items, work: done.work, died });
+    }
+
+    /// The board has ended an item with its worker: the journal and all others must hear of it.
+    async fn write_lost(&self, number: usize, outcome: Outcome, log: String) {
+        let (item, attempts) = {
+            let board = self.shared.board();
+            let Some(item) = board.item(number).cloned() else { return };
+            (item, board.attempts(number))
+        };
+        let ended = Ended { log, ..Ended::default() };
+        let end = super::shared::End { number, item, outcome, ended, took: std::time::Duration::ZERO, attempts, reused: None };
+        let (end, _) = self.shared.write_end(end).await;
+        self.shared.make_known(None, end).await;
+    }
+
+    /// Ends all workers at once. What they hold stays pending.
+    async fn give_up(&mut self, why: &str) {
+        self.running.abort_all();
+        while self.running.join_next().await.is_some() {}
+        let workers: Vec<usize> = self.at_work.keys().copied().collect();
+        for worker in workers {
+            self.ended(worker, Err(Died::Trapped(why.to_owned()))).await;
+        }
+    }
+
+    /// Items that nobody will take: the plugin dies or returns before it takes one.
+    async fn settle_rest(&self) {
+        if self.shared.board().draining().is_some() {
+            return;
+        }
+        let rest: Vec<usize> = {
+            let board = self.shared.board();
+            board.outcomes().enumerate().filter(|(_, outcome)| !outcome.has_ended()).map(|(number, _)| number).collect()
+        };
+        let reason = match &self.last_death {
+            Some(death) => format!("nobody took it: {death}"),
+            None => "nobody took it: the plugin returned and left it".to_owned(),
+        };
+        for number in rest {
+            self.shared.settle(number, Outcome::Failed(reason.clone()), Ended::default(), None).await;
+        }
+    }
+
+    fn workers(self) -> Vec<WorkerFacts> {
+        let mut workers: Vec<(usize, WorkerFacts)> = self.ended.into_iter().collect();
+        workers.sort_by_key(|(number, _)| *number);
+        workers.into_iter().map(|(_, facts)| facts).collect()
+    }
+}
+
+/// Waits for the failure that stops dispatch.
+async fn terminal(stopped: &mut tokio::sync::watch::Receiver<Option<Failure>>) -> Failure {
+    match stopped.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+        Ok(Some(failure)) => failure,
+        // The broker is gone, and the run with it.
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,37 @@
+//! The broker's ledger is the journal.
+
+use std::time::Duration;
+
+use convoke_runtime::broker::{Ledger, QuestionRecord};
+use convoke_runtime::journal::{Journal, QuestionRow, RunId};
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+
+/// Writes the questions of one run to the journal.
+pub struct JournalLedger {
+    /// The journal.
+    pub journal: Journal,
+    /// The run.
+    pub run: RunId,
+}
+
+impl Ledger for JournalLedger {
+    fn record(&self, record: QuestionRecord) -> BoxFuture<'_, Result<(), String>> {
+        let took = Duration::from_millis(record.took_ms);
+        let row = QuestionRow {
+            run: self.run,
+            item: record.item.to_string(),
+            role: record.role,
+            model: record.model,
+            backend: record.backend.to_owned(),
+            attempts: record.attempts,
+            outcome: record.outcome,
+            usage: record.usage,
+            asked: Timestamp::now() - SignedDuration::try_from(took).unwrap_or_default(),
+            waited: Duration::from_millis(record.queued_ms),
+            first: record.first_token_ms.map(Duration::from_millis),
+            took,
+        };
+        Box::pin(async move { self.journal.record_question(row).await.map_err(|error| error.to_string()) })
+    }
+}

@@ -1,0 +1,280 @@
+//! What a run does for one worker.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use convoke_runtime::board::{Awaited, BoardError, Take};
+use convoke_runtime::broker::Asker;
+use convoke_runtime::event::Fact;
+use convoke_runtime::journal::{Digest, ItemRecord, Read};
+use convoke_runtime::question::{Failure, Question, Reply, StreamEvent};
+use convoke_runtime::work::{Item, Outcome, Partial};
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::shared::{End, Ended, Shared};
+use crate::plugin::imports::{Services, Task};
+use crate::plugin::{Ending, Log, Refused};
+
+/// A worker's place at the board.
+#[derive(Clone)]
+pub struct Seat(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    /// The worker's number; none for the conclusion, which has no place at the board.
+    worker: Option<usize>,
+    log: Log,
+    hands: Mutex<Hands>,
+    /// How many ends are being written. The worker's own end waits for them.
+    writing: watch::Sender<usize>,
+}
+
+/// An end that is being written.
+struct Writing(Seat);
+
+impl Writing {
+    fn begin(seat: &Seat) -> Self {
+        seat.0.writing.send_modify(|count| *count += 1);
+        Self(seat.clone())
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.0.writing.send_modify(|count| *count -= 1);
+    }
+}
+
+#[derive(Default)]
+struct Hands {
+    since: Option<Instant>,
+    items: u64,
+    work: Duration,
+}
+
+/// What a worker has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Items that it took.
+    pub items: u64,
+    /// How long it had an item in its hands.
+    pub work: Duration,
+}
+
+impl Seat {
+    /// For a worker that has joined the board.
+    pub fn new(shared: Arc<Shared>, worker: Option<usize>, log: Log) -> Self {
+        Self(Arc::new(Inner { shared, worker, log, hands: Mutex::default(), writing: watch::Sender::new(0) }))
+    }
+
+    /// What it has done so far.
+    pub fn done(&self) -> Done {
+        let hands = self.hands();
+        Done { items: hands.items, work: hands.work + hands.since.map_or(Duration::ZERO, |since| since.elapsed()) }
+    }
+
+    /// Returns when no end is being written any more.
+    pub async fn settled(&self) {
+        // It can't fail: the sender lives as long as this seat.
+        let _ = self.0.writing.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.0.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A task for an item that begins now.
+    pub fn begin(&self, number: usize, item: Item) -> Arc<Task> {
+        let mut hands = self.hands();
+        hands.since = Some(Instant::now());
+        hands.items += 1;
+        Arc::new(Task::new(number, item))
+    }
+
+    async fn take(&self) -> Result<Option<Arc<Task>>, Refused> {
+        let shared = &self.0.shared;
+        let Some(worker) = self.0.worker else { return Ok(None) };
+        loop {
+            let changed = shared.changed.notified();
+            tokio::pin!(changed);
+            // From here on nothing that changes is missed.
+            changed.as_mut().enable();
+            self.settled().await;
+            let taken = shared.board().take(worker).map_err(refused)?;
+            match taken {
+                Take::Nothing => return Ok(None),
+                Take::Wait => changed.await,
+                Take::Item(number) => {
+                    let (item, attempt) = {
+                        let board = shared.board();
+                        (board.item(number).cloned().unwrap_or_default(), board.attempts(number))
+                    };
+                    let label = item.label.clone();
+                    let task = self.begin(number, item);
+                    shared.events.tell(Fact::ItemStarted { worker, item: number, label, attempt }).await;
+                    return Ok(Some(task));
+                }
+            }
+        }
+    }
+
+    /// Ends the item in this worker's hands: written first, then known.
+    ///
+    /// In a task of its own: a worker that is ended in the middle must not leave an end that is written and unknown.
+    fn end(&self, task: Arc<Task>, outcome: Outcome, partial: Option<Partial>) -> JoinHandle<Result<(), Refused>> {
+        let writing = Writing::begin(self);
+        tokio::spawn(async move { writing.0.write(&task, outcome, partial).await })
+    }
+
+    async fn write(&self, task: &Task, outcome: Outcome, partial: Option<Partial>) -> Result<(), Refused> {
+        let shared = &self.0.shared;
+        let took = self.hands().since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.hands().work += took;
+        let attempts = self.0.worker.map_or(1, |_| shared.board().attempts(task.index));
+        let ended = Ended { partial, reads: task.recorder.read_set(), log: self.0.log.tail() };
+        let end = End { number: task.index, item: task.item.clone(), outcome, ended, took, attempts, reused: None };
+        let (end, written) = shared.write_end(end).await;
+        if let Some(worker) = self.0.worker {
+            shared.board().finish(worker, task.index, end.outcome.clone()).map_err(refused)?;
+        }
+        shared.make_known(self.0.worker, end).await;
+        written.map_err(|error| Refused::new(error.to_string()))
+    }
+
+    async fn await_item(&self, task: &Task, id: &str) -> Result<Option<Partial>, Refused> {
+        let shared = &self.0.shared;
+        let Some(worker) = self.0.worker else {
+            return Err(Refused::new("the conclusion is given the whole; it has no items of its own"));
+        };
+        let number = loop {
+            let changed = shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let awaited = shared.board().await_item(worker, id).map_err(refused)?;
+            match awaited {
+                Awaited::Ended(number) => break number,
+                Awaited::Waiting => {
+                    // The supervisor may have to start another worker for what this one waits for.
+                    shared.stirred.notify_one();
+                    changed.await;
+                }
+            }
+        };
+        let partial = shared.ended().get(&number).and_then(|ended| ended.partial.clone());
+        let sha256 = partial.as_ref().map(|partial| {
+            // A partial is numbers, texts and lists: it always serialises.
+            Digest::of(serde_json::to_string(partial).unwrap_or_default().as_bytes())
+        });
+        let noted = task.recorder.note(Read::Partial { item: id.to_owned(), sha256 });
+        noted.map_err(|error| Refused::new(error.to_string()))?;
+        Ok(partial)
+    }
+
+    async fn add_items(&self, task: &Task, items: Vec<Item>) -> Result<(), Refused> {
+        let shared = &self.0.shared;
+        let Some(worker) = self.0.worker else { return Err(Refused::new("the conclusion adds no items")) };
+        let added = shared.board().add(worker, task.index, items).map_err(refused)?;
+        let records: Vec<ItemRecord> = {
+            let board = shared.board();
+            let new = added.new.iter().filter_map(|number| Some((*number, board.item(*number)?)));
+            new.map(|(number, item)| ItemRecord {
+                id: item.id.clone(),
+                label: item.label.clone(),
+                key: shared.identity.key(item),
+                ordinal: number,
+                parent: Some(task.item.id.clone()),
+            })
+            .collect()
+        };
+        let written = shared.journal.record_items(&shared.run, records).await;
+        if let Err(error) = written {
+            for number in added.new {
+                let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
+                // It was added just now, and nobody can have taken it.
+                let _ = shared.board().settle(number, outcome);
+            }
+            return Err(Refused::new(error.to_string()));
+        }
+        shared.board().publish(&added.new);
+        shared.changed.notify_waiters();
+        shared.stirred.notify_one();
+        shared.events.tell(Fact::ItemsAdded { parent: task.index, items: added.new.len() }).await;
+        Ok(())
+    }
+}
+
+fn refused(error: BoardError) -> Refused {
+    Refused::new(error.to_string())
+}
+
+impl Services for Seat {
+    fn next(&self) -> BoxFuture<'_, Result<Option<Arc<Task>>, Refused>> {
+        Box::pin(self.take())
+    }
+
+    fn ask<'a>(
+        &'a self,
+        task: &'a Arc<Task>,
+        question: Question,
+        listener: &'a mut (dyn FnMut(StreamEvent) + Send),
+    ) -> BoxFuture<'a, Result<Reply, Failure>> {
+        Box::pin(async move {
+            let shared = &self.0.shared;
+            let asker = Asker { command: shared.command.clone(), item: task.index, item_id: Arc::from(task.item.id.as_str()) };
+            shared.answers.ask(&asker, question, listener).await
+        })
+    }
+
+    fn result_of<'a>(&'a self, task: &'a Arc<Task>, id: &'a str) -> BoxFuture<'a, Result<Option<Partial>, Refused>> {
+        Box::pin(self.await_item(task, id))
+    }
+
+    fn add<'a>(&'a self, task: &'a Arc<Task>, items: Vec<Item>) -> BoxFuture<'a, Result<(), Refused>> {
+        Box::pin(self.add_items(task, items))
+    }
+
+    fn progress(&self, task: &Task, done: f32, note: &str) {
+        let note = note.chars().take(200).collect();
+        self.0.shared.events.mention(Fact::ItemProgress { item: task.index, done: done.clamp(0.0, 1.0), note });
+    }
+
+    fn finish<'a>(&'a self, task: &'a Arc<Task>, ending: Ending) -> BoxFuture<'a, Result<(), Refused>> {
+        Box::pin(async move {
+            let fallback = {
+                let mut record = task.record();
+                if record.ended {
+                    return Err(Refused::new(format!("item {:?} has ended already", task.item.id)));
+                }
+                if let Some(reason) = &record.stopped {
+                    return Err(Refused::new(format!("the run is being stopped: {reason}")));
+                }
+                record.ended = true;
+                record.fallback.take()
+            };
+            let (outcome, partial) = match (ending, fallback) {
+                (Ending::Done(partial), None) => (Outcome::Done, partial),
+                (Ending::Done(partial), Some(reason)) => (Outcome::Fallback(reason), partial),
+                (Ending::Failed(reason, partial), _) => (Outcome::Failed(reason), partial),
+                (Ending::Skipped(reason, partial), _) => (Outcome::Skipped(reason), partial),
+            };
+            let ended = self.end(task.clone(), outcome, Some(partial)).await;
+            ended.unwrap_or_else(|error| Err(Refused::new(format!("the end was not written: {error}"))))
+        })
+    }
+
+    fn dropped(&self, task: &Arc<Task>) {
+        {
+            let mut record = task.record();
+            if record.ended || record.stopped.is_some() {
+                return;
+            }
+            record.ended = true;
+        }
+        let outcome = Outcome::Failed("its plugin let it go without finishing it".to_owned());
+        // Nobody waits for it: what can't be written is told with the item itself.
+        drop(self.end(task.clone(), outcome, None));
+    }
+}
