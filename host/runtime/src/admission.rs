@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Instance, Profile};
 use crate::breaker::{Breaker, BreakerConfig, Change, Pass, Signal};
-use crate::gate::{Wait, all_open};
+use crate::gate::{Wait, all_open, later};
 use crate::limiter::{Limiter, Permit};
 use crate::pool::{Lease, Pool};
 use crate::question::{Failure, FailureKind};
@@ -93,16 +93,19 @@ struct State {
     changes: Vec<Change>,
 }
 
+/// What a waiter gets in the end.
+type Verdict = Result<Admitted, Failure>;
+
 struct Waiter {
     applicant: Applicant,
-    answer: oneshot::Sender<Result<Admitted, Failure>>,
+    answer: oneshot::Sender<Verdict>,
 }
 
 /// What has to be done once the lock is free: answers wake others, and dropping an instance may take its time.
 #[derive(Default)]
 #[must_use = "answers that are not sent are lost"]
 struct Afterwards {
-    answers: Vec<(oneshot::Sender<Result<Admitted, Failure>>, Result<Admitted, Failure>)>,
+    answers: Vec<(oneshot::Sender<Verdict>, Verdict)>,
     discarded: Vec<Box<dyn Instance>>,
 }
 
@@ -138,7 +141,7 @@ impl Admission {
     /// Waits until everything is open, and takes it all. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// Why dispatch has stopped.
+    /// Why dispatch has stopped, or why the backend is given up.
     pub async fn admit(self: &Arc<Self>, applicant: Applicant) -> Result<Admitted, Failure> {
         if let Some(admitted) = self.at_once(&applicant) {
             return admitted;
@@ -225,6 +228,9 @@ impl Admission {
         if let Some(failure) = &state.stopped {
             return Some(Err(failure.clone()));
         }
+        if let Some(failure) = state.given_up(Instant::now()) {
+            return Some(Err(failure));
+        }
         if !state.queue.is_empty() {
             return None;
         }
@@ -259,6 +265,10 @@ impl Admission {
     fn serve(self: &Arc<Self>, state: &mut State) -> Afterwards {
         let mut afterwards = Afterwards::default();
         let now = Instant::now();
+        if let Some(failure) = state.given_up(now) {
+            let turned_away = state.queue.drain().into_iter();
+            afterwards.answers.extend(turned_away.map(|waiter| (waiter.answer, Err(failure.clone()))));
+        }
         while let Some(head) = state.queue.peek() {
             let cost = head.applicant.cost;
             match state.open(cost, now) {
@@ -315,7 +325,7 @@ impl Admission {
         }
         state.limiter.give_back(held.permit);
         if let Some(pause) = end.pause {
-            state.limiter.pause_until(now + pause);
+            state.limiter.pause_until(later(now, pause));
         }
         let discarded = state.pool.give_back(held.lease, end.reusable);
         let mut afterwards = self.serve(&mut state);
@@ -337,6 +347,13 @@ fn ring(admission: &Weak<Admission>, when: Instant) {
 }
 
 impl State {
+    /// What those get who would wait for a backend that is out of order.
+    fn given_up(&mut self, now: Instant) -> Option<Failure> {
+        let change = self.breaker.tick(now);
+        self.changes.extend(change);
+        self.breaker.given_up().map(|why| Failure::new(FailureKind::NoModel, why))
+    }
+
     fn open(&mut self, cost: Cost, now: Instant) -> Result<(), Wait> {
         let change = self.breaker.tick(now);
         self.changes.extend(change);
@@ -350,7 +367,7 @@ impl State {
 struct Waiting<'a> {
     admission: &'a Arc<Admission>,
     ticket: Option<Ticket>,
-    answer: oneshot::Receiver<Result<Admitted, Failure>>,
+    answer: oneshot::Receiver<Verdict>,
     _place: Option<SemaphorePermit<'a>>,
 }
 

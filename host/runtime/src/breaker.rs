@@ -11,13 +11,17 @@
 //! | half open | a trip of one | open |
 //!
 //! Answers of questions that were let through in an earlier state change nothing: they tell of the past.
+//!
+//! While it is open, questions wait. After it has opened again three times without an answer between, the backend is
+//! given up: whoever waits or comes while it is open is turned away, instead of sitting there for hours. It is still
+//! probed when its time is over.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::gate::Wait;
+use crate::gate::{Wait, later};
 use crate::question::FailureKind;
 
 /// The breaker's numbers. The defaults are the design's.
@@ -31,11 +35,13 @@ pub struct BreakerConfig {
     pub reset: Duration,
     /// So many are let through at a time when it is half open. 0 counts as 1.
     pub probes: usize,
+    /// After it has opened again so often without an answer between, nobody waits for it any more. 0 counts as 1.
+    pub reopenings: u32,
 }
 
 impl Default for BreakerConfig {
     fn default() -> Self {
-        Self { trips: 5, window: Duration::from_secs(30), reset: Duration::from_secs(60), probes: 3 }
+        Self { trips: 5, window: Duration::from_secs(30), reset: Duration::from_secs(60), probes: 3, reopenings: 3 }
     }
 }
 
@@ -46,6 +52,10 @@ pub struct Breaker {
     state: State,
     /// Counts the states, so that an answer is known to belong to an earlier one.
     generation: u64,
+    /// How often it has opened again without an answer between.
+    reopened: u32,
+    /// The words of the last trip that opened it.
+    words: String,
 }
 
 #[derive(Debug)]
@@ -103,8 +113,9 @@ pub struct Change {
 impl Breaker {
     /// A closed one.
     pub fn new(config: BreakerConfig) -> Self {
-        let config = BreakerConfig { trips: config.trips.max(1), probes: config.probes.max(1), ..config };
-        Self { config, state: State::Closed(VecDeque::new()), generation: 0 }
+        let (trips, probes, reopenings) = (config.trips.max(1), config.probes.max(1), config.reopenings.max(1));
+        let config = BreakerConfig { trips, probes, reopenings, ..config };
+        Self { config, state: State::Closed(VecDeque::new()), generation: 0, reopened: 0, words: String::new() }
     }
 
     /// `closed`, `open` or `half-open`.
@@ -139,6 +150,13 @@ impl Breaker {
         }
     }
 
+    /// Why nobody should wait for it, if that is so. Call [`tick`](Self::tick) before.
+    pub fn given_up(&self) -> Option<String> {
+        let open = matches!(self.state, State::Open { .. });
+        (open && self.reopened >= self.config.reopenings)
+            .then(|| format!("out of order, also when tried again {} times: {}", self.reopened, self.words))
+    }
+
     /// Lets a question through. Only after [`check`](Self::check) said yes.
     pub fn pass(&mut self) -> Pass {
         if let State::HalfOpen { out } = &mut self.state {
@@ -166,15 +184,19 @@ impl Breaker {
                     row.pop_front();
                 }
                 (row.len() == trips).then(|| {
+                    words.clone_into(&mut self.words);
                     let reason = format!("{trips} failures in a row, the last: {words}");
-                    self.become_(State::Open { until: now + reset }, reason)
+                    self.become_(State::Open { until: later(now, reset) }, reason)
                 })
             }
             (State::HalfOpen { .. }, Signal::Success) => {
+                self.reopened = 0;
                 Some(self.become_(State::Closed(VecDeque::new()), "it answers again".to_owned()))
             }
             (State::HalfOpen { .. }, Signal::Trip) => {
-                Some(self.become_(State::Open { until: now + reset }, format!("it still fails: {words}")))
+                self.reopened = self.reopened.saturating_add(1);
+                words.clone_into(&mut self.words);
+                Some(self.become_(State::Open { until: later(now, reset) }, format!("it still fails: {words}")))
             }
             (State::HalfOpen { out }, Signal::Neutral) => {
                 *out = out.saturating_sub(1);
@@ -285,6 +307,26 @@ mod tests {
         assert_eq!(answer(&mut breaker, later, Signal::Trip).unwrap().state, "open");
         assert_eq!(breaker.check(), Err(Wait::Until(later + 60 * SECOND)));
         assert_eq!(answer(&mut breaker, later + 60 * SECOND, Signal::Success).unwrap().state, "closed");
+    }
+
+    #[test]
+    fn after_three_vain_probes_nobody_waits_until_one_succeeds() {
+        let mut now = Instant::now();
+        let mut breaker = opened(now);
+        for _ in 0..3 {
+            assert_eq!(breaker.given_up(), None);
+            now += 60 * SECOND;
+            answer(&mut breaker, now, Signal::Trip);
+        }
+        assert!(breaker.given_up().unwrap().contains("overloaded"));
+        now += 60 * SECOND;
+        breaker.tick(now);
+        assert_eq!(breaker.given_up(), None, "its time is over: it is probed");
+        answer(&mut breaker, now, Signal::Success);
+        for _ in 0..5 {
+            answer(&mut breaker, now, Signal::Trip);
+        }
+        assert_eq!(breaker.given_up(), None, "it counts anew");
     }
 
     #[test]

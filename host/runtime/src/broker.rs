@@ -4,35 +4,35 @@
 //! question is asked again, gets its own fallback, or fails. Nothing is held while it waits, in the queue or between
 //! attempts; dropping the future at any point gives everything back.
 
+mod attempt;
 mod record;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
-use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, End, Spent, Standing};
-use crate::backend::{Answer, Backend, Listener, Request};
-use crate::breaker::Signal;
+use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, Standing};
+use crate::backend::{Answer, Backend, Listener, Profile, Request};
 use crate::cache::{Cache, Cached, Found, Key};
 use crate::event::{Events, Fact};
 use crate::money::Usd;
 use crate::prices::Prices;
 use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
-use crate::quota::{Cost, Told};
-use crate::retry::{Decision, Retry, RetryConfig};
+use crate::quota::Cost;
+use crate::retry::{Retry, RetryConfig};
 use crate::route::{Route, estimated_input_tokens};
 use crate::scan::{ScanMode, scan};
 use crate::schema::{Checker, Schemas};
-use crate::watch::{WatchConfig, Watched, watched};
+use crate::watch::WatchConfig;
 
-use record::Draft;
+use attempt::Attempt;
 pub use record::{Asker, InMemory, Ledger, QuestionRecord};
+use record::{Books, Draft};
 
 /// All numbers of a broker. The defaults are the design's for mode `balanced`.
 #[derive(Clone, Debug)]
@@ -89,16 +89,13 @@ pub struct Estimate {
 /// Asks one backend, for all commands of a run.
 pub struct Broker {
     backend: Arc<dyn Backend>,
-    ledger: Arc<dyn Ledger>,
-    events: Events,
+    books: Arc<Books>,
     config: BrokerConfig,
     admission: Arc<Admission>,
     cache: Cache,
     schemas: Schemas,
     retry: Mutex<Retry>,
     next_id: AtomicU64,
-    spent: Mutex<Usage>,
-    unpriced: Mutex<BTreeSet<String>>,
 }
 
 /// A question under way.
@@ -109,27 +106,17 @@ struct Life<'a> {
     draft: Draft,
 }
 
-/// What became of an attempt.
-enum Attempt {
-    Answered(Answer),
-    Again { wait: Duration, reason: String },
-    Lost(Failure),
-}
-
 impl Broker {
     /// For one backend. Must be used inside of one tokio runtime.
     pub fn new(backend: Arc<dyn Backend>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
         Self {
             backend,
-            ledger,
-            events,
+            books: Arc::new(Books::new(ledger, events)),
             admission: Admission::new(config.admission),
             cache: Cache::new(config.cache_bytes),
             schemas: Schemas::default(),
             retry: Mutex::new(Retry::new(config.retry, config.seed)),
             next_id: AtomicU64::new(1),
-            spent: Mutex::default(),
-            unpriced: Mutex::default(),
             config,
         }
     }
@@ -155,7 +142,9 @@ impl Broker {
             let failure = Failure::new(FailureKind::NoModel, "offline: no model was asked");
             return fallback(question, checker.as_ref(), failure, false, Usage::default(), listener);
         }
-        self.check_dispatch()?;
+        if let Some(stopped) = self.admission.failure() {
+            return Err(stopped);
+        }
         let request = self.config.route.request(question);
         let answered = if question.repeatable {
             match self.cache.look_up(Key::of(&request)).await {
@@ -174,6 +163,10 @@ impl Broker {
             Ok(answer) => {
                 let Cached { text, model } = Arc::unwrap_or_clone(answer);
                 Ok(Reply { text, by: AnsweredBy::Model(model), usage: life.draft.usage(), unasked_fallback: false })
+            }
+            // Where dispatch has stopped, no fallback hides it.
+            Err(failure) if self.admission.failure().is_some_and(|stopped| stopped.kind == failure.kind) => {
+                Err(failure)
             }
             Err(failure) => fallback(question, checker.as_ref(), failure, true, life.draft.usage(), listener),
         }
@@ -218,19 +211,13 @@ impl Broker {
             return Err(Failure::new(FailureKind::Denied, message));
         }
         if let Some(warning) = scan(self.config.scan, request)?.warning() {
-            let message = format!("{}: {warning}", life.asker.item_id);
-            self.events.tell(Fact::Warned { message }).await;
+            self.books.warn(format!("{}: {warning}", life.asker.item_id)).await;
         }
         Ok(())
     }
 
-    async fn admit(
-        &self,
-        life: &mut Life<'_>,
-        request: &Request,
-        profile: &Arc<crate::backend::Profile>,
-    ) -> Result<Admitted, Failure> {
-        self.events.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
+    async fn admit(&self, life: &mut Life<'_>, request: &Request, profile: &Arc<Profile>) -> Result<Admitted, Failure> {
+        self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
         let cost = Cost {
             requests: 1,
             input_tokens: estimated_input_tokens(request),
@@ -249,150 +236,10 @@ impl Broker {
         Ok(admitted)
     }
 
-    /// One attempt: starts an instance where none was idle, sends, watches, and settles.
-    async fn send(
-        &self,
-        life: &mut Life<'_>,
-        mut admitted: Admitted,
-        request: &Request,
-        failures: &mut u32,
-        listener: Listener<'_>,
-    ) -> Attempt {
-        let watched = match self.start(&mut admitted, request).await {
-            Err(failure) => Watched { result: Err(failure), first_event: None },
-            Ok(()) => {
-                if let Err(stopped) = self.check_dispatch() {
-                    return Attempt::Lost(stopped);
-                }
-                self.watch(life, &mut admitted, request, listener).await
-            }
-        };
-        let told = |limits: Option<_>| {
-            limits.map(|limits| Told { limits, at: watched.first_event.unwrap_or_else(Instant::now) })
-        };
-        match watched.result {
-            Ok(mut answer) => {
-                answer.usage.requests = answer.usage.requests.max(1);
-                let used = Cost::of(&answer.usage);
-                let usage = self.priced(&answer.model, &request.model, answer.usage).await;
-                life.draft.ended(usage, watched.first_event);
-                self.retry().succeeded();
-                admitted.settle(End {
-                    signal: Signal::Success,
-                    words: String::new(),
-                    spent: Spent::Known(used),
-                    told: told(answer.limits),
-                    pause: None,
-                    reusable: true,
-                });
-                self.tell_changes().await;
-                Attempt::Answered(answer)
-            }
-            Err(failure) => {
-                *failures += 1;
-                let usage = self.usage_of_failure(&failure, admitted.was_sent(), request).await;
-                life.draft.ended(usage, watched.first_event);
-                let decision = self.retry().decide(&failure, *failures, life.question.repeatable);
-                let pause = match (&failure.kind, &decision) {
-                    (FailureKind::RateLimited, Decision::Retry(_)) => {
-                        failure.retry_after.or(Some(self.config.retry.base))
-                    }
-                    (FailureKind::RateLimited, _) => failure.retry_after,
-                    _ => None,
-                };
-                let end = End {
-                    signal: Signal::of(&failure.kind),
-                    words: failure.message.clone(),
-                    spent: match failure.usage {
-                        Some(usage) => Spent::Known(Cost::of(&usage)),
-                        None if failure.reached_model => Spent::Unknown,
-                        None => Spent::Nothing,
-                    },
-                    told: told(failure.limits),
-                    pause,
-                    reusable: false,
-                };
-                let attempt = match decision {
-                    Decision::Retry(wait) => Attempt::Again { wait, reason: failure.message },
-                    Decision::GiveUp(None) => Attempt::Lost(failure),
-                    Decision::GiveUp(Some(why)) => {
-                        Attempt::Lost(Failure { message: format!("{} ({why})", failure.message), ..failure })
-                    }
-                    // Before the permit goes back, so that nobody gets it.
-                    Decision::Terminal => Attempt::Lost(self.stop(failure).await),
-                };
-                admitted.settle(end);
-                self.tell_changes().await;
-                attempt
-            }
-        }
-    }
-
-    async fn start(&self, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
-        let Some(lease) = admitted.lease() else { return Ok(()) };
-        if lease.instance.is_some() {
-            return Ok(());
-        }
-        let started = timeout(request.timeout, self.backend.start(lease.profile())).await.unwrap_or_else(|_| {
-            let message = format!("no instance of {} started within {} s", request.model, request.timeout.as_secs());
-            Err(Failure::new(FailureKind::TimedOut, message))
-        })?;
-        lease.instance = Some(started);
-        Ok(())
-    }
-
-    async fn watch(
-        &self,
-        life: &mut Life<'_>,
-        admitted: &mut Admitted,
-        request: &Request,
-        listener: Listener<'_>,
-    ) -> Watched {
-        let attempt = life.draft.sending(&request.model);
-        let (question, item) = (life.id, life.asker.item);
-        admitted.sending();
-        self.events.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
-        let sent = Instant::now();
-        let mut silent = true;
-        let mut heard = |event| {
-            if std::mem::take(&mut silent) {
-                self.events.mention(Fact::QuestionStarted { question, item, after: sent.elapsed() });
-            }
-            listener(event);
-        };
-        match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
-            Some(instance) => watched(&self.config.watch, instance.as_mut(), request, &mut heard).await,
-            None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
-        }
-    }
-
-    /// The answer's text, if it fits the question's schema.
-    async fn fits(&self, life: &mut Life<'_>, answer: Answer, checker: Option<&Checker>) -> Result<Cached, Failure> {
-        life.draft.answered_by(&answer.model);
-        let cut = "the answer was cut off at max_output_tokens";
-        let Some(checker) = checker else {
-            if answer.truncated {
-                let message = format!("{}: {cut}", life.asker.item_id);
-                self.events.tell(Fact::Warned { message }).await;
-            }
-            return Ok(Cached { text: answer.text, model: answer.model });
-        };
-        match checker.check(&answer.text) {
-            Ok(text) => Ok(Cached { text: text.to_owned(), model: answer.model }),
-            Err(fault) => {
-                let message = match answer.truncated {
-                    true => format!("{cut}: {fault}"),
-                    false => format!("the answer does not fit the question's schema: {fault}"),
-                };
-                Err(Failure { reached_model: true, ..Failure::new(FailureKind::OffSchema, message) })
-            }
-        }
-    }
-
     /// Tells everybody that the question is asked again.
     async fn restart(&self, life: &Life<'_>, reason: String, wait: Duration, listener: Listener<'_>) {
         listener(StreamEvent::Restarted(reason.clone()));
-        self.events.tell(Fact::QuestionRetried { question: life.id, item: life.asker.item, reason, wait }).await;
+        self.books.tell(Fact::QuestionRetried { question: life.id, item: life.asker.item, reason, wait }).await;
     }
 
     /// Waits, unless dispatch stops.
@@ -410,21 +257,6 @@ impl Broker {
         }
     }
 
-    async fn stop(&self, failure: Failure) -> Failure {
-        let failure = match failure.retry_after {
-            Some(wait) if !failure.kind.is_terminal() => {
-                let until =
-                    SignedDuration::try_from(wait).ok().and_then(|wait| Timestamp::now().checked_add(wait).ok());
-                Failure { kind: FailureKind::LimitReached { until }, ..failure }
-            }
-            _ => failure,
-        };
-        if self.admission.stop(Failure { usage: None, limits: None, ..failure.clone() }) {
-            self.events.tell(Fact::DispatchStopped { reason: failure.message.clone() }).await;
-        }
-        failure
-    }
-
     fn begin<'a>(&self, asker: &'a Asker, question: &'a Question) -> Life<'a> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let record = QuestionRecord {
@@ -437,11 +269,12 @@ impl Broker {
             attempts: 0,
             outcome: String::new(),
             usage: Usage::default(),
+            unmetered: 0,
             queued_ms: 0,
             first_token_ms: None,
             took_ms: 0,
         };
-        Life { id, asker, question, draft: Draft::new(record, self.ledger.clone()) }
+        Life { id, asker, question, draft: Draft::new(record, asker.item, self.books.clone()) }
     }
 
     /// Writes down what became of a question, then tells it.
@@ -452,15 +285,8 @@ impl Broker {
             Ok(Reply { by: AnsweredBy::Fallback(_), .. }) => "fallback",
             Err(failure) => failure.kind.name(),
         };
-        let Life { id, asker, draft, .. } = life;
-        let usage = draft.usage();
-        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += usage;
-        if let Err(error) = draft.write(by).await {
-            // The answer is paid for: it is not thrown away because the ledger is full.
-            let message = format!("{}: the ledger lacks a question of {}: {error}", asker.item_id, usage.usd);
-            self.events.tell(Fact::Warned { message }).await;
-        }
-        self.events.tell(Fact::QuestionSettled { question: id, item: asker.item, by: by.to_owned(), usage }).await;
+        let usage = life.draft.usage();
+        life.draft.write(by).await;
         result.map_err(|failure| Failure { usage: Some(usage), ..failure })
     }
 
@@ -468,41 +294,9 @@ impl Broker {
         question.schema.as_ref().map(|schema| self.schemas.checker(schema)).transpose()
     }
 
-    fn check_dispatch(&self) -> Result<(), Failure> {
-        match self.admission.failure() {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
-    }
-
-    async fn usage_of_failure(&self, failure: &Failure, sent: bool, request: &Request) -> Usage {
-        let requests = u32::from(sent);
-        match failure.usage {
-            Some(usage) => {
-                let usage = Usage { requests: usage.requests.max(requests), ..usage };
-                self.priced(&request.model, &request.model, usage).await
-            }
-            None => Usage { requests, ..Usage::default() },
-        }
-    }
-
-    /// A usage with its price. A model without a known price is said once.
-    async fn priced(&self, answered: &str, asked: &str, usage: Usage) -> Usage {
-        let price = self.config.prices.usd(answered, &usage).or_else(|| self.config.prices.usd(asked, &usage));
-        let Some(usd) = price else {
-            let new = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner).insert(asked.to_owned());
-            if new {
-                let message = format!("the price of {asked} is not known: what it takes is not in the dollars shown");
-                self.events.tell(Fact::Warned { message }).await;
-            }
-            return Usage { usd: Usd::ZERO, ..usage };
-        };
-        Usage { usd, ..usage }
-    }
-
     async fn tell_changes(&self) {
         for change in self.admission.changes() {
-            self.events.tell(Fact::BreakerChanged { state: change.state, reason: change.reason }).await;
+            self.books.tell(Fact::BreakerChanged { state: change.state, reason: change.reason }).await;
         }
     }
 
@@ -520,7 +314,7 @@ impl Broker {
     }
 
     /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.
-    pub fn stopped(&self) -> tokio::sync::watch::Receiver<Option<Failure>> {
+    pub fn stopped(&self) -> watch::Receiver<Option<Failure>> {
         self.admission.stopped()
     }
 
@@ -529,14 +323,14 @@ impl Broker {
         self.stop(failure).await;
     }
 
-    /// What all questions that have ended took.
+    /// What all questions that have ended took, as far as it is known.
     pub fn spent(&self) -> Usage {
-        *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.spent()
     }
 
     /// The models that answered and have no known price: the dollars in [`spent`](Self::spent) lack them.
     pub fn unpriced(&self) -> Vec<String> {
-        self.unpriced.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.books.unpriced()
     }
 
     /// How the queue, the breaker, the quota and the instances stand.

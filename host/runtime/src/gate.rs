@@ -1,5 +1,7 @@
 //! When something that is closed now may be open.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 /// What has to happen before it is worth looking again.
@@ -26,10 +28,15 @@ pub fn all_open(gates: impl IntoIterator<Item = Result<(), Wait>>) -> Result<(),
     gates.into_iter().filter_map(Result::err).reduce(Wait::and).map_or(Ok(()), Err)
 }
 
+/// That long from then; ten years where the clock can't count so far. Waits come from servers and settings.
+pub fn later(from: Instant, wait: Duration) -> Instant {
+    from.checked_add(wait).unwrap_or_else(|| from + TEN_YEARS)
+}
+
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -39,5 +46,12 @@ mod tests {
         assert_eq!(all_open([Ok(()), Ok(())]), Ok(()));
         assert_eq!(all_open([Err(Wait::Until(later)), Ok(()), Err(Wait::Until(now))]), Err(Wait::Until(later)));
         assert_eq!(all_open([Err(Wait::Until(later)), Err(Wait::Change)]), Err(Wait::Change));
+    }
+
+    #[test]
+    fn no_wait_is_too_long_for_the_clock() {
+        let now = Instant::now();
+        assert_eq!(later(now, Duration::from_secs(171)), now + Duration::from_secs(171));
+        assert_eq!(later(now, Duration::MAX), now + TEN_YEARS);
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::gate::{Wait, all_open};
+use crate::gate::{Wait, all_open, later};
 use crate::question::{ProviderLimit, ProviderLimits, Usage};
 
 /// Parts of a token: the nanoseconds of the minute in which a bucket fills.
@@ -210,7 +210,7 @@ impl Bucket {
             Err(Wait::Change)
         } else {
             let nanos = missing.unsigned_abs().div_ceil(u128::from(limit));
-            Err(Wait::Until(self.at + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 4))))
+            Err(Wait::Until(later(self.at, Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))))
         }
     }
 

@@ -96,7 +96,7 @@ impl Retry {
             return Decision::GiveUp(Some("the retry budget is spent".to_owned()));
         };
         self.left = left;
-        Decision::Retry(failure.retry_after.unwrap_or_default() + self.back_off(attempt))
+        Decision::Retry(failure.retry_after.unwrap_or_default().saturating_add(self.back_off(attempt)))
     }
 
     /// An answer came.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Answer, Instance, Listener, Request};
+use crate::gate::later;
 use crate::question::{Failure, FailureKind, StreamEvent};
 
 /// The guards' numbers.
@@ -61,7 +62,7 @@ pub async fn watched(
     };
     let result = {
         let mut answer = pin!(instance.ask(request, &mut heard));
-        let mut deadline = pin!(sleep_until(sent + request.timeout.min(request.stall)));
+        let mut deadline = pin!(sleep_until(later(sent, request.timeout.min(request.stall))));
         std::future::poll_fn(|context| {
             if let Poll::Ready(result) = answer.as_mut().poll(context) {
                 return Poll::Ready(result);
@@ -156,13 +157,13 @@ impl Pulse {
     fn next_deadline(&self, request: &Request) -> Result<Instant, Failure> {
         let now = Instant::now();
         let reached = |kind, message| Failure { reached_model: true, ..Failure::new(kind, message) };
-        let end = self.start + request.timeout;
+        let end = later(self.start, request.timeout);
         if now >= end {
             let message = format!("{} gave no full answer within {} s", request.model, request.timeout.as_secs());
             return Err(reached(FailureKind::TimedOut, message));
         }
         let Some(last) = self.time(&self.last) else { return Ok(end) };
-        let stalled = last + request.stall;
+        let stalled = later(last, request.stall);
         if now >= stalled {
             let message = format!("the answer of {} stopped for {} s", request.model, request.stall.as_secs());
             return Err(reached(FailureKind::Stalled, message));

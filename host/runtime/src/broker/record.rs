@@ -1,5 +1,6 @@
 //! What is written down of a question.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,11 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::event::{Events, Fact};
 use crate::question::Usage;
+
+/// How many models without a price are remembered: an instance names itself, and may name itself anything.
+const MOST_UNPRICED: usize = 64;
 
 /// In whose name a question is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub struct QuestionRecord {
     pub outcome: String,
     /// What it took, all attempts together, as far as it is known.
     pub usage: Usage,
+    /// The attempts that may have reached a model, and of which nobody knows what they took.
+    pub unmetered: u32,
     /// How long it waited for admission, all attempts together.
     pub queued_ms: u64,
     /// From sending to the first sign of the answer, of the last attempt.
@@ -52,7 +59,7 @@ pub struct QuestionRecord {
 
 /// Where questions are written down.
 pub trait Ledger: Send + Sync {
-    /// Returns when it is written.
+    /// Returns when it is written. Once polled, it is written also if the future is dropped.
     ///
     /// # Errors
     /// Why it could not be, in words for the user.
@@ -77,19 +84,76 @@ impl Ledger for InMemory {
     }
 }
 
+/// What a broker writes down and tells.
+pub(super) struct Books {
+    ledger: Arc<dyn Ledger>,
+    pub(super) events: Events,
+    spent: Mutex<Usage>,
+    /// The models without a known price, and whether that was said.
+    unpriced: Mutex<BTreeMap<String, bool>>,
+}
+
+impl Books {
+    pub(super) fn new(ledger: Arc<dyn Ledger>, events: Events) -> Self {
+        Self { ledger, events, spent: Mutex::default(), unpriced: Mutex::default() }
+    }
+
+    pub(super) async fn tell(&self, fact: Fact) {
+        self.events.tell(fact).await;
+    }
+
+    pub(super) async fn warn(&self, message: String) {
+        self.tell(Fact::Warned { message }).await;
+    }
+
+    pub(super) fn spent(&self) -> Usage {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_no_price(&self, model: &str) {
+        let mut unpriced = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unpriced.contains_key(model) && unpriced.len() < MOST_UNPRICED {
+            unpriced.insert(model.to_owned(), false);
+        }
+    }
+
+    /// Whether it has no known price, and that was not said yet.
+    pub(super) fn is_news(&self, model: &str) -> bool {
+        let mut unpriced = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner);
+        unpriced.get_mut(model).is_some_and(|said| !std::mem::replace(said, true))
+    }
+
+    pub(super) fn unpriced(&self) -> Vec<String> {
+        self.unpriced.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Writes down a question that has ended, then tells it.
+    async fn close(&self, record: QuestionRecord, item: usize) {
+        let (question, by, usage) = (record.id, record.outcome.clone(), record.usage);
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += usage;
+        let name = record.item.clone();
+        if let Err(error) = self.ledger.record(record).await {
+            // The answer is paid for: it is not thrown away because the ledger is full.
+            self.warn(format!("{name}: the ledger lacks a question of {}: {error}", usage.usd)).await;
+        }
+        self.tell(Fact::QuestionSettled { question, item, by, usage }).await;
+    }
+}
+
 /// The record of a question that has not ended. What was sent is written down even if nobody waits for the answer any
 /// more: it was paid for.
 pub(super) struct Draft {
     record: Option<QuestionRecord>,
-    ledger: Arc<dyn Ledger>,
+    item: usize,
+    books: Arc<Books>,
     began: Instant,
     /// When the attempt that is under way was sent.
     sent: Option<Instant>,
 }
 
 impl Draft {
-    pub(super) fn new(record: QuestionRecord, ledger: Arc<dyn Ledger>) -> Self {
-        Self { record: Some(record), ledger, began: Instant::now(), sent: None }
+    pub(super) fn new(record: QuestionRecord, item: usize, books: Arc<Books>) -> Self {
+        Self { record: Some(record), item, books, began: Instant::now(), sent: None }
     }
 
     fn with(&mut self, change: impl FnOnce(&mut QuestionRecord)) {
@@ -112,11 +176,12 @@ impl Draft {
         self.attempts()
     }
 
-    /// An attempt has ended.
-    pub(super) fn ended(&mut self, usage: Usage, first_event: Option<Instant>) {
+    /// An attempt has ended; `metered`: the usage is all that it took.
+    pub(super) fn ended(&mut self, usage: Usage, metered: bool, first_event: Option<Instant>) {
         let sent = self.sent.take();
         self.with(|record| {
             record.usage += usage;
+            record.unmetered += u32::from(!metered);
             record.first_token_ms =
                 first_event.zip(sent).map(|(first, sent)| millis(first.saturating_duration_since(sent)));
         });
@@ -134,12 +199,12 @@ impl Draft {
         self.record.as_ref().map_or_else(Usage::default, |record| record.usage)
     }
 
-    /// Writes it down.
-    pub(super) async fn write(mut self, outcome: &str) -> Result<(), String> {
-        let Some(record) = self.finished(outcome) else { return Ok(()) };
-        let ledger = self.ledger.clone();
-        // From here on the ledger has it, also if nobody waits for this to return.
-        ledger.record(record).await
+    /// Writes it down, and tells it.
+    pub(super) async fn write(mut self, outcome: &str) {
+        let (books, item) = (self.books.clone(), self.item);
+        if let Some(record) = self.finished(outcome) {
+            books.close(record, item).await;
+        }
     }
 
     fn finished(&mut self, outcome: &str) -> Option<QuestionRecord> {
@@ -155,12 +220,12 @@ impl Drop for Draft {
         if self.attempts() == 0 {
             return;
         }
-        let in_flight = u32::from(self.sent.is_some());
-        self.with(|record| record.usage.requests += in_flight);
+        if self.sent.is_some() {
+            self.ended(Usage { requests: 1, ..Usage::default() }, false, None);
+        }
         if let (Some(record), Ok(runtime)) = (self.finished("dropped"), Handle::try_current()) {
-            let ledger = self.ledger.clone();
-            // There is nobody left to tell of a failure.
-            runtime.spawn(async move { ledger.record(record).await });
+            let (books, item) = (self.books.clone(), self.item);
+            runtime.spawn(async move { books.close(record, item).await });
         }
     }
 }

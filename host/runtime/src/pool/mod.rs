@@ -100,8 +100,10 @@ mod tests {
     use crate::backend::{Answer, Listener, Request};
     use crate::question::Failure;
 
-    /// An instance that is told apart by its number; it is dropped with a sign.
-    struct Numbered(Arc<()>);
+    /// An instance whose sign tells whether it still lives.
+    struct Numbered {
+        _sign: Arc<()>,
+    }
 
     impl Instance for Numbered {
         fn ask<'a>(&'a mut self, _: &'a Request, _: Listener<'a>) -> BoxFuture<'a, Result<Answer, Failure>> {
@@ -117,7 +119,7 @@ mod tests {
         let (mut lease, _) = pool.lease(&profile(model));
         assert!(lease.instance.is_none(), "a new one is needed");
         let sign = Arc::new(());
-        lease.instance = Some(Box::new(Numbered(sign.clone())));
+        lease.instance = Some(Box::new(Numbered { _sign: sign.clone() }));
         (lease, sign)
     }
 

@@ -1,5 +1,7 @@
 //! What becomes of a question when something goes wrong.
 
+use jiff::Timestamp;
+
 use super::*;
 
 fn rate_limited(after: u64) -> Act {
@@ -115,6 +117,20 @@ async fn a_terminal_failure_stops_dispatch_and_no_fallback_hides_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_halted_broker_lets_what_is_under_way_end_and_sends_no_more() {
+    let bench = Bench::with(instances(1), |_, _| Act::answer("yes"));
+    let halt = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        bench.broker.halt(Failure::new(FailureKind::Server, "enough")).await;
+    };
+    let (one, two, ()) = tokio::join!(bench.ask(with_fallback("a")), bench.ask(with_fallback("b")), halt);
+    assert_eq!(one.unwrap().text, "yes");
+    assert_eq!(two.unwrap_err().message, "enough");
+    assert_eq!(bench.ask(with_fallback("c")).await.unwrap_err().message, "enough");
+    assert_eq!(bench.backend.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_question_that_backs_off_hears_of_the_stop_at_once() {
     let bench = Bench::with(instances(2), |number, _| match number {
         0 => Act::fail(FailureKind::Server).after(seconds(0)),
@@ -152,6 +168,18 @@ async fn the_breaker_opens_after_five_failures_and_recovers_after_a_minute() {
     assert_eq!(probes, 3, "half open lets three through");
     let changes: Vec<_> = bench.facts().into_iter().filter(|fact| fact.starts_with("breaker")).collect();
     assert_eq!(changes, ["breaker-changed open", "breaker-changed half-open", "breaker-changed closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_stays_dead_is_given_up_after_minutes_and_every_item_gets_its_fallback() {
+    let bench = Bench::with(instances(8), |_, _| Act::fail(FailureKind::Network));
+    let prompts: Vec<String> = (0..158).map(|number| number.to_string()).collect();
+    let began = Instant::now();
+    let replies = futures::future::join_all(prompts.iter().map(|prompt| bench.ask(with_fallback(prompt)))).await;
+    assert!(replies.iter().flatten().all(|reply| reply.unasked_fallback) && replies.iter().all(Result::is_ok));
+    assert!(began.elapsed() < seconds(200), "{:?}", began.elapsed());
+    assert!(bench.backend.sent().len() < 30, "{}", bench.backend.sent().len());
+    assert!(bench.broker.stopped().borrow().is_none(), "it may come back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -73,6 +73,45 @@ async fn when_the_first_of_identical_questions_is_dropped_the_second_is_sent() {
     assert_eq!(bench.backend.sent().len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_several_threads_with_some_given_up_nothing_is_held_in_the_end() {
+    let config = BrokerConfig {
+        retry: RetryConfig { base: Duration::from_millis(1), ..RetryConfig::default() },
+        ..instances(16)
+    };
+    let bench = Bench::with(config, |number, _| {
+        let act = match number % 7 {
+            0 => Act::fail(FailureKind::Refused),
+            1 => Act::fail(FailureKind::Server),
+            _ => Act::answer("yes"),
+        };
+        act.after(Duration::ZERO)
+    });
+    let broker = &bench.broker;
+    let tasks: Vec<_> = (0..2_000)
+        .map(|number| {
+            let broker = broker.clone();
+            tokio::spawn(async move {
+                let asked = question(&(number % 1_500).to_string());
+                broker.ask(&asker("audit"), asked, &mut |_| {}).await
+            })
+        })
+        .collect();
+    for (number, task) in tasks.into_iter().enumerate() {
+        if number % 3 == 0 {
+            task.abort();
+        }
+        match task.await {
+            Ok(Ok(reply)) => assert_eq!(reply.text, "yes"),
+            Ok(Err(failure)) => assert!(matches!(failure.kind, FailureKind::Refused | FailureKind::Server)),
+            Err(error) => assert!(error.is_cancelled(), "{error}"),
+        }
+    }
+    let standing = broker.standing();
+    assert_eq!((standing.waiting, standing.in_flight), (0, 0), "{standing:?}");
+    assert!(bench.backend.most() <= 16 && bench.backend.living() == standing.idle);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
     /// Questions are given up after a random number of polls, which is at any of their awaits, while the backend

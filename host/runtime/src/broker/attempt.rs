@@ -1,0 +1,230 @@
+//! One attempt at a question: start, send, watch, settle.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, timeout};
+
+use super::*;
+use crate::admission::{End, Spent};
+use crate::breaker::Signal;
+use crate::quota::Told;
+use crate::retry::Decision;
+use crate::watch::{Watched, watched};
+
+/// What became of an attempt.
+pub(super) enum Attempt {
+    /// There is an answer; whether it fits is not known yet.
+    Answered(Answer),
+    /// The question is to be asked again after `wait`.
+    Again { wait: Duration, reason: String },
+    /// It is not.
+    Lost(Failure),
+}
+
+impl Broker {
+    /// One attempt: starts an instance where none was idle, sends, watches, and settles.
+    pub(super) async fn send(
+        &self,
+        life: &mut Life<'_>,
+        mut admitted: Admitted,
+        request: &Request,
+        failures: &mut u32,
+        listener: Listener<'_>,
+    ) -> Attempt {
+        let watched = match self.start(&mut admitted, request).await {
+            Err(failure) => Watched { result: Err(failure), first_event: None },
+            Ok(()) => {
+                if let Some(stopped) = self.admission.failure() {
+                    return Attempt::Lost(stopped);
+                }
+                self.watch(life, &mut admitted, request, listener).await
+            }
+        };
+        let attempt = match watched.result {
+            Ok(answer) => Attempt::Answered(self.settle_answer(life, admitted, request, answer, watched.first_event)),
+            Err(failure) => {
+                *failures += 1;
+                self.settle_failure(life, admitted, request, failure, *failures, watched.first_event).await
+            }
+        };
+        self.tell_changes().await;
+        attempt
+    }
+
+    async fn start(&self, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
+        let Some(lease) = admitted.lease() else { return Ok(()) };
+        if lease.instance.is_some() {
+            return Ok(());
+        }
+        let started = timeout(request.timeout, self.backend.start(lease.profile())).await.unwrap_or_else(|_| {
+            let message = format!("no instance of {} started within {} s", request.model, request.timeout.as_secs());
+            Err(Failure::new(FailureKind::TimedOut, message))
+        })?;
+        lease.instance = Some(started);
+        Ok(())
+    }
+
+    async fn watch(
+        &self,
+        life: &mut Life<'_>,
+        admitted: &mut Admitted,
+        request: &Request,
+        listener: Listener<'_>,
+    ) -> Watched {
+        let attempt = life.draft.sending(&request.model);
+        let (question, item) = (life.id, life.asker.item);
+        admitted.sending();
+        self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
+        let sent = Instant::now();
+        let mut silent = true;
+        let mut heard = |event| {
+            if std::mem::take(&mut silent) {
+                self.books.events.mention(Fact::QuestionStarted { question, item, after: sent.elapsed() });
+            }
+            listener(event);
+        };
+        match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
+            Some(instance) => watched(&self.config.watch, instance.as_mut(), request, &mut heard).await,
+            None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
+        }
+    }
+
+    /// Between the answer and the settling there is no await: what was paid for can't be dropped unaccounted.
+    fn settle_answer(
+        &self,
+        life: &mut Life<'_>,
+        admitted: Admitted,
+        request: &Request,
+        mut answer: Answer,
+        first_event: Option<Instant>,
+    ) -> Answer {
+        answer.usage.requests = answer.usage.requests.max(1);
+        let used = Cost::of(&answer.usage);
+        answer.usage = self.priced(&answer.model, &request.model, answer.usage);
+        life.draft.ended(answer.usage, true, first_event);
+        self.retry().succeeded();
+        admitted.settle(End {
+            signal: Signal::Success,
+            words: String::new(),
+            spent: Spent::Known(used),
+            told: told(answer.limits, first_event),
+            pause: None,
+            reusable: true,
+        });
+        answer
+    }
+
+    async fn settle_failure(
+        &self,
+        life: &mut Life<'_>,
+        admitted: Admitted,
+        request: &Request,
+        failure: Failure,
+        failures: u32,
+        first_event: Option<Instant>,
+    ) -> Attempt {
+        let requests = u32::from(admitted.was_sent());
+        let (usage, spent) = match failure.usage {
+            Some(usage) => {
+                let usage = Usage { requests: usage.requests.max(requests), ..usage };
+                (self.priced(&request.model, &request.model, usage), Spent::Known(Cost::of(&usage)))
+            }
+            None => {
+                let spent = if failure.reached_model { Spent::Unknown } else { Spent::Nothing };
+                (Usage { requests, ..Usage::default() }, spent)
+            }
+        };
+        life.draft.ended(usage, spent != Spent::Unknown, first_event);
+        let decision = self.retry().decide(&failure, failures, life.question.repeatable);
+        let end = End {
+            signal: Signal::of(&failure.kind),
+            words: failure.message.clone(),
+            spent,
+            told: told(failure.limits, first_event),
+            pause: match failure.kind {
+                FailureKind::RateLimited => failure.retry_after.or(Some(self.config.retry.base)),
+                _ => None,
+            },
+            reusable: false,
+        };
+        let attempt = match decision {
+            Decision::Retry(wait) => Attempt::Again { wait, reason: failure.message },
+            Decision::GiveUp(None) => Attempt::Lost(failure),
+            Decision::GiveUp(Some(why)) => {
+                Attempt::Lost(Failure { message: format!("{} ({why})", failure.message), ..failure })
+            }
+            // Before the permit goes back, so that nobody gets it.
+            Decision::Terminal => Attempt::Lost(self.stop(failure).await),
+        };
+        admitted.settle(end);
+        attempt
+    }
+
+    /// Stops dispatch; the failure as everybody gets to know it.
+    pub(super) async fn stop(&self, failure: Failure) -> Failure {
+        let failure = match failure.retry_after {
+            Some(wait) if !failure.kind.is_terminal() => {
+                let until =
+                    SignedDuration::try_from(wait).ok().and_then(|wait| Timestamp::now().checked_add(wait).ok());
+                Failure { kind: FailureKind::LimitReached { until }, ..failure }
+            }
+            _ => failure,
+        };
+        // The others were not sent: they get kind and words, not what this one took.
+        if self.admission.stop(Failure::new(failure.kind.clone(), failure.message.clone())) {
+            self.books.tell(Fact::DispatchStopped { reason: failure.message.clone() }).await;
+        }
+        failure
+    }
+
+    /// The answer's text, if it fits the question's schema.
+    pub(super) async fn fits(
+        &self,
+        life: &mut Life<'_>,
+        answer: Answer,
+        checker: Option<&Checker>,
+    ) -> Result<Cached, Failure> {
+        life.draft.answered_by(&answer.model);
+        self.warn_of_price(&answer).await;
+        let cut = "the answer was cut off at max_output_tokens";
+        let Some(checker) = checker else {
+            if answer.truncated {
+                self.books.warn(format!("{}: {cut}", life.asker.item_id)).await;
+            }
+            return Ok(Cached { text: answer.text, model: answer.model });
+        };
+        match checker.check(&answer.text) {
+            Ok(text) => Ok(Cached { text: text.to_owned(), model: answer.model }),
+            Err(fault) => {
+                let message = match answer.truncated {
+                    true => format!("{cut}: {fault}"),
+                    false => format!("the answer does not fit the question's schema: {fault}"),
+                };
+                Err(Failure { reached_model: true, ..Failure::new(FailureKind::OffSchema, message) })
+            }
+        }
+    }
+
+    /// A usage with its price; the answering model's, or that of the one that was asked for.
+    fn priced(&self, answered: &str, asked: &str, usage: Usage) -> Usage {
+        let prices = &self.config.prices;
+        let usd = prices.usd(answered, &usage).or_else(|| prices.usd(asked, &usage));
+        if usd.is_none() {
+            self.books.has_no_price(answered);
+        }
+        Usage { usd: usd.unwrap_or(Usd::ZERO), ..usage }
+    }
+
+    /// A model without a known price is said once.
+    async fn warn_of_price(&self, answer: &Answer) {
+        if self.books.is_news(&answer.model) {
+            let message =
+                format!("the price of {} is not known: what it takes is not in the dollars shown", answer.model);
+            self.books.warn(message).await;
+        }
+    }
+}
+
+/// The head of an answer, with the limits, came about when its first event did.
+fn told(limits: Option<crate::question::ProviderLimits>, first_event: Option<Instant>) -> Option<Told> {
+    limits.map(|limits| Told { limits, at: first_event.unwrap_or_else(Instant::now) })
+}
