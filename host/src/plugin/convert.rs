@@ -188,7 +188,7 @@ pub(super) fn failure_to_wit(failure: &Failure) -> wit::Failure {
 
 pub(super) fn event_to_wit(event: StreamEvent) -> Option<wit::Event> {
     match event {
-        StreamEvent::Started => None,
+        StreamEvent::Started | StreamEvent::Thinking => None,
         StreamEvent::Text(text) => Some(wit::Event::Text(text)),
         StreamEvent::Restarted(reason) => Some(wit::Event::Restarted(reason)),
         StreamEvent::Tool(name) => Some(wit::Event::Tool(name)),

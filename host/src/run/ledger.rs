@@ -1,5 +1,7 @@
 //! The broker's ledger is the journal.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use convoke_runtime::broker::{Ledger, QuestionRecord};
@@ -13,10 +15,13 @@ pub struct JournalLedger {
     pub journal: Journal,
     /// The run.
     pub run: RunId,
+    /// Attempts that may have cost something, and nobody knows what.
+    pub unmetered: Arc<AtomicU64>,
 }
 
 impl Ledger for JournalLedger {
     fn record(&self, record: QuestionRecord) -> BoxFuture<'_, Result<(), String>> {
+        self.unmetered.fetch_add(record.unmetered.into(), Ordering::Relaxed);
         let took = Duration::from_millis(record.took_ms);
         let row = QuestionRow {
             run: self.run,
