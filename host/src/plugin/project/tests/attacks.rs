@@ -180,7 +180,7 @@ mod unix {
         let turner = std::thread::spawn(move || {
             let mut turns = 0_u32;
             while !told.load(Ordering::Relaxed) {
-                let target = if turns % 2 == 0 { out.as_path() } else { Path::new("in") };
+                let target = if turns.is_multiple_of(2) { out.as_path() } else { Path::new("in") };
                 std::os::unix::fs::symlink(target, root.join("next")).unwrap();
                 std::fs::rename(root.join("next"), root.join("turn")).unwrap();
                 turns += 1;
@@ -250,7 +250,7 @@ mod unix {
             return;
         }
         for path in ["a.md", "closed"] {
-            std::fs::set_permissions(ground.root().join(path), std::fs::Permissions::from_mode(0)).unwrap();
+            std::fs::set_permissions(ground.root().join(path), std::fs::Permissions::from_mode(0o000)).unwrap();
         }
         let project = ground.open();
         assert!(matches!(project.read(None, "a.md").await, Err(ProjectError::Denied { .. })));
