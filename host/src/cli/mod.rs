@@ -125,7 +125,10 @@ fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(Error::new(ErrorKind::InvalidInput, "it is not a file"));
     }
     if metadata.len() > LARGEST_COMPONENT {
-        return Err(Error::new(ErrorKind::FileTooLarge, format!("it has {} bytes, more than a component may", metadata.len())));
+        return Err(Error::new(
+            ErrorKind::FileTooLarge,
+            format!("it has {} bytes, more than a component may", metadata.len()),
+        ));
     }
     fs::read(path)
 }
@@ -153,10 +156,19 @@ fn command_line(runnables: &[Runnable]) -> Command {
 
 /// Adds the options of the host, to the command or to each of its subcommands.
 fn with_options(command: Command) -> Command {
-    if command.has_subcommands() { command.mut_subcommands(Options::augment_args) } else { Options::augment_args(command) }
+    if command.has_subcommands() {
+        command.mut_subcommands(Options::augment_args)
+    } else {
+        Options::augment_args(command)
+    }
 }
 
 /// A format for people or for programs.
 fn format_argument() -> Arg {
-    Arg::new("format").long("format").value_name("FORMAT").value_parser(["human", "json"]).default_value("human").help("The form of the list")
+    Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(["human", "json"])
+        .default_value("human")
+        .help("The form of the list")
 }

@@ -188,7 +188,15 @@ impl Supervisor<'_> {
             (item, board.attempts(number))
         };
         let ended = Ended { log, ..Ended::default() };
-        let end = super::shared::End { number, item, outcome, ended, took: std::time::Duration::ZERO, attempts, reused: None };
+        let end = super::shared::End {
+            number,
+            item,
+            outcome,
+            ended,
+            took: std::time::Duration::ZERO,
+            attempts,
+            reused: None,
+        };
         let (end, _) = self.shared.write_end(end).await;
         self.shared.make_known(None, end).await;
     }

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
 /// Writes the questions of one run to the journal.
-pub struct JournalLedger {
+pub(super) struct JournalLedger {
     /// The journal.
     pub journal: Journal,
     /// The run.

@@ -95,8 +95,7 @@ impl Session {
     /// # Errors
     /// When there is no plan.
     pub async fn plan(&self) -> Result<Planned, RunError> {
-        let assessed =
-            assess(&self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh).await?;
+        let assessed = assess(&self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh).await?;
         let route = self.backend.has_model().then_some(&self.broker.route);
         let allocated = allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route);
         // What the board would refuse is refused before anything is spent.
@@ -233,7 +232,9 @@ impl Session {
         let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         let unpriced = shared.answers.broker().unpriced();
-        warnings.extend(unpriced.iter().map(|model| format!("the price of {model} is not known: it is not in the dollars shown")));
+        warnings.extend(
+            unpriced.iter().map(|model| format!("the price of {model} is not known: it is not in the dollars shown")),
+        );
         let facts = Facts {
             run: RunInfo {
                 id: shared.run.to_string(),
@@ -274,7 +275,11 @@ impl Session {
         };
         let rules = self.plugin.manifest.rules.iter();
         rules
-            .map(|rule| RuleInfo { id: rule.id.clone(), severity: severity(rule.severity), summary: rule.summary.clone() })
+            .map(|rule| RuleInfo {
+                id: rule.id.clone(),
+                severity: severity(rule.severity),
+                summary: rule.summary.clone(),
+            })
             .collect()
     }
 
@@ -303,7 +308,9 @@ impl Session {
 /// Says that the dollars shown may be too few.
 fn unmetered_warning(attempts: u64) -> Option<String> {
     (attempts > 0).then(|| {
-        format!("{attempts} requests broke off after they had reached the model: what they cost is not in the dollars shown")
+        format!(
+            "{attempts} requests broke off after they had reached the model: what they cost is not in the dollars shown"
+        )
     })
 }
 
