@@ -55,7 +55,7 @@ pub async fn watched(
         pulse.beat();
         match guard.sees(&event) {
             Some(fault) => pulse.strike(fault),
-            None if event == StreamEvent::Text(String::new()) => {}
+            None if event == StreamEvent::Thinking => {}
             None if pulse.struck().is_none() => listener(event),
             None => {}
         }
@@ -187,9 +187,6 @@ impl<'a> Guard<'a> {
 
     fn sees(&mut self, event: &StreamEvent) -> Option<Fault> {
         let StreamEvent::Text(text) = event else { return None };
-        if text.is_empty() {
-            return None;
-        }
         self.bytes = self.bytes.saturating_add(text.len());
         if *text == self.last {
             self.times = self.times.saturating_add(1);

@@ -59,7 +59,8 @@ struct Prepared {
 
 fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
     let env = |name: &str| std::env::var(name).ok();
-    let cwd = std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
+    let cwd =
+        std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
     let root = project_folder(&cwd, options)?;
     let paths = Paths::find(env)?;
     let settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
@@ -199,7 +200,8 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     if !options.quiet {
         announce(&session);
     }
-    let shown = show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
+    let shown =
+        show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
     let stop = Stop::default();
     let watching = tokio::spawn(watch_for_signals(stop.clone()));
     let filters = session.settings.filters(baseline.clone(), today);

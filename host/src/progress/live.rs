@@ -8,9 +8,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
+use super::Detail;
 use super::plain::said;
 use super::state::{Doing, Line, State, clock};
-use super::Detail;
 use crate::report::clean::line as clean;
 
 /// How often waiting times move on when nothing else happens.

@@ -58,8 +58,13 @@ impl State {
             }
             Fact::WorkerStarted { worker, segment } => {
                 self.first_start.get_or_insert(event.at);
-                let line =
-                    Line { segment: segment.clone(), item: None, doing: Doing::Idle, note: String::new(), since: event.at };
+                let line = Line {
+                    segment: segment.clone(),
+                    item: None,
+                    doing: Doing::Idle,
+                    note: String::new(),
+                    since: event.at,
+                };
                 self.workers.insert(*worker, line);
             }
             Fact::WorkerEnded { worker, .. } => {

@@ -9,7 +9,6 @@ mod summary;
 
 use console::Style as Paint;
 use convoke_runtime::work::{Severity, Source};
-use textwrap::core::display_width;
 
 use super::{Finding, Report, clean};
 
@@ -163,6 +162,8 @@ fn place(finding: &Finding) -> String {
 
 #[cfg(test)]
 mod tests {
+    use textwrap::core::display_width;
+
     use super::*;
     use crate::report::samples;
 
