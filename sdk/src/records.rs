@@ -6,7 +6,7 @@ use crate::bindings::convoke::plugin::project::{Entry, Kind};
 use crate::task::json;
 use crate::{
     Aggregation, Change, Distribution, Edit, Error, Estimate, Failure, FailureKind, Finding, Item, Metric, Outcome,
-    Partial, Query, Reduction, Replacement, Severity, Source, Work,
+    Partial, Pattern, Query, Reduction, Replacement, Severity, Source, Work,
 };
 
 impl Item {
