@@ -66,7 +66,7 @@ pub(super) struct Options {
     #[arg(long, short, action = clap::ArgAction::Count, help_heading = "Terminal")]
     pub verbose: u8,
 
-    /// Tell less: no progress, only the report
+    /// Tell less: no progress, and of the report for people only the sums
     #[arg(long, short, conflicts_with = "verbose", help_heading = "Terminal")]
     pub quiet: bool,
 

@@ -119,9 +119,9 @@ impl Seat {
                         let board = shared.board();
                         (board.item(number).cloned().unwrap_or_default(), board.attempts(number))
                     };
-                    let label = item.label.clone();
+                    let (label, group) = (item.label.clone(), item.group.clone());
                     let task = self.begin(number, item);
-                    shared.events.tell(Fact::ItemStarted { worker, item: number, label, attempt }).await;
+                    shared.events.tell(Fact::ItemStarted { worker, item: number, label, group, attempt }).await;
                     return Ok(Some(task));
                 }
             }
