@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:19");
+        assert_eq!(suppression.place, "convoke.toml:18");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }
