@@ -11,7 +11,6 @@
 //! [limits]
 //! instances = 8
 //! items_per_instance = 5
-//! tolerance = 0.05
 //! question_timeout_s = 120
 //! stall_timeout_s = 30
 //! worker_timeout_s = 600
