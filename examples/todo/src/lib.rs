@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use convoke_sdk::{Pattern, prelude::*};
+use convoke_sdk::prelude::*;
 
 /// The options, as `plugin.toml` declares them.
 #[derive(Deserialize)]
@@ -27,8 +27,7 @@ impl Command for Todo {
         let mut files: BTreeMap<String, Vec<(u32, String)>> = BTreeMap::new();
         for folder in folders {
             let files_in_it = Query::files(&[]).under(folder);
-            let regex = format!(r"\b({words})\b");
-            let pattern = Pattern { regex, ignore_case: false, files: files_in_it, limit: 10_000 };
+            let pattern = Pattern::new(format!(r"\b({words})\b"), files_in_it).limit(10_000);
             for found in call.search(&pattern).await? {
                 files.entry(found.path).or_default().push((found.line, found.text.trim().to_owned()));
             }
