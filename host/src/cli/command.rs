@@ -198,7 +198,7 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         return Ok(ExitCode::Success);
     }
     if !options.quiet {
-        announce(&session);
+        announce(&session, terminal);
     }
     let shown =
         show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
@@ -221,9 +221,13 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 
-fn announce(session: &Session) {
+fn announce(session: &Session, terminal: &Terminal) {
     if session.settings.backend == config::Backend::Auto && !session.backend.has_model() {
-        say("No key and no login was found: offline, rules only. Set ANTHROPIC_API_KEY to have a model asked.");
+        say("No key was found, so no model is asked. Set ANTHROPIC_API_KEY to change that.");
+        if terminal.live {
+            // The report comes next.
+            say("");
+        }
     }
 }
 
