@@ -100,8 +100,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         Aggregate, Aggregation, Answer, Call, Command, Conclude, Distribution, Edit, Error, Estimate, Failure,
-        FailureKind, Finding, Item, Metric, Outcome, Partial, Query, Question, Reduction, Result, Severity, Source,
-        Task, Tier, Work,
+        FailureKind, Finding, Item, Metric, Outcome, Partial, Pattern, Query, Question, Reduction, Result, Severity,
+        Source, Task, Tier, Work,
     };
     pub use schemars::{self, JsonSchema};
     pub use serde::{self, Deserialize, Serialize};

@@ -6,7 +6,7 @@ use crate::bindings::convoke::plugin::project::{Entry, Kind};
 use crate::task::json;
 use crate::{
     Aggregation, Change, Distribution, Edit, Error, Estimate, Failure, FailureKind, Finding, Item, Metric, Outcome,
-    Partial, Query, Reduction, Replacement, Severity, Source, Work,
+    Partial, Pattern, Query, Reduction, Replacement, Severity, Source, Work,
 };
 
 impl Item {
@@ -295,6 +295,7 @@ impl Query {
             exclude: Vec::new(),
             hidden: false,
             ignored: false,
+            extra: Vec::new(),
         }
     }
 
@@ -319,6 +320,25 @@ impl Query {
     /// Also what `.gitignore` leaves out.
     pub fn ignored(mut self) -> Self {
         self.ignored = true;
+        self
+    }
+}
+
+impl Pattern {
+    /// The lines of these files in which a regular expression matches, in the syntax of Rust's `regex`; at most 1,000.
+    pub fn new(regex: impl Into<String>, files: Query) -> Self {
+        Self { regex: regex.into(), ignore_case: false, files, limit: 1_000, extra: Vec::new() }
+    }
+
+    /// Upper and lower case are the same.
+    pub fn ignore_case(mut self) -> Self {
+        self.ignore_case = true;
+        self
+    }
+
+    /// At most so many matches.
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = limit;
         self
     }
 }

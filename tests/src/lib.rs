@@ -1,1 +1,4 @@
-//! x
+//! What is tested over the whole repository.
+
+#[cfg(test)]
+mod documents;

@@ -61,6 +61,8 @@ pub enum Fact {
         item: usize,
         /// Its label.
         label: String,
+        /// Its group, which need not be one that its worker was dealt.
+        group: Option<String>,
         /// Counted from 1.
         attempt: u32,
     },

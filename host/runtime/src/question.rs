@@ -109,6 +109,8 @@ pub enum StreamEvent {
     Started,
     /// The next characters.
     Text(String),
+    /// The model thinks: a sign of life that is no part of the answer.
+    Thinking,
     /// What came so far is void: the question is asked again, and why.
     Restarted(String),
     /// A tool is used.

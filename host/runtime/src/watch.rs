@@ -55,7 +55,7 @@ pub async fn watched(
         pulse.beat();
         match guard.sees(&event) {
             Some(fault) => pulse.strike(fault),
-            None if event == StreamEvent::Text(String::new()) => {}
+            None if event == StreamEvent::Thinking => {}
             None if pulse.struck().is_none() => listener(event),
             None => {}
         }
@@ -187,9 +187,6 @@ impl<'a> Guard<'a> {
 
     fn sees(&mut self, event: &StreamEvent) -> Option<Fault> {
         let StreamEvent::Text(text) = event else { return None };
-        if text.is_empty() {
-            return None;
-        }
         self.bytes = self.bytes.saturating_add(text.len());
         if *text == self.last {
             self.times = self.times.saturating_add(1);
@@ -223,7 +220,10 @@ mod tests {
                 let mut text = String::new();
                 for (seconds, chunk) in &self.0 {
                     sleep(Duration::from_secs(*seconds)).await;
-                    listener(StreamEvent::Text((*chunk).to_owned()));
+                    listener(match *chunk {
+                        "" => StreamEvent::Thinking,
+                        text => StreamEvent::Text(text.to_owned()),
+                    });
                     text.push_str(chunk);
                 }
                 Ok(Answer { text, model: "m".to_owned(), usage: Usage::default(), truncated: false, limits: None })
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sign_of_life_keeps_an_answer_alive_and_is_not_passed_on() {
+    async fn thinking_keeps_an_answer_alive_and_is_not_passed_on() {
         let (watched, heard, _) = asked(vec![(1, "a"), (25, ""), (25, ""), (25, "b")]).await;
         assert!(watched.result.is_ok());
         assert_eq!(heard, ["a", "b"]);

@@ -59,7 +59,8 @@ struct Prepared {
 
 fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
     let env = |name: &str| std::env::var(name).ok();
-    let cwd = std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
+    let cwd =
+        std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
     let root = project_folder(&cwd, options)?;
     let paths = Paths::find(env)?;
     let settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
@@ -198,9 +199,10 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         return Ok(ExitCode::Success);
     }
     if !options.quiet {
-        announce(&session);
+        announce(&session, terminal);
     }
-    let shown = show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
+    let shown =
+        show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
     let stop = Stop::default();
     let watching = tokio::spawn(watch_for_signals(stop.clone()));
     let filters = session.settings.filters(baseline.clone(), today);
@@ -220,9 +222,13 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 
-fn announce(session: &Session) {
+fn announce(session: &Session, terminal: &Terminal) {
     if session.settings.backend == config::Backend::Auto && !session.backend.has_model() {
-        say("No key and no login was found: offline, rules only. Set ANTHROPIC_API_KEY to have a model asked.");
+        say("No key was found, so no model is asked. Set ANTHROPIC_API_KEY to change that.");
+        if terminal.live {
+            // The report comes next.
+            say("");
+        }
     }
 }
 

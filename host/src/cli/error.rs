@@ -25,7 +25,7 @@ const LONGEST: usize = 12_000;
 
 /// Why a call of convoke came to nothing.
 #[derive(Debug)]
-pub struct CliError {
+pub(super) struct CliError {
     /// What happened, to what.
     pub message: String,
     /// What to do now.
@@ -38,23 +38,23 @@ pub struct CliError {
 
 impl CliError {
     /// Wrong use or configuration.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code: ExitCode::Usage, diagnostic: None }
     }
 
     /// Nothing could be done.
-    pub fn nothing(message: impl Into<String>) -> Self {
+    pub(super) fn nothing(message: impl Into<String>) -> Self {
         Self { code: ExitCode::Nothing, ..Self::usage(message) }
     }
 
     /// What to do now.
-    pub fn hint(mut self, hint: Option<impl Into<String>>) -> Self {
+    pub(super) fn hint(mut self, hint: Option<impl Into<String>>) -> Self {
         self.hint = hint.map(Into::into);
         self
     }
 
     /// Shows it on stderr.
-    pub fn show(&self, color: bool) {
+    pub(super) fn show(&self, color: bool) {
         let text = match &self.diagnostic {
             Some(diagnostic) => graphical(diagnostic.as_ref(), color),
             None => self.plain(color),
@@ -64,7 +64,8 @@ impl CliError {
     }
 
     fn plain(&self, color: bool) -> String {
-        let paint = |text: &str, style: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
+        let paint =
+            |text: &str, style: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
         let mut text = format!("{} {}\n", paint("error:", "1;31"), clean::block(&clean::bounded(&self.message, LONGEST)));
         if let Some(hint) = &self.hint {
             text += &format!(" {} {}\n", paint("hint:", "1;36"), clean::block(&clean::bounded(hint, LONGEST)));

@@ -15,20 +15,28 @@ pub(super) fn command() -> Command {
 
 pub(super) fn list(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let text = if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
-        let commands: Vec<_> = runnables.iter().map(|one| {
-            json!({
-                "name": one.name,
-                "version": one.manifest.version.to_string(),
-                "description": one.manifest.description,
-                "digest": sha256_hex(one.component.bytes()),
-                "size": one.component.bytes().len(),
+        let commands: Vec<_> = runnables
+            .iter()
+            .map(|one| {
+                json!({
+                    "name": one.name,
+                    "version": one.manifest.version.to_string(),
+                    "description": one.manifest.description,
+                    "digest": sha256_hex(one.component.bytes()),
+                    "size": one.component.bytes().len(),
+                })
             })
-        }).collect();
+            .collect();
         format!("{:#}\n", json!({ "schema_version": 1, "commands": commands }))
     } else {
         let width = runnables.iter().map(|one| one.name.len()).max().unwrap_or_default();
         runnables.iter().fold(String::new(), |text, one| {
-            text + &format!("{:width$}  {:8}  {}\n", one.name, one.manifest.version.to_string(), one.manifest.description)
+            text + &format!(
+                "{:width$}  {:8}  {}\n",
+                one.name,
+                one.manifest.version.to_string(),
+                one.manifest.description
+            )
         })
     };
     put(&text, None)?;

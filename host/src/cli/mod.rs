@@ -125,7 +125,10 @@ fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(Error::new(ErrorKind::InvalidInput, "it is not a file"));
     }
     if metadata.len() > LARGEST_COMPONENT {
-        return Err(Error::new(ErrorKind::FileTooLarge, format!("it has {} bytes, more than a component may", metadata.len())));
+        return Err(Error::new(
+            ErrorKind::FileTooLarge,
+            format!("it has {} bytes, more than a component may", metadata.len()),
+        ));
     }
     fs::read(path)
 }
@@ -146,17 +149,67 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(schema::command())
         .subcommand(schema::completions_command());
     for runnable in runnables {
-        cli = cli.subcommand(with_options(runnable.manifest.to_clap().name(runnable.name.clone())));
+        cli = cli.subcommand(with_options(runnable.manifest.to_clap().name(runnable.name.clone())).display_order(0));
     }
     cli
 }
 
 /// Adds the options of the host, to the command or to each of its subcommands.
 fn with_options(command: Command) -> Command {
-    if command.has_subcommands() { command.mut_subcommands(Options::augment_args) } else { Options::augment_args(command) }
+    if command.has_subcommands() { command.mut_subcommands(add_options) } else { add_options(command) }
+}
+
+/// The plugin's own words stay the help's first ones.
+fn add_options(command: Command) -> Command {
+    let (about, long) = (command.get_about().cloned(), command.get_long_about().cloned());
+    let command = Options::augment_args(command).about(about.unwrap_or_default());
+    match long {
+        Some(long) => command.long_about(long),
+        None => command,
+    }
 }
 
 /// A format for people or for programs.
 fn format_argument() -> Arg {
-    Arg::new("format").long("format").value_name("FORMAT").value_parser(["human", "json"]).default_value("human").help("The form of the list")
+    Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(["human", "json"])
+        .default_value("human")
+        .help("The form of the list")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::manifest::{RESERVED_OPTIONS, RESERVED_SHORTS};
+
+    #[test]
+    fn the_command_line_is_well_formed_and_plugins_come_first() {
+        let mut cli = command_line(&embedded().expect("embedded plugins have manifests"));
+        let help = cli.render_help().to_string();
+        assert!(help.find("agent-audit") < help.find("completions"), "{help}");
+        assert!(help.contains("Audits Claude agent definitions"), "{help}");
+        cli.debug_assert();
+    }
+
+    #[test]
+    fn no_plugin_can_declare_an_option_of_the_host() {
+        let options = Options::augment_args(Command::new("any"));
+        for argument in options.get_arguments() {
+            if let Some(long) = argument.get_long() {
+                assert!(RESERVED_OPTIONS.contains(&long), "--{long} must be reserved");
+            }
+            if let Some(short) = argument.get_short() {
+                assert!(RESERVED_SHORTS.contains(&short), "-{short} must be reserved");
+            }
+        }
+    }
+
+    #[test]
+    fn our_own_subcommands_are_reserved() {
+        for own in command_line(&[]).get_subcommands() {
+            assert!(crate::plugin::manifest::RESERVED_NAMES.contains(&own.get_name()), "{}", own.get_name());
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::config::{Backend, Choices, FailOn, Mode};
 /// How a command is run.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Running")]
-pub struct Options {
+pub(super) struct Options {
     /// Show the plan, and what it would cost; ask nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -66,7 +66,7 @@ pub struct Options {
     #[arg(long, short, action = clap::ArgAction::Count, help_heading = "Terminal")]
     pub verbose: u8,
 
-    /// Tell less: no progress, only the report
+    /// Tell less: no progress, and of the report for people only the sums
     #[arg(long, short, conflicts_with = "verbose", help_heading = "Terminal")]
     pub quiet: bool,
 
@@ -81,7 +81,7 @@ pub struct Options {
 
 impl Options {
     /// What of them stands above the configuration.
-    pub fn choices(&self) -> Choices {
+    pub(super) fn choices(&self) -> Choices {
         Choices {
             mode: self.mode,
             backend: self.backend,
@@ -94,7 +94,7 @@ impl Options {
 
 /// The form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For people
     #[default]
     Human,
@@ -108,7 +108,7 @@ pub enum Format {
 
 /// When colours are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(super) enum Color {
     /// On a terminal, unless NO_COLOR is set
     #[default]
     Auto,

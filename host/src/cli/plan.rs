@@ -14,32 +14,48 @@ pub(super) fn render(session: &Session, planned: &Planned, prompts: Option<&[Pro
 
 fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> String {
     let (work, estimate) = (&planned.assessed.work, &planned.allocated.estimate);
-    let items: Vec<_> = work.items.iter().enumerate().map(|(number, item)| {
-        json!({
-            "id": item.id,
-            "group": item.group,
-            "weight": item.weight,
-            "cached": planned.assessed.reusable.contains_key(&number),
+    let items: Vec<_> = work
+        .items
+        .iter()
+        .enumerate()
+        .map(|(number, item)| {
+            json!({
+                "id": item.id,
+                "group": item.group,
+                "weight": item.weight,
+                "cached": planned.assessed.reusable.contains_key(&number),
+            })
         })
-    }).collect();
-    let workers: Vec<_> = planned.allocated.segments.iter().map(|segment| {
-        let ids: Vec<&str> = segment.items.iter().filter_map(|number| Some(work.items.get(*number)?.id.as_str())).collect();
-        json!({ "segment": segment.label, "items": ids })
-    }).collect();
-    let prompts = prompts.map(|prompts| prompts.iter().map(|prompt| {
-        json!({
-            "item": &*prompt.item,
-            "role": prompt.role,
-            "model": prompt.request.model,
-            "system": prompt.request.system,
-            "context": prompt.request.context,
-            "prompt": prompt.request.prompt,
-            "schema": prompt.request.schema,
-            "input_tokens": prompt.estimate.input_tokens,
-            "max_output_tokens": prompt.estimate.output_tokens,
-            "max_usd": prompt.estimate.usd,
+        .collect();
+    let workers: Vec<_> = planned
+        .allocated
+        .segments
+        .iter()
+        .map(|segment| {
+            let ids: Vec<&str> =
+                segment.items.iter().filter_map(|number| Some(work.items.get(*number)?.id.as_str())).collect();
+            json!({ "segment": segment.label, "items": ids })
         })
-    }).collect::<Vec<_>>());
+        .collect();
+    let prompts = prompts.map(|prompts| {
+        prompts
+            .iter()
+            .map(|prompt| {
+                json!({
+                    "item": &*prompt.item,
+                    "role": prompt.role,
+                    "model": prompt.request.model,
+                    "system": prompt.request.system,
+                    "context": prompt.request.context,
+                    "prompt": prompt.request.prompt,
+                    "schema": prompt.request.schema,
+                    "input_tokens": prompt.estimate.input_tokens,
+                    "max_output_tokens": prompt.estimate.output_tokens,
+                    "max_usd": prompt.estimate.usd,
+                })
+            })
+            .collect::<Vec<_>>()
+    });
     let plan = json!({
         "schema_version": 1,
         "command": session.command,
@@ -74,7 +90,8 @@ fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> 
         session.settings.mode.name(),
     );
     for (number, segment) in planned.allocated.segments.iter().enumerate() {
-        text += &format!("  worker {:<3} {:>4} items  {}\n", number + 1, segment.items.len(), clean::line(&segment.label));
+        text +=
+            &format!("  worker {:<3} {:>4} items  {}\n", number + 1, segment.items.len(), clean::line(&segment.label));
     }
     if work.conclusion.is_some() {
         text += "  then a conclusion over all of them\n";

@@ -8,9 +8,9 @@ use super::terminal::put;
 use crate::report::ExitCode;
 
 pub(super) fn command() -> Command {
-    Command::new("schema").about("Prints the JSON Schema of a format").arg(
-        Arg::new("what").value_name("WHAT").required(true).value_parser(["report"]).help("The format"),
-    )
+    Command::new("schema")
+        .about("Prints the JSON Schema of a format")
+        .arg(Arg::new("what").value_name("WHAT").required(true).value_parser(["report"]).help("The format"))
 }
 
 pub(super) fn schema(_matches: &ArgMatches) -> Result<ExitCode, CliError> {
@@ -19,9 +19,9 @@ pub(super) fn schema(_matches: &ArgMatches) -> Result<ExitCode, CliError> {
 }
 
 pub(super) fn completions_command() -> Command {
-    Command::new("completions").about("Prints the completions for a shell").arg(
-        Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("The shell"),
-    )
+    Command::new("completions")
+        .about("Prints the completions for a shell")
+        .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("The shell"))
 }
 
 pub(super) fn completions(mut cli: Command, matches: &ArgMatches) -> Result<ExitCode, CliError> {

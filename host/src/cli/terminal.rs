@@ -10,7 +10,7 @@ use crate::config::files::write_atomic;
 
 /// What is known of the terminal.
 #[derive(Clone, Copy, Debug)]
-pub struct Terminal {
+pub(super) struct Terminal {
     /// Whether colours are used on standard output.
     pub out_color: bool,
     /// Whether colours are used on standard error.
@@ -26,7 +26,7 @@ pub struct Terminal {
 impl Terminal {
     /// Looks at the standard streams and the environment. `NO_COLOR` wins over a terminal, `CLICOLOR_FORCE` over none,
     /// and what was typed over both.
-    pub fn find(color: Color) -> Self {
+    pub(super) fn find(color: Color) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let colored = |is_terminal: bool| match color {
@@ -36,7 +36,9 @@ impl Terminal {
         };
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let columns = console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-        let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         Self {
             out_color: colored(out),
             err_color: colored(err),
@@ -54,7 +56,7 @@ impl Terminal {
 ///
 /// # Errors
 /// When the file can't be written, or the stream is broken in another way.
-pub fn put(text: &str, file: Option<&Path>) -> Result<(), CliError> {
+pub(super) fn put(text: &str, file: Option<&Path>) -> Result<(), CliError> {
     if let Some(file) = file {
         // A device or a pipe can't be replaced, only written to.
         let special = fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
@@ -70,7 +72,7 @@ pub fn put(text: &str, file: Option<&Path>) -> Result<(), CliError> {
 }
 
 /// A line for the user, beside the report.
-pub fn say(line: &str) {
+pub(super) fn say(line: &str) {
     // Nobody may be reading.
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -269,6 +269,11 @@ impl Settings {
         let mut fail_on = user.fail_on.unwrap_or_default();
         project.tighten_fail_on(&mut fail_on, &mut refused);
 
+        let mut warnings: Vec<String> = refused.into_iter().map(|what| format!("convoke.toml: {what}")).collect();
+        if budget != Budget::default() {
+            // Whoever sets a budget relies on it.
+            warnings.push("[budget] is not enforced yet: set a limit at your provider".to_owned());
+        }
         Self {
             mode,
             backend: chosen.backend.unwrap_or(backend),
@@ -280,7 +285,7 @@ impl Settings {
             suppressions: project.suppressions,
             suppress_comments: user.suppress_comments.unwrap_or(true) && project.suppress_comments.unwrap_or(true),
             read: Vec::new(),
-            warnings: refused.into_iter().map(|what| format!("convoke.toml: {what}")).collect(),
+            warnings,
         }
     }
 
@@ -356,13 +361,17 @@ mod tests {
         assert_eq!(settings.limits.read_bytes, 1024 * 1024);
         assert_eq!(settings.budget.usd.map(|usd| usd.dollars()), Some(0.5));
         assert!(!settings.suppress_comments);
-        assert_eq!(settings.warnings, [""; 0]);
+        assert!(
+            !settings.warnings.iter().any(|warning| warning.starts_with("convoke.toml")),
+            "{:?}",
+            settings.warnings
+        );
     }
 
     #[test]
     fn a_project_cannot_loosen_and_is_told() {
         let project = "mode = \"performance\"\nbackend = \"anthropic\"\nfail_on = \"critical\"\nsuppress_comments = true\n\
-                       [limits]\ninstances = 50\nread_mib = 4000\nquestion_timeout_s = 9000\n[budget]\nusd = 100.0\n";
+                       [limits]\ninstances = 50\nread_mib = 1000\nquestion_timeout_s = 900\n[budget]\nusd = 100.0\n";
         let user = "fail_on = \"high\"\nsuppress_comments = false\n[budget]\nusd = 2.0\n";
         let settings = settings(user, project, &[], Choices::default());
         assert_eq!((settings.mode, settings.backend, settings.fail_on), (Mode::Balanced, Backend::Auto, FailOn::High));
@@ -372,6 +381,13 @@ mod tests {
         for key in ["mode", "backend", "fail_on", "instances", "read_mib", "question_timeout_s"] {
             assert!(settings.warnings.iter().any(|warning| warning.contains(key)), "{key}: {:?}", settings.warnings);
         }
+    }
+
+    #[test]
+    fn a_budget_that_nothing_enforces_is_said() {
+        let warnings = |user: &str| settings(user, "", &[], Choices::default()).warnings;
+        assert!(warnings("[budget]\nusd = 1.0\n").iter().any(|warning| warning.contains("[budget]")));
+        assert!(warnings("").is_empty());
     }
 
     #[test]

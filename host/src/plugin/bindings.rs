@@ -24,3 +24,54 @@ pub mod concluding {
         require_store_data_send: true,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use wit_parser::{Resolve, TypeDefKind, UnresolvedPackageGroup};
+
+    const PACKAGE: [(&str, &str); 2] =
+        [("types.wit", include_str!("../../../wit/types.wit")), ("world.wit", include_str!("../../../wit/world.wit"))];
+    const DRAFT: (&str, &str) = ("draft/capabilities.wit", include_str!("../../../wit/draft/capabilities.wit"));
+
+    fn resolved(files: &[(&str, &str)]) -> Resolve {
+        let mut map = wit_parser::SourceMap::new();
+        for (name, text) in files {
+            map.push_str(name, *text);
+        }
+        let group: UnresolvedPackageGroup = map.parse().map_err(|(_, error)| error).expect("it parses");
+        let mut resolve = Resolve::default();
+        resolve.push_group(group).expect("it resolves");
+        resolve
+    }
+
+    #[test]
+    fn what_may_grow_can_grow_without_a_break() {
+        let closed = ["error", "estimate", "metric", "replacement", "usage", "entry", "match"];
+        let resolve = resolved(&PACKAGE);
+        for (_, definition) in resolve.types.iter() {
+            let Some(name) = definition.name.as_deref() else { continue };
+            match &definition.kind {
+                TypeDefKind::Record(record) if !closed.contains(&name) => {
+                    assert!(record.fields.iter().any(|field| field.name == "extra"), "record {name} has no `extra`");
+                }
+                TypeDefKind::Variant(variant) => {
+                    assert!(variant.cases.iter().any(|case| case.name == "other"), "variant {name} has no `other`");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_drafted_fits_the_package_and_is_not_part_of_it() {
+        let names = |resolve: &Resolve| {
+            resolve.interfaces.iter().filter_map(|(_, interface)| interface.name.clone()).collect::<Vec<_>>()
+        };
+        let package = names(&resolved(&PACKAGE));
+        let with_draft = names(&resolved(&[PACKAGE[0], PACKAGE[1], DRAFT]));
+        for drafted in ["process", "http", "store"] {
+            assert!(with_draft.iter().any(|name| name == drafted), "{drafted}");
+            assert!(!package.iter().any(|name| name == drafted), "{drafted}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Counts the time in which a sandbox has no call to the host under way. Waiting for quota, for an instance or for an
 /// answer is not the plugin's fault; computing, and waiting for its own timers, is.
-pub struct OwnTime {
+pub(super) struct OwnTime {
     state: Mutex<Clock>,
 }
 
@@ -27,7 +27,7 @@ impl Default for OwnTime {
 
 impl OwnTime {
     /// Stops the clock until the guard is dropped, and all others like it.
-    pub fn host_call(self: &Arc<Self>) -> HostCall {
+    pub(super) fn host_call(self: &Arc<Self>) -> HostCall {
         let mut clock = self.clock();
         clock.host_calls += 1;
         if let Some(since) = clock.since.take() {
@@ -37,20 +37,20 @@ impl OwnTime {
     }
 
     /// Begins again from nothing.
-    pub fn restart(&self) {
+    pub(super) fn restart(&self) {
         let mut clock = self.clock();
         clock.passed = Duration::ZERO;
         clock.since = clock.since.map(|_| Instant::now());
     }
 
     /// What has passed.
-    pub fn passed(&self) -> Duration {
+    pub(super) fn passed(&self) -> Duration {
         let clock = self.clock();
         clock.passed + clock.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Returns when so much own time has passed.
-    pub async fn exceeds(&self, limit: Duration) {
+    pub(super) async fn exceeds(&self, limit: Duration) {
         loop {
             let passed = self.passed();
             if passed >= limit {
@@ -66,7 +66,7 @@ impl OwnTime {
 }
 
 /// A call to the host that is under way.
-pub struct HostCall(Arc<OwnTime>);
+pub(super) struct HostCall(Arc<OwnTime>);
 
 impl Drop for HostCall {
     fn drop(&mut self) {

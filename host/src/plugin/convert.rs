@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use convoke_runtime::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Tier};
 use convoke_runtime::work::{
-    Action, Aggregation, Census, Change, Distribution, Edit, Estimate, Finding, Item, Metric, Partial, Reduction, Replacement, Severity,
-    Source, Work,
+    Action, Aggregation, Census, Change, Distribution, Edit, Estimate, Finding, Item, Metric, Partial, Reduction,
+    Replacement, Severity, Source, Work,
 };
 
 use super::bindings::convoke::plugin::{log, project as wit_project, types as wit};
@@ -146,7 +146,10 @@ pub(super) fn question_from_wit(question: wit::Question) -> Result<Question, Fai
     let invalid = |message: String| Failure::new(FailureKind::Invalid, message);
     let schema = question
         .schema
-        .map(|schema| serde_json::from_str(&schema).map_err(|error| invalid(format!("the question's schema is not JSON: {error}"))))
+        .map(|schema| {
+            serde_json::from_str(&schema)
+                .map_err(|error| invalid(format!("the question's schema is not JSON: {error}")))
+        })
         .transpose()?;
     Ok(Question {
         role: question.role,
@@ -212,7 +215,7 @@ pub(super) fn failure_to_wit(failure: &Failure) -> wit::Failure {
 
 pub(super) fn event_to_wit(event: StreamEvent) -> Option<wit::Event> {
     match event {
-        StreamEvent::Started => None,
+        StreamEvent::Started | StreamEvent::Thinking => None,
         StreamEvent::Text(text) => Some(wit::Event::Text(text)),
         StreamEvent::Restarted(reason) => Some(wit::Event::Restarted(reason)),
         StreamEvent::Tool(name) => Some(wit::Event::Tool(name)),
@@ -239,7 +242,9 @@ pub(super) fn ending_from_wit(partial: wit::Partial, task: &Task) -> Result<Endi
 }
 
 fn finding_from_wit(finding: wit::Finding) -> Result<Finding, Refused> {
-    if finding.rule.is_empty() || !finding.rule.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')) {
+    if finding.rule.is_empty()
+        || !finding.rule.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/'))
+    {
         return Err(Refused {
             message: format!("a finding has the rule {:?}", finding.rule),
             hint: Some("a rule's id is in kebab case".to_owned()),
@@ -292,9 +297,13 @@ fn edit_from_wit(edit: wit::Edit, task: &Task) -> Result<Edit, Refused> {
     let (change, base) = match edit.change {
         wit::Change::Create(text) => (Change::Create(text), edit.base),
         wit::Change::Replace(parts) => {
-            let parts: Vec<Replacement> =
-                parts.into_iter().map(|part| Replacement { start: part.start, end: part.end, text: part.text }).collect();
-            if parts.iter().any(|part| part.start > part.end) || parts.windows(2).any(|pair| pair[0].end > pair[1].start) {
+            let parts: Vec<Replacement> = parts
+                .into_iter()
+                .map(|part| Replacement { start: part.start, end: part.end, text: part.text })
+                .collect();
+            if parts.iter().any(|part| part.start > part.end)
+                || parts.windows(2).any(|pair| pair[0].end > pair[1].start)
+            {
                 return Err(Refused::new(format!("the replacements in {} are not in order or overlap", edit.path)));
             }
             (Change::Replace(parts), Some(base_of(edit.base, &edit.path, task)?))
@@ -432,7 +441,13 @@ pub(super) fn aggregate_to_wit(census: &Census, whole: &Partial, notes: &[(Strin
 // Project and log ------------------------------------------------------------------------------------------------------
 
 pub(super) fn query_from_wit(query: wit_project::Query) -> Query {
-    Query { under: query.under, include: query.include, exclude: query.exclude, hidden: query.hidden, ignored: query.ignored }
+    Query {
+        under: query.under,
+        include: query.include,
+        exclude: query.exclude,
+        hidden: query.hidden,
+        ignored: query.ignored,
+    }
 }
 
 pub(super) fn pattern_from_wit(pattern: wit_project::Pattern) -> SearchQuery {

@@ -89,18 +89,16 @@ impl Engine {
         let component = match kept.as_deref().and_then(|path| self.kept(path)) {
             Some(component) => component,
             None => {
-                let native = self.engine.precompile_component(bytes).map_err(|error| EngineError::Compile {
-                    name: name.to_owned(),
-                    reason: format!("{error:#}"),
-                })?;
+                let native = self
+                    .engine
+                    .precompile_component(bytes)
+                    .map_err(|error| EngineError::Compile { name: name.to_owned(), reason: format!("{error:#}") })?;
                 if let Some(path) = &kept {
                     // Without a cache the next start compiles again: slower, not wrong.
                     let _ = write_atomic(path, &native, Some(0o600));
                 }
-                deserialize(&self.engine, &native).map_err(|error| EngineError::Compile {
-                    name: name.to_owned(),
-                    reason: format!("{error:#}"),
-                })?
+                deserialize(&self.engine, &native)
+                    .map_err(|error| EngineError::Compile { name: name.to_owned(), reason: format!("{error:#}") })?
             }
         };
         self.link(name, &component)
@@ -137,7 +135,9 @@ impl Engine {
 fn deserialize(engine: &wasmtime::Engine, native: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes come from `precompile_component` of the same engine, in this process.
     #[allow(unsafe_code)]
-    unsafe { Component::deserialize(engine, native) }
+    unsafe {
+        Component::deserialize(engine, native)
+    }
 }
 
 /// With a memory cap: instances come from a pool.

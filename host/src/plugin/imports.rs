@@ -13,8 +13,8 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::{
-    Accessor, Destination, FutureReader, HasSelf, Linker, Resource, ResourceTable, StreamProducer, StreamReader, StreamResult,
-    VecBuffer,
+    Accessor, Destination, FutureReader, HasSelf, Linker, Resource, ResourceTable, StreamProducer, StreamReader,
+    StreamResult, VecBuffer,
 };
 use wasmtime::{AsContextMut, StoreContextMut, StoreLimits};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -180,10 +180,9 @@ impl wit_worker::HostTask for State {
 }
 
 /// What a call in the name of a task needs.
-fn in_the_name_of(
-    accessor: &Accessor<State, Host>,
-    handle: &Resource<TaskHandle>,
-) -> wasmtime::Result<(Arc<Task>, Arc<dyn Services>, Arc<OwnTime>)> {
+type TaskCall = (Arc<Task>, Arc<dyn Services>, Arc<OwnTime>);
+
+fn in_the_name_of(accessor: &Accessor<State, Host>, handle: &Resource<TaskHandle>) -> wasmtime::Result<TaskCall> {
     accessor.with(|mut view| {
         let state = view.get();
         Ok((state.task(handle)?, state.services()?, state.own_time.clone()))
@@ -357,7 +356,9 @@ impl wit_project::HostWithStore<State> for Host {
         let (project, task, own_time) = project_call(accessor, task.as_ref())?;
         let _waiting = own_time.host_call();
         let listing = project.list(recorder(&task), &convert::query_from_wit(query)).await;
-        Ok(listing.map(|listing| listing.entries.iter().map(convert::entry_to_wit).collect()).map_err(convert::project_error))
+        Ok(listing
+            .map(|listing| listing.entries.iter().map(convert::entry_to_wit).collect())
+            .map_err(convert::project_error))
     }
 
     async fn read(

@@ -193,7 +193,7 @@ fn outline(bytes: &[u8]) -> Result<Outline, InspectError> {
         offset += consumed;
         match payload {
             Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } => {
-                offset = usize::try_from(unchecked_range.end).unwrap_or(usize::MAX);
+                offset = unchecked_range.end;
                 if offset > bytes.len() {
                     return Err(truncated);
                 }

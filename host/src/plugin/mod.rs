@@ -2,14 +2,14 @@
 //! ([`project`]).
 
 pub mod bindings;
+pub mod build;
 mod clock;
 mod convert;
 pub mod embedded;
 pub mod engine;
 pub mod imports;
-mod log;
-pub mod build;
 pub mod inspect;
+mod log;
 pub mod manifest;
 pub mod project;
 pub mod sandbox;

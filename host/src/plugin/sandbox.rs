@@ -116,7 +116,10 @@ impl Sandbox {
         let handler = self.plugin.handler.load(&mut store, &instance).map_err(|error| self.died(&error))?;
         let call = self.call.to_wit();
         let planned = self
-            .watched(&own_time, store.run_concurrent(async |accessor: &Accessor<State>| handler.call_plan(accessor, call).await))
+            .watched(
+                &own_time,
+                store.run_concurrent(async |accessor: &Accessor<State>| handler.call_plan(accessor, call).await),
+            )
             .await?;
         convert::work_from_wit(planned.map_err(refused)?).map_err(|refused| Died::Nonsense(refused.message))
     }
@@ -129,9 +132,12 @@ impl Sandbox {
         let (mut store, instance, own_time) = self.start(Some(services), log).await?;
         let handler = self.plugin.handler.load(&mut store, &instance).map_err(|error| self.died(&error))?;
         let call = self.call.to_wit();
-        self.watched(&own_time, store.run_concurrent(async |accessor: &Accessor<State>| handler.call_run(accessor, call).await))
-            .await?
-            .map_err(refused)
+        self.watched(
+            &own_time,
+            store.run_concurrent(async |accessor: &Accessor<State>| handler.call_run(accessor, call).await),
+        )
+        .await?
+        .map_err(refused)
     }
 
     /// Lets the plugin conclude, in the name of `task`.
@@ -156,7 +162,9 @@ impl Sandbox {
         let (call, whole) = (self.call.to_wit(), convert::aggregate_to_wit(census, whole, notes));
         self.watched(
             &own_time,
-            store.run_concurrent(async |accessor: &Accessor<State>| conclusion.call_conclude(accessor, call, handle, whole).await),
+            store.run_concurrent(async |accessor: &Accessor<State>| {
+                conclusion.call_conclude(accessor, call, handle, whole).await
+            }),
         )
         .await?
         .map_err(refused)

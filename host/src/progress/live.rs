@@ -1,20 +1,25 @@
 //! For terminals: a line a worker, and one for the whole.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use console::Style;
 use convoke_runtime::event::{Event, Fact};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
+use super::Detail;
 use super::plain::said;
 use super::state::{Doing, Line, State, clock};
-use super::Detail;
 use crate::report::clean::line as clean;
 
 /// How often waiting times move on when nothing else happens.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Waits from here on are counted: below, a number would only flicker.
+const WORTH_SAYING: Duration = Duration::from_secs(2);
 
 pub(super) async fn show(mut facts: Receiver<Event>, detail: Detail) {
     let mut screen = Screen::new(detail);
@@ -44,21 +49,19 @@ struct Screen {
     bars: MultiProgress,
     total: ProgressBar,
     workers: BTreeMap<usize, ProgressBar>,
-    line: ProgressStyle,
+    columns: Columns,
 }
 
 impl Screen {
     fn new(detail: Detail) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let template = if detail.color {
-            "{prefix:>12.cyan.bold} [{bar:28}] {pos}/{len} {percent:>3}% {msg}"
-        } else {
-            "{prefix:>12} [{bar:28}] {pos}/{len} {percent:>3}% {msg}"
-        };
+        let columns = Columns::of(console::Term::stderr().size().1.into(), detail.color);
         let total = bars.add(ProgressBar::new(0));
-        total.set_style(style(template).progress_chars("=> "));
-        total.set_prefix("Running");
-        Self { bars, total, workers: BTreeMap::new(), line: style("{prefix:>12} {wide_msg}") }
+        // As wide as the column of groups, with its brackets.
+        let bar = columns.group.saturating_sub(2);
+        let colour = if detail.color { ".cyan" } else { "" };
+        total.set_style(style(&format!("  [{{bar:{bar}{colour}}}]  {{msg}}")).progress_chars("=> "));
+        Self { bars, total, workers: BTreeMap::new(), columns }
     }
 
     fn say(&self, text: &str) {
@@ -78,11 +81,10 @@ impl Screen {
         for (worker, line) in &state.workers {
             let bar = self.workers.entry(*worker).or_insert_with(|| {
                 let bar = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
-                bar.set_style(self.line.clone());
+                bar.set_style(style("{wide_msg}"));
                 bar
             });
-            bar.set_prefix(short(&clean(&line.segment), 12));
-            bar.set_message(describe(line, now));
+            bar.set_message(self.columns.worker(line, now));
         }
         self.total.set_length(state.items as u64);
         self.total.set_position(state.ended as u64);
@@ -99,25 +101,67 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn describe(line: &Line, now: Duration) -> String {
-    let Some((_, label)) = &line.item else { return "idle".to_owned() };
-    let label = clean(label);
-    let waited = clock(now.saturating_sub(line.since));
+/// How wide the parts of a worker's line are.
+#[derive(Clone, Copy, Debug)]
+struct Columns {
+    group: usize,
+    label: usize,
+    color: bool,
+}
+
+impl Columns {
+    /// For a terminal of so many columns.
+    fn of(width: usize, color: bool) -> Self {
+        let group = (width / 4).clamp(10, 24);
+        // Behind it comes, with its gap, `answering 12:34`.
+        Self { group, label: width.saturating_sub(2 + group + 2 + 17).clamp(12, 36), color }
+    }
+
+    /// The group of the item, the item, what is going on with it.
+    fn worker(&self, line: &Line, now: Duration) -> String {
+        let group = clean(line.group.as_deref().unwrap_or(&line.segment));
+        let label = line.item.as_ref().map(|(_, label)| clean(label)).unwrap_or_default();
+        let (doing, paint) = doing(line, now);
+        format!(
+            "  {}  {}  {}",
+            self.paint(Style::new().cyan(), &padded(&group, self.group)),
+            padded(&label, self.label),
+            self.paint(paint, &doing),
+        )
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        style.force_styling(self.color).apply_to(text).to_string()
+    }
+}
+
+fn padded(text: &str, width: usize) -> Cow<'_, str> {
+    console::pad_str(text, width, console::Alignment::Left, Some("…"))
+}
+
+/// What is going on, and for how long where that says something.
+fn doing(line: &Line, now: Duration) -> (String, Style) {
+    let waited = now.saturating_sub(line.since);
+    let since = |word: &str| {
+        let text = if waited < WORTH_SAYING { word.to_owned() } else { format!("{word} {}", clock(waited)) };
+        (text, Style::new().dim())
+    };
     match &line.doing {
-        Doing::Idle => "idle".to_owned(),
-        Doing::Working if line.note.is_empty() => label,
-        Doing::Working => format!("{label}: {}", clean(&line.note)),
-        Doing::Queued => format!("{label}: waiting for admission {waited}"),
-        Doing::Asked => format!("{label}: asked {waited} ago"),
-        Doing::Answering => format!("{label}: answering {waited}"),
+        Doing::Idle => ("idle".to_owned(), Style::new().dim()),
+        Doing::Working if line.note.is_empty() => ("working".to_owned(), Style::new().dim()),
+        Doing::Working => (clean(&line.note), Style::new().dim()),
+        Doing::Queued => since("queued"),
+        Doing::Asked => since("asked"),
+        Doing::Answering => (since("answering").0, Style::new().green()),
         Doing::Retrying(at, reason) => {
-            format!("{label}: retrying in {} ({})", clock(at.saturating_sub(now)), clean(reason))
+            (format!("again in {}: {}", clock(at.saturating_sub(now)), clean(reason)), Style::new().yellow())
         }
     }
 }
 
 fn summary(state: &State, now: Duration) -> String {
-    let mut parts = vec![clock(now)];
+    let share = (state.ended * 100).checked_div(state.items).unwrap_or(0);
+    let mut parts = vec![format!("{}/{}  {share} %", state.ended, state.items), clock(now)];
     if let Some(eta) = state.eta(now) {
         parts.push(format!("about {} left", clock(eta)));
     }
@@ -127,10 +171,49 @@ fn summary(state: &State, now: Duration) -> String {
     if state.usage.requests > 0 {
         parts.push(state.usage.usd.to_string());
     }
-    parts.join(" · ")
+    parts.join("  ")
 }
 
-/// At most so many characters.
-fn short(text: &str, most: usize) -> String {
-    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(doing: Doing) -> Line {
+        Line {
+            segment: "dealt".to_owned(),
+            group: Some("04-quality-security".to_owned()),
+            item: Some((1, "a-very-long-name-of-an-agent-that-does-not-fit".to_owned())),
+            doing,
+            note: String::new(),
+            since: Duration::from_secs(10),
+        }
+    }
+
+    fn shown(width: usize, doing: Doing, at: u64) -> String {
+        Columns::of(width, false).worker(&line(doing), Duration::from_secs(at))
+    }
+
+    #[test]
+    fn a_short_wait_is_not_counted_and_a_long_one_is() {
+        assert!(shown(80, Doing::Asked, 11).ends_with("  asked"));
+        assert!(shown(80, Doing::Asked, 73).ends_with("  asked 1:03"));
+        let reason = "rate limited".to_owned();
+        assert!(
+            shown(80, Doing::Retrying(Duration::from_secs(60), reason), 15).ends_with("  again in 0:45: rate limited")
+        );
+    }
+
+    #[test]
+    fn an_item_is_shown_under_its_own_group_whatever_its_worker_was_dealt() {
+        assert!(shown(80, Doing::Asked, 10).starts_with("  04-quality-security "));
+        let idle = Line { group: None, item: None, ..line(Doing::Idle) };
+        assert!(Columns::of(80, false).worker(&idle, Duration::ZERO).starts_with("  dealt "));
+    }
+
+    #[test]
+    fn a_line_fits_where_sixty_columns_are() {
+        let text = shown(60, Doing::Answering, 99);
+        assert!(console::measure_text_width(&text) <= 60, "{text}");
+        assert!(text.contains('…'));
+    }
 }

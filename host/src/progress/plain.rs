@@ -6,8 +6,8 @@ use convoke_runtime::event::{Event, Fact};
 use convoke_runtime::work::Outcome;
 use tokio::sync::mpsc::Receiver;
 
-use super::state::{State, clock};
 use super::Detail;
+use super::state::{State, clock};
 use crate::report::clean::line as clean;
 
 pub(super) async fn show(mut facts: Receiver<Event>, detail: Detail, items: bool) {
@@ -54,7 +54,9 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
         Fact::Warned { message } => Some(format!("warning: {}", clean(message))),
         Fact::DispatchStopped { reason } => Some(format!("stopped: {}", clean(reason))),
         Fact::BreakerChanged { state, reason } => Some(format!("breaker {state}: {}", clean(reason))),
-        Fact::ItemReturned { reason, .. } => Some(format!("a worker was lost, its item goes elsewhere: {}", clean(reason))),
+        Fact::ItemReturned { reason, .. } => {
+            Some(format!("a worker was lost, its item goes elsewhere: {}", clean(reason)))
+        }
         Fact::Logged { level, message, .. } if detail.logs => Some(format!("{level}: {}", clean(message))),
         Fact::ItemEnded { outcome: Outcome::Failed(_), .. } => None,
         _ => None,

@@ -26,7 +26,10 @@ pub(super) enum Doing {
 /// A worker's line.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
+    /// What the worker was dealt.
     pub(super) segment: String,
+    /// Of the item in its hands.
+    pub(super) group: Option<String>,
     pub(super) item: Option<(usize, String)>,
     pub(super) doing: Doing,
     pub(super) note: String,
@@ -58,17 +61,24 @@ impl State {
             }
             Fact::WorkerStarted { worker, segment } => {
                 self.first_start.get_or_insert(event.at);
-                let line =
-                    Line { segment: segment.clone(), item: None, doing: Doing::Idle, note: String::new(), since: event.at };
+                let line = Line {
+                    segment: segment.clone(),
+                    group: None,
+                    item: None,
+                    doing: Doing::Idle,
+                    note: String::new(),
+                    since: event.at,
+                };
                 self.workers.insert(*worker, line);
             }
             Fact::WorkerEnded { worker, .. } => {
                 self.workers.remove(worker);
             }
-            Fact::ItemStarted { worker, item, label, .. } => {
+            Fact::ItemStarted { worker, item, label, group, .. } => {
                 self.holders.insert(*item, *worker);
                 if let Some(line) = self.workers.get_mut(worker) {
                     line.item = Some((*item, label.clone()));
+                    line.group.clone_from(group);
                     line.note.clear();
                     line.doing = Doing::Working;
                     line.since = event.at;
@@ -157,7 +167,7 @@ mod tests {
         let mut state = State::default();
         hear(&mut state, 0, Fact::WorkerStarted { worker: 0, segment: "security".to_owned() });
         hear(&mut state, 0, Fact::WorkerStarted { worker: 1, segment: "quality".to_owned() });
-        hear(&mut state, 1, Fact::ItemStarted { worker: 0, item: 7, label: "a".to_owned(), attempt: 1 });
+        hear(&mut state, 1, Fact::ItemStarted { worker: 0, item: 7, label: "a".to_owned(), group: None, attempt: 1 });
         let wait = Duration::from_secs(45);
         hear(&mut state, 2, Fact::QuestionRetried { question: 1, item: 7, reason: "rate limited".to_owned(), wait });
         assert_eq!(state.workers[&0].doing, Doing::Retrying(Duration::from_secs(47), "rate limited".to_owned()));

@@ -14,7 +14,7 @@ pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -91,7 +91,21 @@ pub(super) fn timing(timing: &Timing, workers: usize, times: char) -> String {
         return wall;
     }
     let workers = counted(workers as u64, "worker", "workers");
-    format!("{wall}, {} of work on {workers}, speed-up {:.2}{times}", duration(timing.work_ms), timing.speedup)
+    let time = format!("{wall}, {} of work on {workers}", duration(timing.work_ms));
+    // Below one, what was shared out was too little to speak of.
+    if timing.speedup < 1.0 { time } else { format!("{time}, speed-up {:.2}{times}", timing.speedup) }
+}
+
+/// `1,234`, `429.94`: at most two decimals, which is what people read.
+pub(super) fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    match whole.parse::<u64>() {
+        Ok(whole) => format!("{}{rest}", thousands(whole)),
+        // Below zero, or larger than any count.
+        Err(_) => text.to_owned(),
+    }
 }
 
 fn listed(parts: &[(u64, &str)]) -> String {
@@ -128,5 +142,28 @@ mod tests {
         assert_eq!(census(&Census::default()), "0 items");
         assert_eq!(findings(Counts { high: 3, info: 1, ..Counts::default() }), "3 high, 1 info");
         assert_eq!(suppressed(&SuppressedCounts::default()), None);
+    }
+
+    #[test]
+    fn a_number_has_two_decimals_at_most() {
+        for (value, text) in [
+            (6879.0, "6,879"),
+            (429.9375, "429.94"),
+            (0.5, "0.5"),
+            (0.0, "0"),
+            (-12.345, "-12.35"),
+            (100.0, "100"),
+            (1e300, "1"),
+        ] {
+            let shown = number(value);
+            assert!(if value < 1e20 { shown == text } else { shown.starts_with(text) }, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_speed_up_is_said_where_there_is_one() {
+        let timing = |speedup| timing(&Timing { wall_ms: 72, work_ms: 49, speedup }, 6, 'x');
+        assert_eq!(timing(0.68), "72 ms wall, 49 ms of work on 6 workers");
+        assert_eq!(timing(7.72), "72 ms wall, 49 ms of work on 6 workers, speed-up 7.72x");
     }
 }

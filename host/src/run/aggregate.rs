@@ -27,10 +27,13 @@ pub fn items(shared: &Shared) -> Vec<ItemFacts> {
 
 fn of_item(item: &Item, outcome: Outcome, attempts: u32, ended: Option<&Ended>) -> ItemFacts {
     let files = |reads: &ReadSet| {
-        reads.iter().filter_map(|read| match read {
-            Read::File { path, .. } => Some(path.clone()),
-            _ => None,
-        }).collect()
+        reads
+            .iter()
+            .filter_map(|read| match read {
+                Read::File { path, .. } => Some(path.clone()),
+                _ => None,
+            })
+            .collect()
     };
     ItemFacts {
         id: item.id.clone(),
@@ -157,4 +160,3 @@ pub async fn texts(project: &Project, items: &[ItemFacts]) -> HashMap<String, St
     }
     texts
 }
-

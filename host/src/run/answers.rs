@@ -58,9 +58,12 @@ impl Rehearsal {
         self.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(prompt);
         let reason = "a rehearsal asks nobody";
         match question.fallback {
-            Some(text) => {
-                Ok(Reply { text, by: AnsweredBy::Fallback(reason.to_owned()), usage: Usage::default(), unasked_fallback: false })
-            }
+            Some(text) => Ok(Reply {
+                text,
+                by: AnsweredBy::Fallback(reason.to_owned()),
+                usage: Usage::default(),
+                unasked_fallback: false,
+            }),
             None => Err(Failure::new(FailureKind::NoModel, format!("{reason}, and this question has no fallback"))),
         }
     }

@@ -96,7 +96,8 @@ pub async fn assess(
     }
     check(&work)?;
     let keys: Vec<ItemKey> = work.items.iter().map(|item| identity.key(item)).collect();
-    let reusable = if fresh { HashMap::new() } else { still_standing(&work, &keys, identity, journal, &sandbox.project).await? };
+    let reusable =
+        if fresh { HashMap::new() } else { still_standing(&work, &keys, identity, journal, &sandbox.project).await? };
     Ok(Assessed { work, keys, reusable })
 }
 

@@ -148,6 +148,10 @@ impl Supervisor<'_> {
     async fn ended(&mut self, worker: usize, result: Result<(), Died>) {
         let Some(AtWork { seat, log, segment }) = self.at_work.remove(&worker) else { return };
         seat.settled().await;
+        // A worker may come to its end because dispatch has stopped, before that is heard here: its item stays pending.
+        if let Some(failure) = self.shared.answers.broker().stopped().borrow().as_ref() {
+            self.shared.board().drain(&failure.message);
+        }
         let done = seat.done();
         let died = result.as_ref().err().map(ToString::to_string);
         let lost = match &result {
@@ -188,7 +192,15 @@ impl Supervisor<'_> {
             (item, board.attempts(number))
         };
         let ended = Ended { log, ..Ended::default() };
-        let end = super::shared::End { number, item, outcome, ended, took: std::time::Duration::ZERO, attempts, reused: None };
+        let end = super::shared::End {
+            number,
+            item,
+            outcome,
+            ended,
+            took: std::time::Duration::ZERO,
+            attempts,
+            reused: None,
+        };
         let (end, _) = self.shared.write_end(end).await;
         self.shared.make_known(None, end).await;
     }

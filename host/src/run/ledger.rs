@@ -1,5 +1,7 @@
 //! The broker's ledger is the journal.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use convoke_runtime::broker::{Ledger, QuestionRecord};
@@ -8,15 +10,18 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
 /// Writes the questions of one run to the journal.
-pub struct JournalLedger {
+pub(super) struct JournalLedger {
     /// The journal.
     pub journal: Journal,
     /// The run.
     pub run: RunId,
+    /// Attempts that may have cost something, and nobody knows what.
+    pub unmetered: Arc<AtomicU64>,
 }
 
 impl Ledger for JournalLedger {
     fn record(&self, record: QuestionRecord) -> BoxFuture<'_, Result<(), String>> {
+        self.unmetered.fetch_add(record.unmetered.into(), Ordering::Relaxed);
         let took = Duration::from_millis(record.took_ms);
         let row = QuestionRow {
             run: self.run,

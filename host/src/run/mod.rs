@@ -11,6 +11,7 @@ mod shared;
 pub mod since;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use convoke_runtime::backend::Backend;
@@ -110,12 +111,16 @@ impl Session {
     pub async fn run(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
         let (began, started, id) = (Instant::now(), Timestamp::now(), RunId::new());
         let Planned { assessed, allocated } = planned;
-        let shared = self.begin(id, started, &assessed, &allocated).await?;
+        let unmetered = Arc::default();
+        let answers = Answers::Broker(self.broker(&id, &self.journal, &unmetered));
+        let shared =
+            self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events).await?;
         let Assessed { work, reusable, .. } = assessed;
         self.tell_plan(&work, reusable.len(), &allocated).await;
         use_again(&shared, reusable).await;
         let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
-        let report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
+        let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
+        report.warnings.extend(unmetered_warning(unmetered.load(Ordering::Relaxed)));
         shared.answers.broker().close_idle();
         self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await?;
         self.events.tell(Fact::Ended { census: report.census }).await;
@@ -130,7 +135,7 @@ impl Session {
         let journal = Journal::in_memory()?;
         let (id, started) = (RunId::new(), Timestamp::now());
         let answers = Answers::Rehearsal(Rehearsal::new(
-            self.broker(&id, &journal),
+            self.broker(&id, &journal, &Arc::default()),
             self.broker.route.clone(),
             self.broker.scan,
         ));
@@ -144,21 +149,10 @@ impl Session {
         }
     }
 
-    fn broker(&self, id: &RunId, journal: &Journal) -> Broker {
-        let ledger = JournalLedger { journal: journal.clone(), run: *id };
+    fn broker(&self, id: &RunId, journal: &Journal, unmetered: &Arc<AtomicU64>) -> Broker {
+        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered: unmetered.clone() };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
         Broker::new(self.backend.clone(), Arc::new(ledger), self.events.clone(), config)
-    }
-
-    async fn begin(
-        &self,
-        id: RunId,
-        started: Timestamp,
-        assessed: &Assessed,
-        allocated: &Allocated,
-    ) -> Result<Arc<Shared>, RunError> {
-        let answers = Answers::Broker(self.broker(&id, &self.journal));
-        self.shared(id, started, assessed, allocated, self.journal.clone(), answers, &self.events).await
     }
 
     /// Writes down that the run begins, and with which items.
@@ -239,7 +233,9 @@ impl Session {
         let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         let unpriced = shared.answers.broker().unpriced();
-        warnings.extend(unpriced.iter().map(|model| format!("the price of {model} is not known: it is not in the dollars shown")));
+        warnings.extend(
+            unpriced.iter().map(|model| format!("the price of {model} is not known: it is not in the dollars shown")),
+        );
         let facts = Facts {
             run: RunInfo {
                 id: shared.run.to_string(),
@@ -280,7 +276,11 @@ impl Session {
         };
         let rules = self.plugin.manifest.rules.iter();
         rules
-            .map(|rule| RuleInfo { id: rule.id.clone(), severity: severity(rule.severity), summary: rule.summary.clone() })
+            .map(|rule| RuleInfo {
+                id: rule.id.clone(),
+                severity: severity(rule.severity),
+                summary: rule.summary.clone(),
+            })
             .collect()
     }
 
@@ -304,6 +304,15 @@ impl Session {
         }
         None
     }
+}
+
+/// Says that the dollars shown may be too few.
+fn unmetered_warning(attempts: u64) -> Option<String> {
+    (attempts > 0).then(|| {
+        format!(
+            "{attempts} requests broke off after they had reached the model: what they cost is not in the dollars shown"
+        )
+    })
 }
 
 /// Ends the items that earlier runs have done, all at once: the journal writes them together.

@@ -20,7 +20,7 @@ use crate::plugin::{Ending, Log, Refused};
 
 /// A worker's place at the board.
 #[derive(Clone)]
-pub struct Seat(Arc<Inner>);
+pub(super) struct Seat(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
@@ -59,7 +59,7 @@ struct Hands {
 
 /// What a worker has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub(super) struct Done {
     /// Items that it took.
     pub items: u64,
     /// How long it had an item in its hands.
@@ -68,23 +68,23 @@ pub struct Done {
 
 impl Seat {
     /// For a worker that has joined the board.
-    pub fn new(shared: Arc<Shared>, worker: Option<usize>, log: Log) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, worker: Option<usize>, log: Log) -> Self {
         Self(Arc::new(Inner { shared, worker, log, hands: Mutex::default(), writing: watch::Sender::new(0) }))
     }
 
     /// What it has done so far.
-    pub fn done(&self) -> Done {
+    pub(super) fn done(&self) -> Done {
         let hands = self.hands();
         Done { items: hands.items, work: hands.work + hands.since.map_or(Duration::ZERO, |since| since.elapsed()) }
     }
 
     /// How the last item ended.
-    pub fn outcome(&self) -> Option<Outcome> {
+    pub(super) fn outcome(&self) -> Option<Outcome> {
         self.hands().outcome.clone()
     }
 
     /// Returns when no end is being written any more.
-    pub async fn settled(&self) {
+    pub(super) async fn settled(&self) {
         // It can't fail: the sender lives as long as this seat.
         let _ = self.0.writing.subscribe().wait_for(|count| *count == 0).await;
     }
@@ -94,7 +94,7 @@ impl Seat {
     }
 
     /// A task for an item that begins now.
-    pub fn begin(&self, number: usize, item: Item) -> Arc<Task> {
+    pub(super) fn begin(&self, number: usize, item: Item) -> Arc<Task> {
         let mut hands = self.hands();
         hands.since = Some(Instant::now());
         hands.items += 1;
@@ -119,9 +119,9 @@ impl Seat {
                         let board = shared.board();
                         (board.item(number).cloned().unwrap_or_default(), board.attempts(number))
                     };
-                    let label = item.label.clone();
+                    let (label, group) = (item.label.clone(), item.group.clone());
                     let task = self.begin(number, item);
-                    shared.events.tell(Fact::ItemStarted { worker, item: number, label, attempt }).await;
+                    shared.events.tell(Fact::ItemStarted { worker, item: number, label, group, attempt }).await;
                     return Ok(Some(task));
                 }
             }
@@ -231,7 +231,8 @@ impl Services for Seat {
     ) -> BoxFuture<'a, Result<Reply, Failure>> {
         Box::pin(async move {
             let shared = &self.0.shared;
-            let asker = Asker { command: shared.command.clone(), item: task.index, item_id: Arc::from(task.item.id.as_str()) };
+            let asker =
+                Asker { command: shared.command.clone(), item: task.index, item_id: Arc::from(task.item.id.as_str()) };
             shared.answers.ask(&asker, question, listener).await
         })
     }

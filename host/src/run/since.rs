@@ -43,7 +43,17 @@ impl Since {
         if revision.starts_with('-') || revision.is_empty() {
             return Err(SinceError::NotARevision(revision.to_owned()));
         }
-        let diff = ["diff", "--name-only", "-z", "--relative", "--no-ext-diff", "--no-textconv", "--end-of-options", revision, "--"];
+        let diff = [
+            "diff",
+            "--name-only",
+            "-z",
+            "--relative",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--end-of-options",
+            revision,
+            "--",
+        ];
         let mut changed = git(root, revision, &diff)?;
         changed.extend(git(root, revision, &["ls-files", "--others", "--exclude-standard", "-z"])?);
         Ok(Self { revision: revision.to_owned(), changed })
@@ -60,7 +70,8 @@ impl Since {
 
     fn touches(&self, path: &str) -> bool {
         let folder = format!("{}/", path.trim_end_matches('/'));
-        self.changed.contains(path) || self.changed.range(folder.clone()..).next().is_some_and(|changed| changed.starts_with(&folder))
+        self.changed.contains(path)
+            || self.changed.range(folder.clone()..).next().is_some_and(|changed| changed.starts_with(&folder))
     }
 }
 
@@ -79,10 +90,16 @@ fn git(root: &Path, revision: &str, arguments: &[&str]) -> Result<BTreeSet<Strin
         .output()
         .map_err(SinceError::NoGit)?;
     if !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr).trim().lines().next().unwrap_or("no reason given").to_owned();
+        let reason =
+            String::from_utf8_lossy(&output.stderr).trim().lines().next().unwrap_or("no reason given").to_owned();
         return Err(SinceError::Git { revision: revision.to_owned(), reason });
     }
-    Ok(output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    Ok(output
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect())
 }
 
 #[cfg(test)]
@@ -98,7 +115,10 @@ mod tests {
         let since = Since { revision: "main".to_owned(), changed: ["a/b.md", "c/d/e.md"].map(str::to_owned).into() };
         let mut kept = items(&["a/b.md", "a/x.md", "c/d", "c/other", "conclusion of it all", "cargo"]);
         since.keep(&mut kept);
-        assert_eq!(kept.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["a/b.md", "c/d", "conclusion of it all", "cargo"]);
+        assert_eq!(
+            kept.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(),
+            ["a/b.md", "c/d", "conclusion of it all", "cargo"]
+        );
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! A backend starts instances; an instance answers one question at a time. Neither waits for quota nor tries again:
 //! retries, limits and fallbacks have one owner, the [`broker`](crate::broker).
 
+pub mod anthropic;
 pub mod offline;
 #[cfg(test)]
 pub(crate) mod scripted;
-pub mod anthropic;
 
 use std::time::Duration;
 

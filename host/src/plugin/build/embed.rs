@@ -82,16 +82,10 @@ fn strip(input: &[u8]) -> Result<Vec<u8>, wasmparser::BinaryReaderError> {
             _ => {}
         }
         if let Some((id, range)) = payload.as_section() {
-            let data = &input[usize_range(range)];
-            wasm_encoder::Section::append_to(&RawSection { id, data }, &mut output);
+            wasm_encoder::Section::append_to(&RawSection { id, data: &input[range] }, &mut output);
         }
     }
     Ok(output)
-}
-
-fn usize_range<T: TryInto<usize>>(range: std::ops::Range<T>) -> std::ops::Range<usize> {
-    let bound = |value: T| value.try_into().unwrap_or(0);
-    bound(range.start)..bound(range.end)
 }
 
 fn is_useless(name: &str, is_outermost: bool) -> bool {

@@ -92,11 +92,12 @@ pub const RESERVED_OPTIONS: &[&str] = &[
     "trace",
     "verbose",
     "version",
+    "write-baseline",
     "yes",
 ];
 
 /// Letters that every command has.
-pub const RESERVED_SHORTS: &[char] = &['h', 'o', 'q', 'v', 'V', 'y'];
+pub const RESERVED_SHORTS: &[char] = &['C', 'h', 'o', 'q', 'v', 'V', 'y'];
 
 /// Capabilities that a manifest can narrow, and whether this host offers them.
 const CAPABILITIES: &[(&str, bool)] = &[("process", false), ("http", false), ("store", false), ("claude", false)];

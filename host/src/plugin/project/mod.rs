@@ -161,7 +161,8 @@ impl Project {
                 Err(ProjectError::Stopped) => {}
                 result => {
                     let digest = result.as_ref().map_or_else(digest_of_failure, |pinned| pinned.digest);
-                    recorder.note(Read::Listing { query: Ask::List(query).text(), sha256: Digest::from_bytes(digest) })?;
+                    recorder
+                        .note(Read::Listing { query: Ask::List(query).text(), sha256: Digest::from_bytes(digest) })?;
                 }
             }
         }

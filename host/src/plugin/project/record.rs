@@ -123,7 +123,9 @@ impl Project {
                     self.answer_change(query, sha256).await?.map(|what| (query, what))
                 }
                 // What is not of the project can't be compared here.
-                Read::Partial { item: subject, .. } | Read::Outside { kind: subject } => Some((subject, Changed::Unknown)),
+                Read::Partial { item: subject, .. } | Read::Outside { kind: subject } => {
+                    Some((subject, Changed::Unknown))
+                }
             };
             changes.extend(change.map(|(subject, what)| Change { subject: subject.clone(), what }));
         }

@@ -14,6 +14,9 @@ const WARNINGS: usize = 20;
 const FAILURES: usize = 20;
 const LOG_LINES: usize = 8;
 
+/// So long may a metric's name be, in characters.
+const NAME: usize = 40;
+
 /// So wide are the labels of the sums, as cargo's are.
 const LABEL: usize = 12;
 
@@ -22,14 +25,19 @@ pub(super) fn metrics(out: &mut Out, report: &Report) {
         return;
     }
     out.title("Metrics");
-    for metric in &report.metrics {
-        let mut text = format!("{}: {}", metric.name, metric.value);
-        for part in [&metric.unit, metric.item.as_ref().unwrap_or(&String::new())] {
+    let names: Vec<String> =
+        report.metrics.iter().map(|metric| clean::line(&clean::bounded(&metric.name, NAME))).collect();
+    let width = names.iter().map(|name| display_width(name)).max().unwrap_or_default();
+    for (metric, name) in report.metrics.iter().zip(names) {
+        let unit = if metric.unit == metric.name { "" } else { &metric.unit };
+        let mut text = words::number(metric.value);
+        for part in [unit, metric.item.as_deref().unwrap_or_default()] {
             if !part.is_empty() {
                 text = format!("{text} {part}");
             }
         }
-        out.wrapped("  ", 2, &text, &Paint::new());
+        let gap = " ".repeat(width - display_width(&name) + 2);
+        out.wrapped(&format!("  {name}{gap}"), width + 4, &text, &Paint::new());
     }
 }
 
@@ -126,6 +134,10 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
         time = format!("{time}; slowest {segment}, {}", words::duration(slowest.work_ms));
     }
     labelled(out, "Time", &good, &time);
+    if report.census.items > 0 {
+        let run = &report.run;
+        labelled(out, "Run", &good, &format!("{}, mode {}, backend {}", run.id, run.mode, run.backend));
+    }
     if report.usage.requests > 0 {
         labelled(out, "Used", &good, &words::usage(&report.usage));
     }

@@ -231,8 +231,10 @@ impl Partial {
             "content_block_delta" => {
                 self.start(listener);
                 let delta = event.delta.ok_or_else(|| lacks("content_block_delta", "delta"))?;
-                if delta.kind.as_deref() == Some("text_delta") {
-                    self.write(delta.text, listener)?;
+                match delta.kind.as_deref() {
+                    Some("text_delta") => self.write(delta.text, listener)?,
+                    // Long thinking is not a stall.
+                    _ => listener(StreamEvent::Thinking),
                 }
             }
             "message_delta" => {
@@ -388,7 +390,8 @@ mod tests {
         let unknown = r#"{"type":"weather","delta":"sunny","message":7}"#;
         let (answer, heard) = taken(&[START, thinking, thought, signature, unknown, TEXT, &delta("end_turn"), STOP]);
         assert_eq!(answer.expect("an answer").text, "Hi \"you\"");
-        assert_eq!(heard.len(), 2);
+        let text = StreamEvent::Text("Hi \"you\"".into());
+        assert_eq!(heard, [StreamEvent::Started, StreamEvent::Thinking, StreamEvent::Thinking, text]);
     }
 
     #[test]

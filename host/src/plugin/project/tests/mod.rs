@@ -85,7 +85,7 @@ fn permissions_count(ground: &Ground, test: &str) -> bool {
     use std::os::unix::fs::PermissionsExt;
     ground.write(".probe", "x");
     let probe = ground.root().join(".probe");
-    std::fs::set_permissions(&probe, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&probe, std::fs::Permissions::from_mode(0o000)).unwrap();
     let counts = std::fs::read(&probe).is_err();
     std::fs::remove_file(&probe).unwrap();
     if !counts {

@@ -1,3 +1,5 @@
+use convoke_runtime::journal::ReadSet;
+
 use super::*;
 
 /// What an item reads with `reads`, checked in a later run after `change`.
@@ -10,7 +12,7 @@ async fn changes(
     let project = ground.open();
     reads(&project, Some(&recorder)).await;
     let set = recorder.read_set();
-    assert!(!set.0.is_empty(), "something was noted");
+    assert!(!set.is_empty(), "something was noted");
     let json = serde_json::to_string(&set).unwrap();
     assert_eq!(serde_json::from_str::<ReadSet>(&json).unwrap(), set, "it survives the journal");
     assert_eq!(project.still_holds(&set).await, Ok(vec![]), "in the same run it holds");
@@ -25,7 +27,7 @@ async fn a_file_that_was_read_and_changed() {
     let read = async |project: &Project, recorder: Option<&Recorder>| {
         project.read(recorder, "./a.md").await.unwrap();
         project.read(recorder, "a.md").await.unwrap();
-        assert_eq!(recorder.unwrap().read_set().0.len(), 1, "noted once");
+        assert_eq!(recorder.unwrap().read_set().iter().count(), 1, "noted once");
     };
     assert_eq!(changes(&ground, read, || ground.write("b.md", "two")).await, [""; 0]);
     assert_eq!(changes(&ground, read, || ground.write("a.md", "two")).await, ["a.md has changed"]);
@@ -106,7 +108,7 @@ async fn a_result_that_rests_on_a_failure_holds_while_the_failure_stands() {
 async fn a_note_that_is_not_understood_is_a_change() {
     let ground = Ground::new(&[]);
     for query in ["", "{\"later\":1}", "{\"list\":{\"under\":\"\",\"new\":1}}"] {
-        let set = ReadSet(vec![Read::Listing { query: query.to_owned(), sha256: String::new() }]);
+        let set = ReadSet::from_iter([Read::Listing { query: query.to_owned(), sha256: Digest::of(b"") }]);
         let found = ground.open().still_holds(&set).await.unwrap();
         assert_eq!(found[0].what, Changed::Unknown, "{query}");
     }
