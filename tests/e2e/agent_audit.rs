@@ -130,7 +130,10 @@ async fn a_new_and_a_removed_file_change_only_themselves() {
 #[tokio::test]
 async fn a_link_that_is_mended_is_looked_up_again() {
     let world = World::with_agents(2);
-    world.write("agents/linker.md", agent(9).replace("agent-9", "linker").replace("You do", "See [it](../docs/it.md). You do"));
+    world.write(
+        "agents/linker.md",
+        agent(9).replace("agent-9", "linker").replace("You do", "See [it](../docs/it.md). You do"),
+    );
     assert_eq!(places(&world.audit([]).run().await.report()).len(), 1);
     world.write("docs/it.md", "# It");
     let mended = world.audit([]).run().await.report();
@@ -155,7 +158,16 @@ async fn another_project_has_its_own_results() {
 
 fn git(world: &World, arguments: &[&str]) {
     let done = std::process::Command::new("git")
-        .args(["-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"])
+        .args([
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@localhost",
+            "-c",
+            "commit.gpgsign=false",
+            "-c",
+            "core.hooksPath=/dev/null",
+        ])
         .args(arguments)
         .current_dir(world.project())
         .env("GIT_CONFIG_GLOBAL", world.path("home/none"))

@@ -24,7 +24,10 @@ async fn help_shows_the_commands_and_the_exit_codes() {
 #[tokio::test]
 async fn help_needs_neither_a_home_nor_a_compiler() {
     let world = World::new();
-    let call = world.convoke(["--help"]).env("CONVOKE_DATA_DIR", "/nowhere/at/all").env("CONVOKE_CACHE_DIR", "/nowhere/at/all");
+    let call = world
+        .convoke(["--help"])
+        .env("CONVOKE_DATA_DIR", "/nowhere/at/all")
+        .env("CONVOKE_CACHE_DIR", "/nowhere/at/all");
     call.run().await.exits(0);
     let component = hostile();
     let done = world.convoke(["help", component.as_str()]).run().await.exits(0);

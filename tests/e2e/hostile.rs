@@ -3,8 +3,7 @@
 use crate::support::{Report, World, hostile};
 
 /// Small, so that what eats or loops is stopped soon; large enough for all that is well.
-const LIMITS: &str =
-    "version = 1\n[limits]\nplugin_fuel = 500_000_000\nworker_timeout_s = 3\nplugin_memory_mib = 32\n";
+const LIMITS: &str = "version = 1\n[limits]\nplugin_fuel = 500_000_000\nworker_timeout_s = 3\nplugin_memory_mib = 32\n";
 
 fn world() -> World {
     World::new().config(LIMITS)
@@ -41,7 +40,9 @@ async fn a_failed_or_skipped_item_says_why() {
     let report = world().hostile(["fine", "fail", "skip"]).await;
     assert_eq!((report.status(), report.census().as_str()), ("degraded", "done 1, failed 1, skipped 1"));
     assert_eq!(report.failure("2-fail"), ("it can't be done", 1));
-    assert!(report.list("notes").iter().any(|note| note["item"] == "3-skip" && note["text"] == "skipped: nothing to do"));
+    assert!(
+        report.list("notes").iter().any(|note| note["item"] == "3-skip" && note["text"] == "skipped: nothing to do")
+    );
 }
 
 #[tokio::test]
@@ -233,7 +234,15 @@ async fn the_project_is_read_and_nothing_else() {
     std::os::unix::fs::symlink(world.path("outside.txt"), world.project().join("link.txt")).expect("a link");
     let outside = format!("read:{}", world.path("outside.txt").display());
     let report = world
-        .hostile(["read:a.txt", "read:../outside.txt", &outside, "read:.git/config", "read:link.txt", "read:", "read:none"])
+        .hostile([
+            "read:a.txt",
+            "read:../outside.txt",
+            &outside,
+            "read:.git/config",
+            "read:link.txt",
+            "read:",
+            "read:none",
+        ])
         .await;
     assert_eq!(report.messages("1-read"), ["4 bytes"]);
     assert_eq!(report.census(), "done 1, failed 6", "{:#}", report.json["findings"]);

@@ -24,7 +24,8 @@ async fn the_first_lets_what_is_under_way_end() {
 
 #[tokio::test]
 async fn the_second_gives_up_what_is_under_way() {
-    let standin = faulty([(When { nth: Some(4..=u64::MAX), ..When::default() }, Fault::Silence { mid_stream: true })]).await;
+    let standin =
+        faulty([(When { nth: Some(4..=u64::MAX), ..When::default() }, Fault::Silence { mid_stream: true })]).await;
     let world = World::with_agents(12);
     let running = world.audit(["--instances", "2"]).asking(&standin).start().await;
     until("silence", || standin.stats().answered >= 3 && standin.stats().in_flight >= 1).await;

@@ -2,8 +2,7 @@
 
 use crate::support::{Done, Report, World, hostile};
 
-const LIMITS: &str =
-    "version = 1\n[limits]\nplugin_fuel = 500_000_000\nworker_timeout_s = 3\nplugin_memory_mib = 32\n";
+const LIMITS: &str = "version = 1\n[limits]\nplugin_fuel = 500_000_000\nworker_timeout_s = 3\nplugin_memory_mib = 32\n";
 
 async fn run(arguments: &[&str]) -> Report {
     World::new().config(LIMITS).hostile(arguments.iter().copied()).await

@@ -7,7 +7,10 @@ use crate::support::{World, agent, agent_path};
 /// Two findings: a model that is not known, and every tool.
 fn flawed() -> World {
     let world = World::with_agents(1);
-    world.write("agents/flawed.md", agent(9).replace("agent-9", "flawed").replace("tools: Read, Grep\nmodel: sonnet", "model: gpt"));
+    world.write(
+        "agents/flawed.md",
+        agent(9).replace("agent-9", "flawed").replace("tools: Read, Grep\nmodel: sonnet", "model: gpt"),
+    );
     world
 }
 
@@ -16,8 +19,8 @@ async fn only_the_report_is_on_standard_output() {
     let world = World::with_example();
     for format in ["human", "json", "markdown", "sarif"] {
         let done = world.convoke(["agent-audit", "--format", format]).run().await.exits(0);
-        assert!(!done.stdout.contains("offline, rules only."), "{format}");
-        assert!(done.stderr.contains("offline, rules only."), "{format}: {}", done.stderr);
+        assert!(!done.stdout.contains("No key was found"), "{format}");
+        assert!(done.stderr.contains("No key was found"), "{format}: {}", done.stderr);
         assert!(!done.stdout.contains('\u{1b}') && !done.stderr.contains('\u{1b}'), "{format}");
     }
 }
@@ -95,7 +98,10 @@ async fn quiet_is_quiet() {
 #[tokio::test]
 async fn findings_make_the_exit_code_only_where_asked() {
     let world = flawed();
-    assert_eq!(world.audit([]).run().await.report().findings(), ["model-unknown agents/flawed.md", "tools-inherited agents/flawed.md"]);
+    assert_eq!(
+        world.audit([]).run().await.report().findings(),
+        ["model-unknown agents/flawed.md", "tools-inherited agents/flawed.md"]
+    );
     for (severity, code) in [("never", 0), ("critical", 0), ("info", 1), ("low", 1)] {
         world.audit(["--fail-on", severity]).run().await.exits(code).report();
     }
@@ -108,12 +114,17 @@ async fn findings_make_the_exit_code_only_where_asked() {
 async fn a_comment_suppresses_with_a_reason_and_until_a_day() {
     let world = flawed();
     let text = |comment: &str| {
-        agent(9).replace("agent-9", "flawed").replace("tools: Read, Grep\nmodel: sonnet", &format!("{comment}\nmodel: gpt"))
+        agent(9)
+            .replace("agent-9", "flawed")
+            .replace("tools: Read, Grep\nmodel: sonnet", &format!("{comment}\nmodel: gpt"))
     };
     world.write("agents/flawed.md", text("# convoke: allow(model-unknown) reason=\"it is new\""));
     let report = world.audit([]).run().await.report();
     assert_eq!(report.findings(), ["tools-inherited agents/flawed.md"]);
-    assert_eq!((report.json["suppressed"]["total"].as_u64(), report.json["suppressed"]["comment"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(
+        (report.json["suppressed"]["total"].as_u64(), report.json["suppressed"]["comment"].as_u64()),
+        (Some(1), Some(1))
+    );
 
     world.write("agents/flawed.md", text("# convoke: allow(model-unknown) reason=\"it is new\" until=2020-01-01"));
     let expired = world.audit([]).run().await.report();
@@ -142,7 +153,10 @@ async fn the_projects_file_suppresses_and_overrides() {
     assert_eq!(report.list("findings")[0]["severity"], "critical");
     assert_eq!(report.json["suppressed"]["severity"], 1);
 
-    world.write("convoke.toml", "[[suppress]]\nrule = \"*\"\npath = \"agents/**\"\nreason = \"they are old\"\nuntil = 2999-01-01\n");
+    world.write(
+        "convoke.toml",
+        "[[suppress]]\nrule = \"*\"\npath = \"agents/**\"\nreason = \"they are old\"\nuntil = 2999-01-01\n",
+    );
     let report = world.audit(["--fail-on", "info"]).run().await.exits(0).report();
     assert_eq!((report.findings().len(), report.json["suppressed"]["config"].as_u64()), (0, Some(2)));
 
@@ -160,7 +174,8 @@ async fn a_baseline_leaves_what_is_new() {
 
     world.write("agents/newer.md", agent(10).replace("agent-10", "newer").replace("model: sonnet", "model: gpt"));
     // A line more above it does not make an old finding new.
-    let moved = agent(9).replace("agent-9", "flawed").replace("tools: Read, Grep\nmodel: sonnet", "color: red\nmodel: gpt");
+    let moved =
+        agent(9).replace("agent-9", "flawed").replace("tools: Read, Grep\nmodel: sonnet", "color: red\nmodel: gpt");
     world.write("agents/flawed.md", moved);
     let more = world.audit(["--baseline", "known.json", "--fail-on", "info"]).run().await.exits(1).report();
     assert_eq!(more.findings(), ["model-unknown agents/newer.md"]);
@@ -173,7 +188,9 @@ async fn a_baseline_leaves_what_is_new() {
 #[tokio::test]
 async fn a_baseline_that_can_not_be_read_is_told() {
     let world = flawed();
-    for (text, words) in [("{", "can't be read"), ("{\"version\":9,\"command\":\"agent-audit\",\"findings\":[]}", "version 9")] {
+    for (text, words) in
+        [("{", "can't be read"), ("{\"version\":9,\"command\":\"agent-audit\",\"findings\":[]}", "version 9")]
+    {
         world.write("known.json", text);
         world.audit(["--baseline", "known.json"]).run().await.exits(2).reports_nothing().says("known.json").says(words);
     }

@@ -131,7 +131,8 @@ async fn result(task: &RawTask, item: &Item, name: &str, parameter: &str) -> Res
         "fail" => Partial::failed("it can't be done"),
         "open" => said(question::read_along(task, parameter).await?),
         "ask-many" => {
-            let prompts: Vec<String> = (0..parameter.parse().unwrap_or(2)).map(|one| format!("{one} of many")).collect();
+            let prompts: Vec<String> =
+                (0..parameter.parse().unwrap_or(2)).map(|one| format!("{one} of many")).collect();
             let asked = prompts.iter().map(|prompt| task.ask(question::plain(prompt)));
             let replies = join_all(asked.collect()).await;
             said(format!("{} of {} answered", replies.iter().flatten().count(), replies.len()))
@@ -154,8 +155,7 @@ async fn result(task: &RawTask, item: &Item, name: &str, parameter: &str) -> Res
             None => "nothing there".to_owned(),
         }),
         "search" => {
-            let pattern =
-                Pattern { regex: parameter.to_owned(), ignore_case: false, files: Query::files(&[]), limit: 10 };
+            let pattern = Pattern::new(parameter, Query::files(&[])).limit(10);
             said(format!("{} matches", project::search(Some(task), pattern).await?.len()))
         }
         "escapes" => escapes(),
@@ -164,7 +164,9 @@ async fn result(task: &RawTask, item: &Item, name: &str, parameter: &str) -> Res
         "bad-outcome" => Partial { outcome: Outcome::Other("perhaps".to_owned()), ..Partial::done() },
         "bad-action" => Partial { actions: vec![action("{")], ..Partial::done() },
         "long" => said("long ".repeat(800_000)),
-        "edit-good" | "edit-overlap" | "edit-unread" | "edit-clash" | "edit-outside" => edit(task, item, name, parameter).await?,
+        "edit-good" | "edit-overlap" | "edit-unread" | "edit-clash" | "edit-outside" => {
+            edit(task, item, name, parameter).await?
+        }
         "add" | "add-deep" | "add-twin" | "add-cycle" => add(task, item, name, parameter).await?,
         "await" => match task.result_of(parameter.to_owned()).await? {
             Some(partial) => said(format!("{} has {} findings", parameter, partial.findings.len())),
@@ -234,7 +236,11 @@ async fn join_all<T>(asked: Vec<impl Future<Output = Result<T, Failure>>>) -> Ve
                 *reply = Some(ready);
             }
         }
-        if asked.iter().all(|(_, reply)| reply.is_some()) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if asked.iter().all(|(_, reply)| reply.is_some()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     asked.into_iter().filter_map(|(_, reply)| reply).collect()
