@@ -123,7 +123,9 @@ impl World {
     /// Runs the hostile plugin offline, and gives its report.
     pub(crate) async fn hostile<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Report {
         let component = hostile();
-        self.convoke([component.as_str(), "--format", "json"].into_iter().chain(arguments)).run().await.report()
+        let mut words = vec![component, "--format".to_owned(), "json".to_owned()];
+        words.extend(arguments.into_iter().map(str::to_owned));
+        self.convoke(words.iter().map(String::as_str)).run().await.report()
     }
 }
 
