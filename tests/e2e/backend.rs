@@ -15,8 +15,7 @@ async fn asked(world: &World, standin: &Standin, arguments: &[&str]) -> Report {
 /// Lets the hostile plugin ask.
 async fn asks(standin: &Standin, behaviours: &[&str]) -> Report {
     let world = World::new();
-    let component = hostile();
-    let arguments = [component.as_str(), "--format", "json"].into_iter().chain(behaviours.iter().copied());
+    let arguments = [hostile(), "--format", "json"].into_iter().chain(behaviours.iter().copied());
     world.convoke(arguments).asking(standin).run().await.report()
 }
 
@@ -246,11 +245,12 @@ async fn nobody_listening_is_told() {
         standin.shutdown().await;
         url
     };
-    let world = World::with_agents(2);
+    // One item: two would fail often enough to open the breaker, and wait for it.
+    let world = World::with_agents(1);
     let call = world.audit([]).env("ANTHROPIC_BASE_URL", url).env("ANTHROPIC_API_KEY", KEY);
     let report = call.run().await.report();
     assert_eq!(report.status(), "degraded");
-    assert_eq!(report.count("fallback"), 2);
+    assert_eq!(report.count("fallback"), 1);
 }
 
 #[tokio::test]
@@ -290,8 +290,7 @@ async fn a_fallback_that_does_not_fit_its_schema_is_no_answer() {
 async fn an_item_that_has_ended_asks_no_more() {
     let standin = quick().await;
     let world = World::new();
-    let component = hostile();
-    let call = world.convoke([component.as_str(), "ask-after", "-v", "--format", "json"]).asking(&standin);
+    let call = world.convoke([hostile(), "ask-after", "-v", "--format", "json"]).asking(&standin);
     let report = call.run().await.report();
     assert_eq!(report.census(), "done 1");
     assert!(report.done.stderr.contains("asking on was refused: 1-ask-after has ended"), "{}", report.done.stderr);
@@ -371,7 +370,7 @@ async fn a_secret_in_a_file_is_found_and_neither_sent_nor_shown() {
         assert!(!done.stdout.contains(&secret()) && !done.stderr.contains(&secret()), "{format}");
     }
     let report = asked(&world, &standin, &[]).await;
-    assert!(report.findings().contains(&"secret agents/leaky.md".to_owned()), "{:?}", report.findings());
+    assert!(report.findings().contains(&"secret-found agents/leaky.md".to_owned()), "{:?}", report.findings());
     let dry = world.audit(["--dry-run", "--show-prompts", "--fresh"]).asking(&standin).run().await.exits(0);
     assert!(!dry.stdout.contains(&secret()));
     assert_eq!(standin.requests().len(), 12);
@@ -383,9 +382,8 @@ async fn a_secret_in_a_file_is_found_and_neither_sent_nor_shown() {
 async fn a_secret_in_a_question_is_redacted_or_stops_it_by_mode() {
     let standin = quick().await;
     let question = format!("ask:the key is {}", secret());
-    let component = hostile();
     let run = async |mode: &str| {
-        let arguments = [component.as_str(), &question, "--mode", mode, "--format", "json"];
+        let arguments = [hostile(), &question, "--mode", mode, "--format", "json"];
         World::new().convoke(arguments).asking(&standin).run().await.report()
     };
     let balanced = run("balanced").await;

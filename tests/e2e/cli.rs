@@ -29,8 +29,7 @@ async fn help_needs_neither_a_home_nor_a_compiler() {
         .env("CONVOKE_DATA_DIR", "/nowhere/at/all")
         .env("CONVOKE_CACHE_DIR", "/nowhere/at/all");
     call.run().await.exits(0);
-    let component = hostile();
-    let done = world.convoke(["help", component.as_str()]).run().await.exits(0);
+    let done = world.convoke(["help", hostile()]).run().await.exits(0);
     assert!(done.stdout.contains("Does what no plugin should"), "{}", done.stdout);
 }
 
@@ -75,13 +74,12 @@ async fn each_exit_code_has_its_reason() {
     let world = World::with_agents(4);
     let standin = faulty([(When::contains("agent-2"), Fault::Status(400))]).await;
     let locked = standin_that_rejects().await;
-    let component = hostile();
     world.write("agents/flawed.md", "---\nname: flawed\n---\n");
     world.audit([]).run().await.exits(0);
     world.audit(["--fail-on", "low"]).run().await.exits(1);
     world.audit(["--since", "HEAD"]).run().await.exits(2);
     world.audit([]).asking(&standin).run().await.exits(3);
-    world.convoke([component.as_str(), "panic"]).run().await.exits(4);
+    world.convoke([hostile(), "panic"]).run().await.exits(4);
     world.audit([]).asking(&locked).run().await.exits(5);
     // 130 is tested where Ctrl-C is.
 }

@@ -81,7 +81,7 @@ async fn a_deep_recursion_overflows_its_own_stack_only() {
 
 #[tokio::test]
 async fn an_exit_ends_the_plugin_not_the_host() {
-    fails("exit", "it ended its process with code 3", 2).await;
+    fails("exit", "it ended its process with code 1", 2).await;
     fails("exit-well", "it ended its process with code 0", 2).await;
 }
 
@@ -210,9 +210,8 @@ async fn edits_of_one_file_that_clash_are_a_conflict() {
 
 #[tokio::test]
 async fn terminal_escapes_of_a_plugin_are_shown_and_not_sent() {
-    let component = hostile();
     for format in ["human", "json", "markdown", "sarif"] {
-        let arguments = [component.as_str(), "--planning", "escapes", "escapes", "-v", "--format", format];
+        let arguments = [hostile(), "--planning", "escapes", "escapes", "-v", "--format", format];
         let done = world().convoke(arguments).run().await.exits(0);
         for text in [&done.stdout, &done.stderr] {
             assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{format}: {text}");
@@ -220,7 +219,7 @@ async fn terminal_escapes_of_a_plugin_are_shown_and_not_sent() {
             assert!(!forged, "{format}: {text}");
         }
     }
-    let done = world().convoke([component.as_str(), "--planning", "escapes", "--dry-run"]).run().await.exits(0);
+    let done = world().convoke([hostile(), "--planning", "escapes", "--dry-run"]).run().await.exits(0);
     assert!(!done.stdout.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{}", done.stdout);
 }
 

@@ -51,7 +51,7 @@ async fn a_configuration_that_can_not_be_read_has_a_place() {
     for (text, words) in [
         ("version = 1\nmodus = \"safe\"\n", "modus"),
         ("version = 99\n", "99"),
-        ("version = 1\n[limits]\ninstances = 0\n", "instances can be 1 to 100"),
+        ("version = 1\n[limits]\ninstances = 0\n", "instances is 0"),
         ("version = \n", "2"),
         ("[[suppress]]\nrule = \"x\"\n", "reason"),
     ] {
@@ -133,9 +133,8 @@ async fn links_in_a_circle_out_of_the_project_and_to_nowhere_do_no_harm() {
     let report = audited(&world).await;
     assert_eq!(report.status(), "completed", "{:#}", report.json["failures"]);
     assert!(report.messages(&agent_path(1)).is_empty());
-    // What can't be read is said, and nothing of it is shown.
-    let unreadable = found(&report, "file-unreadable");
-    assert!(unreadable.contains(&"agents/outside.md"), "{:#}", report.json["findings"]);
+    // What lies outside is not looked at.
+    assert!(!report.done.stdout.contains("outside"), "{}", report.done.stdout);
     assert_eq!(report.count("done"), 1, "{}", report.census());
 }
 
@@ -160,12 +159,15 @@ async fn a_yaml_bomb_is_a_finding() {
             format!("a{level}: &a{level} [{}]\n", aliases.join(","))
         })
         .collect();
-    world.write("agents/bomb.md", format!("---\nname: bomb\na0: &a0 [x,x,x]\n{levels}---\nBody"));
-    world.write("agents/deep.md", format!("---\nname: {}x\n---\nBody", "[".repeat(50_000)));
-    world.write("agents/wide.md", format!("---\nname: [{}]\n---\nBody", "x,".repeat(200_000)));
+    world.write(".claude/agents/bomb.md", format!("---\nname: bomb\na0: &a0 [x,x,x]\n{levels}---\nBody"));
+    world.write(".claude/agents/deep.md", format!("---\nname: {}x\n---\nBody", "[".repeat(50_000)));
+    world.write(".claude/agents/wide.md", format!("---\nname: [{}]\n---\nBody", "x,".repeat(200_000)));
     let report = audited(&world).await;
     assert_eq!((report.status(), report.census().as_str()), ("completed", "done 4"));
-    assert_eq!(found(&report, "front-matter-broken"), ["agents/bomb.md", "agents/deep.md", "agents/wide.md"]);
+    assert_eq!(
+        found(&report, "front-matter-broken"),
+        [".claude/agents/bomb.md", ".claude/agents/deep.md", ".claude/agents/wide.md"]
+    );
 }
 
 #[tokio::test]

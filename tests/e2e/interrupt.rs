@@ -2,7 +2,7 @@
 
 use convoke_standin::{Config, Fault, Latency, When};
 
-use crate::support::{World, faulty, standin, until};
+use crate::support::{World, faulty, hostile, standin, until};
 
 #[tokio::test]
 async fn the_first_lets_what_is_under_way_end() {
@@ -39,8 +39,7 @@ async fn the_second_gives_up_what_is_under_way() {
 #[tokio::test]
 async fn offline_it_is_heard_too() {
     let world = World::new().config("version = 1\n[limits]\nworker_timeout_s = 120\n");
-    let component = crate::support::hostile();
-    let running = world.convoke([component.as_str(), "sleep", "fine", "-v", "--format", "json"]).start().await;
+    let running = world.convoke([hostile(), "sleep", "fine", "-v", "--format", "json"]).start().await;
     running.has_said("doing 1-sleep").await;
     running.interrupt();
     running.has_said("Stopping").await;
@@ -53,8 +52,7 @@ async fn offline_it_is_heard_too() {
 async fn a_loop_does_not_keep_the_signal_from_being_heard() {
     // Fuel for minutes.
     let world = World::new().config("version = 1\n[limits]\nplugin_fuel = 10_000_000_000_000\n");
-    let component = crate::support::hostile();
-    let arguments = [component.as_str(), "loop", "loop", "loop", "loop", "-v", "--format", "json"];
+    let arguments = [hostile(), "loop", "loop", "loop", "loop", "-v", "--format", "json"];
     let running = world.convoke(arguments).start().await;
     running.has_said("doing 1-loop").await;
     running.interrupt();

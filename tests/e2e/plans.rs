@@ -10,8 +10,7 @@ async fn run(arguments: &[&str]) -> Report {
 
 /// A plan that can't be carried out: said, and nothing else.
 async fn planning(planning: &str) -> Done {
-    let component = hostile();
-    let arguments = [component.as_str(), "--planning", planning, "fine", "--format", "json"];
+    let arguments = [hostile(), "--planning", planning, "fine", "--format", "json"];
     World::new().config(LIMITS).convoke(arguments).run().await.reports_nothing()
 }
 
@@ -23,7 +22,7 @@ async fn a_plan_that_breaks_off_is_told() {
         ("sleep", "longer than 3 s"),
         ("memory", "more than 32 MiB"),
         ("recursion", "crashed"),
-        ("exit", "it ended its process with code 3"),
+        ("exit", "it ended its process with code 1"),
     ] {
         let done = planning(misdeed).await.exits(4).says(words);
         assert!(done.stderr.contains("hostile"), "which plugin is not said: {}", done.stderr);
@@ -70,8 +69,7 @@ async fn a_plan_is_given_no_items() {
 
 #[tokio::test]
 async fn very_long_names_are_bounded_where_they_are_shown() {
-    let component = hostile();
-    let done = World::new().convoke([component.as_str(), "--planning", "long", "fine"]).run().await;
+    let done = World::new().convoke([hostile(), "--planning", "long", "fine"]).run().await;
     assert!(done.stdout.len() + done.stderr.len() < 100_000, "{} {}", done.stdout.len(), done.stderr.len());
 }
 

@@ -29,8 +29,11 @@ pub(crate) fn repository() -> &'static Path {
 }
 
 /// The component that does what no plugin should.
-pub(crate) fn hostile() -> String {
-    repository().join("tests/prebuilt/hostile.wasm").to_str().expect("a path in UTF-8").to_owned()
+pub(crate) fn hostile() -> &'static str {
+    static PATH: LazyLock<String> = LazyLock::new(|| {
+        repository().join("tests/prebuilt/hostile.wasm").to_str().expect("a path in UTF-8").to_owned()
+    });
+    &PATH
 }
 
 /// Compiled components, shared by all tests: to compile one for each would take longer than the tests.
@@ -122,10 +125,7 @@ impl World {
 
     /// Runs the hostile plugin offline, and gives its report.
     pub(crate) async fn hostile<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Report {
-        let component = hostile();
-        let mut words = vec![component, "--format".to_owned(), "json".to_owned()];
-        words.extend(arguments.into_iter().map(str::to_owned));
-        self.convoke(words.iter().map(String::as_str)).run().await.report()
+        self.convoke([hostile(), "--format", "json"].into_iter().chain(arguments)).run().await.report()
     }
 }
 
@@ -243,7 +243,7 @@ async fn warm() {
     static WARM: OnceCell<()> = OnceCell::const_new();
     WARM.get_or_init(|| async {
         let world = World::with_agents(1);
-        for command in ["agent-audit", &hostile()] {
+        for command in ["agent-audit", hostile()] {
             let mut call = world.convoke([command, "--dry-run"]);
             let output = timeout(DEADLINE, call.command.output()).await.expect("in time").expect("convoke starts");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
