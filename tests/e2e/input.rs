@@ -52,7 +52,7 @@ async fn a_configuration_that_can_not_be_read_has_a_place() {
         ("version = 1\nmodus = \"safe\"\n", "modus"),
         ("version = 99\n", "99"),
         ("version = 1\n[limits]\ninstances = 0\n", "instances is 0"),
-        ("version = \n", "2"),
+        ("version = \n", "convoke.toml:1:11"),
         ("[[suppress]]\nrule = \"x\"\n", "reason"),
     ] {
         let world = project();

@@ -181,6 +181,9 @@ fn diff(path: &str, old: &str, new: &str, edit: &Edit) -> Option<String> {
     if old.len().max(new.len()) > 16 * LONGEST_DIFF {
         return None;
     }
+    // A path with a line end in it could pass for a part of the diff.
+    let path = crate::report::clean::line(path);
+    let path = path.as_str();
     let from = if matches!(edit.change, Change::Create(_)) && edit.base.is_none() { "/dev/null" } else { path };
     let to = if edit.change == Change::Delete { "/dev/null" } else { path };
     let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(old, new);

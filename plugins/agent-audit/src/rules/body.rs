@@ -20,7 +20,7 @@ pub(super) fn check(agent: &Agent, found: &mut Vec<Finding>) {
         let message = "there are no instructions below the front matter";
         found.push(finding("body-empty", agent, agent.body_line.min(last), message));
     } else if count < FEWEST_WORDS {
-        let message = format!("the instructions have only {count} words");
+        let message = format!("the instructions have only {count} {}", if count == 1 { "word" } else { "words" });
         found.push(
             finding("body-short", agent, line, message)
                 .help("say what to look at, how to go about it, and what the answer should look like"),
