@@ -77,7 +77,8 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
 
-    let plugin = inspect(runnable.component.bytes())?;
+    let plugin = inspect(runnable.component.bytes())
+        .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
     let caps = Caps {
         memory: usize::try_from(settings.limits.plugin_memory).unwrap_or(usize::MAX),
         fuel: settings.limits.plugin_fuel,

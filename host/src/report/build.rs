@@ -246,7 +246,7 @@ fn failure(item: &ItemFacts) -> Option<FailureInfo> {
 }
 
 /// The last lines, not more than is worth reading.
-fn end_of(log: &str) -> String {
+pub(crate) fn end_of(log: &str) -> String {
     let log = log.trim_end();
     let start = log.rmatch_indices('\n').nth(LOG_LINES - 1).map_or(0, |(at, _)| at + 1);
     let end = &log[start..];
