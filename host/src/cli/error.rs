@@ -66,7 +66,8 @@ impl CliError {
     fn plain(&self, color: bool) -> String {
         let paint =
             |text: &str, style: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
-        let mut text = format!("{} {}\n", paint("error:", "1;31"), clean::block(&clean::bounded(&self.message, LONGEST)));
+        let mut text =
+            format!("{} {}\n", paint("error:", "1;31"), clean::block(&clean::bounded(&self.message, LONGEST)));
         if let Some(hint) = &self.hint {
             text += &format!(" {} {}\n", paint("hint:", "1;36"), clean::block(&clean::bounded(hint, LONGEST)));
         }

@@ -10,7 +10,7 @@ use convoke_runtime::work::{
 
 use super::bindings::convoke::plugin::{log, project as wit_project, types as wit};
 use super::imports::Task;
-use super::project::{Entry, Found, Kind, ProjectError, Query, SearchQuery};
+use super::project::{Entry, Found, Kind, ProjectError, Query, SearchQuery, editable};
 use super::{printable, sha256_hex};
 use crate::report::clean;
 
@@ -293,7 +293,11 @@ fn metric_from_wit(metric: wit::Metric) -> Result<Metric, Refused> {
 }
 
 /// An edit's base is what its item read, unless the plugin says otherwise.
-fn edit_from_wit(edit: wit::Edit, task: &Task) -> Result<Edit, Refused> {
+fn edit_from_wit(mut edit: wit::Edit, task: &Task) -> Result<Edit, Refused> {
+    edit.path = editable(&edit.path).map_err(|error| Refused {
+        message: format!("an edit can't be proposed: {error}"),
+        hint: error.hint().map(str::to_owned),
+    })?;
     let (change, base) = match edit.change {
         wit::Change::Create(text) => (Change::Create(text), edit.base),
         wit::Change::Replace(parts) => {

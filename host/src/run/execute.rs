@@ -157,7 +157,7 @@ impl Supervisor<'_> {
         let lost = match &result {
             // It came to its own end, and says so or not: what it still holds it will never finish.
             Ok(()) | Err(Died::Refused { .. }) if self.shared.board().draining().is_none() => {
-                self.shared.board().leave(worker)
+                self.shared.board().leave(worker, died.as_deref())
             }
             _ => self.shared.board().give_back(worker, died.as_deref().unwrap_or("the run is being stopped")),
         };
@@ -167,12 +167,6 @@ impl Supervisor<'_> {
                 self.shared.events.tell(Fact::ItemReturned { worker, item, reason }).await;
             }
             Ok(Some(Lost::Ended(number, outcome))) => {
-                let outcome = match (&died, outcome) {
-                    (Some(died), Outcome::Failed(reason)) if !reason.contains(died.as_str()) => {
-                        Outcome::Failed(format!("{reason}: {died}"))
-                    }
-                    (_, outcome) => outcome,
-                };
                 self.write_lost(number, outcome, log.tail()).await;
             }
             Ok(None) | Err(_) => {}

@@ -277,7 +277,8 @@ impl Services for Seat {
     fn dropped(&self, task: &Arc<Task>) {
         {
             let mut record = task.record();
-            if record.ended || record.stopped.is_some() {
+            // The conclusion's own error says more than that it was let go.
+            if record.ended || record.stopped.is_some() || self.0.worker.is_none() {
                 return;
             }
             record.ended = true;

@@ -79,7 +79,7 @@ impl Host {
         match self.chance.random_range(0..10) {
             0 => self.die(worker),
             1 => {
-                let lost = self.board.leave(worker).unwrap();
+                let lost = self.board.leave(worker, None).unwrap();
                 self.holding.remove(&worker);
                 self.note(lost);
             }
@@ -93,7 +93,7 @@ impl Host {
         match self.board.take(worker).unwrap() {
             Take::Wait => return false,
             Take::Nothing => {
-                self.board.leave(worker).unwrap();
+                self.board.leave(worker, None).unwrap();
             }
             Take::Item(number) => {
                 for before in &self.board.item(number).unwrap().after {

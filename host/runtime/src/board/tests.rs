@@ -160,9 +160,9 @@ fn an_item_that_is_not_repeatable_is_not_tried_again() {
 fn a_worker_that_returns_with_an_item_has_failed_it() {
     let mut board = board(vec![item("a")], &[&[0], &[]]);
     board.take(0).unwrap();
-    let end = failed("its worker returned without finishing it");
-    assert_eq!(board.leave(0), Ok(Some(Lost::Ended(0, end))));
-    assert_eq!(board.leave(1), Ok(None));
+    let end = failed("its plugin returned without finishing it: no more");
+    assert_eq!(board.leave(0, Some("no more")), Ok(Some(Lost::Ended(0, end))));
+    assert_eq!(board.leave(1, None), Ok(None));
 }
 
 #[test]

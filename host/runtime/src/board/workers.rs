@@ -16,13 +16,14 @@ impl Board {
         Ok(())
     }
 
-    /// A worker has returned. An item that it still holds has failed: it was not finished.
+    /// A worker has returned, and what it said. An item that it still holds has failed: it was not finished.
     ///
     /// # Errors
     /// It is not at work.
-    pub fn leave(&mut self, worker: usize) -> Result<Option<Lost>, BoardError> {
+    pub fn leave(&mut self, worker: usize, said: Option<&str>) -> Result<Option<Lost>, BoardError> {
         let Some(number) = self.dismiss(worker)? else { return Ok(None) };
-        let outcome = Outcome::Failed("its worker returned without finishing it".to_owned());
+        let reason = "its plugin returned without finishing it";
+        let outcome = Outcome::Failed(said.map_or_else(|| reason.to_owned(), |said| format!("{reason}: {said}")));
         self.end(number, outcome.clone());
         Ok(Some(Lost::Ended(number, outcome)))
     }

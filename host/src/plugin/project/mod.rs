@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 
 pub use error::ProjectError;
 pub use list::{Entry, Kind, Listing, Query, SkipReason, Skipped};
-pub use mounts::{Mount, Typed, resolve_typed_path};
+pub use mounts::{Mount, Typed, editable, resolve_typed_path};
 pub use record::{Ask, Change, Changed, Recorder};
 pub use search::{Findings, Found, SearchQuery};
 

@@ -249,6 +249,17 @@ fn slashed(path: &Path) -> Option<String> {
 }
 
 /// Whether a name is git's. Any case: some file systems don't tell them apart.
+/// The path of a file that a plugin may propose to change: inside the project, and not git's own.
+///
+/// # Errors
+/// When it is not.
+pub fn editable(path: &str) -> Result<String, ProjectError> {
+    let tidy = normalise(path)?;
+    refuse_git(Path::new(&tidy), path)?;
+    let inside = Path::new(&tidy).components().all(|part| matches!(part, Component::Normal(_)));
+    if inside && tidy != "." { Ok(tidy) } else { Err(ProjectError::Outside { path: printable(path, 300) }) }
+}
+
 pub(super) fn is_git(name: &std::ffi::OsStr) -> bool {
     name.eq_ignore_ascii_case(".git")
 }
@@ -260,6 +271,16 @@ fn refuse_git(path: &Path, shown: &str) -> Result<(), ProjectError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_files_of_the_project_can_be_edited() {
+        for (path, tidy) in [("a.md", "a.md"), ("./a//b.md", "a/b.md"), ("a/../b.md", "b.md")] {
+            assert_eq!(editable(path).as_deref(), Ok(tidy));
+        }
+        for path in ["", ".", "..", "../a", "a/../../b", "/etc/passwd", ".git/config", "sub/.GIT/hooks/x", "a\0b"] {
+            assert!(editable(path).is_err(), "{path:?}");
+        }
+    }
 
     fn folder() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let all = tempfile::tempdir().unwrap();
