@@ -60,7 +60,7 @@ impl Screen {
         // As wide as the column of groups, with its brackets.
         let bar = columns.group.saturating_sub(2);
         let colour = if detail.color { ".cyan" } else { "" };
-        total.set_style(style(&format!("  [{{bar:{bar}{colour}}}]  {{msg}}")).progress_chars("=> "));
+        total.set_style(style(&format!("  [{{bar:{bar}{colour}}}]  {{wide_msg}}")).progress_chars("=> "));
         Self { bars, total, workers: BTreeMap::new(), columns }
     }
 
@@ -163,7 +163,7 @@ fn summary(state: &State, now: Duration) -> String {
     let share = (state.ended * 100).checked_div(state.items).unwrap_or(0);
     let mut parts = vec![format!("{}/{}  {share} %", state.ended, state.items), clock(now)];
     if let Some(eta) = state.eta(now) {
-        parts.push(format!("about {} left", clock(eta)));
+        parts.push(format!("~{} left", clock(eta)));
     }
     if state.failed > 0 {
         parts.push(format!("{} failed", state.failed));
