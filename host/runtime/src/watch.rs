@@ -220,7 +220,10 @@ mod tests {
                 let mut text = String::new();
                 for (seconds, chunk) in &self.0 {
                     sleep(Duration::from_secs(*seconds)).await;
-                    listener(StreamEvent::Text((*chunk).to_owned()));
+                    listener(match *chunk {
+                        "" => StreamEvent::Thinking,
+                        text => StreamEvent::Text(text.to_owned()),
+                    });
                     text.push_str(chunk);
                 }
                 Ok(Answer { text, model: "m".to_owned(), usage: Usage::default(), truncated: false, limits: None })
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sign_of_life_keeps_an_answer_alive_and_is_not_passed_on() {
+    async fn thinking_keeps_an_answer_alive_and_is_not_passed_on() {
         let (watched, heard, _) = asked(vec![(1, "a"), (25, ""), (25, ""), (25, "b")]).await;
         assert!(watched.result.is_ok());
         assert_eq!(heard, ["a", "b"]);

@@ -77,7 +77,8 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
 
-    let plugin = inspect(runnable.component.bytes())?;
+    let plugin = inspect(runnable.component.bytes())
+        .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
     let caps = Caps {
         memory: usize::try_from(settings.limits.plugin_memory).unwrap_or(usize::MAX),
         fuel: settings.limits.plugin_fuel,
@@ -198,7 +199,7 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         return Ok(ExitCode::Success);
     }
     if !options.quiet {
-        announce(&session);
+        announce(&session, terminal);
     }
     let shown =
         show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
@@ -221,9 +222,13 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 
-fn announce(session: &Session) {
+fn announce(session: &Session, terminal: &Terminal) {
     if session.settings.backend == config::Backend::Auto && !session.backend.has_model() {
-        say("No key and no login was found: offline, rules only. Set ANTHROPIC_API_KEY to have a model asked.");
+        say("No key was found, so no model is asked. Set ANTHROPIC_API_KEY to change that.");
+        if terminal.live {
+            // The report comes next.
+            say("");
+        }
     }
 }
 

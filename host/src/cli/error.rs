@@ -13,11 +13,15 @@ use crate::plugin::manifest::ManifestError;
 use crate::plugin::project::ProjectError;
 use crate::plugin::sandbox::Died;
 use crate::report::ExitCode;
+use crate::report::build::end_of;
 use crate::report::clean;
 use crate::run::RunError;
 use crate::run::assess::AssessError;
 use crate::run::since::SinceError;
 use convoke_runtime::journal::JournalError;
+
+/// The longest message, in characters. Plugins and files have their words in it.
+const LONGEST: usize = 12_000;
 
 /// Why a call of convoke came to nothing.
 #[derive(Debug)]
@@ -62,9 +66,9 @@ impl CliError {
     fn plain(&self, color: bool) -> String {
         let paint =
             |text: &str, style: &str| if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() };
-        let mut text = format!("{} {}\n", paint("error:", "1;31"), clean::block(&self.message));
+        let mut text = format!("{} {}\n", paint("error:", "1;31"), clean::block(&clean::bounded(&self.message, LONGEST)));
         if let Some(hint) = &self.hint {
-            text += &format!(" {} {}\n", paint("hint:", "1;36"), clean::block(hint));
+            text += &format!(" {} {}\n", paint("hint:", "1;36"), clean::block(&clean::bounded(hint, LONGEST)));
         }
         text
     }
@@ -146,7 +150,13 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         match error {
             // The plugin looked, and says what is wrong with what it was given.
-            RunError::Assess(AssessError::Plan(Died::Refused { message, hint })) => Self::usage(message).hint(hint),
+            RunError::Assess(AssessError::Plan { died: Died::Refused { message, hint }, .. }) => {
+                Self::usage(message).hint(hint)
+            }
+            RunError::Assess(AssessError::Plan { plugin, died, log }) => {
+                let wrote = if log.is_empty() { String::new() } else { format!("\nIt wrote last:\n{}", end_of(&log)) };
+                Self::nothing(format!("`{plugin}` has no plan: {died}{wrote}"))
+            }
             RunError::Assess(AssessError::Journal(error)) | RunError::Journal(error) => error.into(),
             RunError::Assess(AssessError::Project(error)) => error.into(),
             error => Self::nothing(error.to_string()),

@@ -170,3 +170,15 @@ mod tests {
         assert!(!wrong("\"\u{202e}\u{9b}\" = 1\n").contains(['\u{9b}', '\u{202e}']));
     }
 }
+
+/// The example in a module's own documentation, so that it is tested.
+#[cfg(test)]
+pub(super) fn documented_example(source: &str) -> String {
+    source
+        .lines()
+        .skip_while(|line| *line != "//! ```toml")
+        .skip(1)
+        .take_while(|line| *line != "//! ```")
+        .map(|line| format!("{}\n", line.trim_start_matches("//!")))
+        .collect()
+}

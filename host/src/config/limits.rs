@@ -198,7 +198,6 @@ impl Budget {
 pub(super) struct LimitsTable {
     instances: Option<Spanned<u32>>,
     items_per_instance: Option<Spanned<u32>>,
-    tolerance: Option<Spanned<f64>>,
     question_timeout_s: Option<Spanned<u64>>,
     stall_timeout_s: Option<Spanned<u64>>,
     worker_timeout_s: Option<Spanned<u64>>,
@@ -222,7 +221,6 @@ pub(super) struct BudgetTable {
 pub struct AskedLimits {
     instances: Option<u32>,
     items_per_instance: Option<u32>,
-    tolerance: Option<f64>,
     question_timeout: Option<Duration>,
     stall_timeout: Option<Duration>,
     worker_timeout: Option<Duration>,
@@ -238,7 +236,6 @@ impl LimitsTable {
         Ok(AskedLimits {
             instances: document.within("instances", self.instances, INSTANCES)?,
             items_per_instance: document.within("items_per_instance", self.items_per_instance, 1..=1_000)?,
-            tolerance: document.within("tolerance", self.tolerance, 0.0..=1.0)?,
             question_timeout: seconds("question_timeout_s", self.question_timeout_s, 3_600)?,
             stall_timeout: seconds("stall_timeout_s", self.stall_timeout_s, 3_600)?,
             worker_timeout: seconds("worker_timeout_s", self.worker_timeout_s, 86_400)?,
@@ -293,7 +290,6 @@ impl AskedLimits {
         }
         set(&mut limits.instances, self.instances, "instances", takes);
         set(&mut limits.items_per_instance, self.items_per_instance, "items_per_instance", takes);
-        set(&mut limits.tolerance, self.tolerance, "tolerance", takes);
         set(&mut limits.question_timeout, self.question_timeout, "question_timeout_s", takes);
         set(&mut limits.stall_timeout, self.stall_timeout, "stall_timeout_s", takes);
         set(&mut limits.worker_timeout, self.worker_timeout, "worker_timeout_s", takes);
@@ -333,8 +329,6 @@ mod tests {
         for (text, key) in [
             ("instances = 0", "instances"),
             ("instances = 101", "instances"),
-            ("tolerance = 1.5", "tolerance"),
-            ("tolerance = nan", "tolerance"),
             ("plugin_memory_mib = 5000", "plugin_memory_mib"),
             ("question_timeout_s = 0", "question_timeout_s"),
         ] {

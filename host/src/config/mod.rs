@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn a_project_cannot_loosen_and_is_told() {
         let project = "mode = \"performance\"\nbackend = \"anthropic\"\nfail_on = \"critical\"\nsuppress_comments = true\n\
-                       [limits]\ninstances = 50\nread_mib = 4000\nquestion_timeout_s = 9000\n[budget]\nusd = 100.0\n";
+                       [limits]\ninstances = 50\nread_mib = 1000\nquestion_timeout_s = 900\n[budget]\nusd = 100.0\n";
         let user = "fail_on = \"high\"\nsuppress_comments = false\n[budget]\nusd = 2.0\n";
         let settings = settings(user, project, &[], Choices::default());
         assert_eq!((settings.mode, settings.backend, settings.fail_on), (Mode::Balanced, Backend::Auto, FailOn::High));

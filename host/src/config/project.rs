@@ -214,30 +214,21 @@ impl Project {
 
 #[cfg(test)]
 mod tests {
+    use super::super::document::documented_example;
     use super::*;
 
     fn parsed(text: &str) -> Result<Project, ConfigError> {
         parse(Path::new("convoke.toml"), text)
     }
 
-    fn example(source: &str) -> String {
-        source
-            .lines()
-            .skip_while(|line| *line != "//! ```toml")
-            .skip(1)
-            .take_while(|line| *line != "//! ```")
-            .map(|line| format!("{}\n", line.trim_start_matches("//!")))
-            .collect()
-    }
-
     #[test]
     fn the_documented_example_is_read() {
-        let project = parsed(&example(include_str!("project.rs"))).unwrap();
+        let project = parsed(&documented_example(include_str!("project.rs"))).unwrap();
         assert_eq!(project.severity["body-short"], Override::To(Severity::Low));
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:19");
+        assert_eq!(suppression.place, "convoke.toml:18");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }

@@ -11,7 +11,6 @@
 //! [limits]
 //! instances = 8
 //! items_per_instance = 5
-//! tolerance = 0.05
 //! question_timeout_s = 120
 //! stall_timeout_s = 30
 //! worker_timeout_s = 600
@@ -96,21 +95,12 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::document::documented_example;
     use super::*;
-
-    fn example(source: &str) -> String {
-        source
-            .lines()
-            .skip_while(|line| *line != "//! ```toml")
-            .skip(1)
-            .take_while(|line| *line != "//! ```")
-            .map(|line| format!("{}\n", line.trim_start_matches("//!")))
-            .collect()
-    }
 
     #[test]
     fn the_documented_example_is_read() {
-        let user = parse(Path::new("config.toml"), &example(include_str!("user.rs"))).unwrap();
+        let user = parse(Path::new("config.toml"), &documented_example(include_str!("user.rs"))).unwrap();
         assert_eq!(
             (user.mode, user.backend, user.fail_on),
             (Some(Mode::Balanced), Some(Backend::Auto), Some(FailOn::High))

@@ -1,5 +1,7 @@
 //! Between the contract's types and the runtime's, with the checks that a stranger's values need.
 
+use std::borrow::Cow;
+
 use convoke_runtime::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Tier};
 use convoke_runtime::work::{
     Action, Aggregation, Census, Change, Distribution, Edit, Estimate, Finding, Item, Metric, Partial, Reduction,
@@ -9,7 +11,25 @@ use convoke_runtime::work::{
 use super::bindings::convoke::plugin::{log, project as wit_project, types as wit};
 use super::imports::Task;
 use super::project::{Entry, Found, Kind, ProjectError, Query, SearchQuery};
-use super::sha256_hex;
+use super::{printable, sha256_hex};
+use crate::report::clean;
+
+/// The longest id of an item, in bytes: a path can be as long.
+const LONGEST_ID: usize = 4_096;
+/// The longest label or name of a group, in characters; the rest is cut off.
+const LONGEST_NAME: usize = 200;
+/// The longest message or advice of a finding, in characters; the rest is cut off.
+const LONGEST_MESSAGE: usize = 10_000;
+/// The longest notes of an item, in characters; the rest is cut off.
+const LONGEST_NOTES: usize = 200_000;
+
+/// A text of a stranger, cut to so many characters.
+fn bounded(text: String, most: usize) -> String {
+    match clean::bounded(&text, most) {
+        Cow::Owned(short) => short,
+        Cow::Borrowed(_) => text,
+    }
+}
 
 /// The host will not do what a plugin asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,13 +90,17 @@ pub(super) fn item_from_wit(item: wit::Item) -> Result<Item, Refused> {
     if item.id.is_empty() {
         return Err(Refused::new("an item has no id"));
     }
+    if item.id.len() > LONGEST_ID {
+        let start = printable(&item.id, 80);
+        return Err(Refused::new(format!("the id {start} has {} bytes, more than {LONGEST_ID}", item.id.len())));
+    }
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&item.input) {
         return Err(Refused::new(format!("the input of item {:?} is not JSON: {error}", item.id)));
     }
     Ok(Item {
-        label: if item.label.is_empty() { item.id.clone() } else { item.label },
+        label: bounded(if item.label.is_empty() { item.id.clone() } else { item.label }, LONGEST_NAME),
         id: item.id,
-        group: item.group.filter(|group| !group.is_empty()),
+        group: item.group.filter(|group| !group.is_empty()).map(|group| bounded(group, LONGEST_NAME)),
         weight: item.weight.max(1),
         input: item.input,
         writes: item.writes,
@@ -206,7 +230,7 @@ pub(super) fn ending_from_wit(partial: wit::Partial, task: &Task) -> Result<Endi
         metrics: partial.metrics.into_iter().map(metric_from_wit).collect::<Result<_, _>>()?,
         edits: partial.edits.into_iter().map(|edit| edit_from_wit(edit, task)).collect::<Result<_, _>>()?,
         actions: partial.actions.into_iter().map(action_from_wit).collect::<Result<_, _>>()?,
-        notes: partial.notes.filter(|notes| !notes.trim().is_empty()),
+        notes: partial.notes.filter(|notes| !notes.trim().is_empty()).map(|notes| bounded(notes, LONGEST_NOTES)),
         lifetime_s: partial.lifetime_s,
     };
     match partial.outcome {
@@ -236,7 +260,7 @@ fn finding_from_wit(finding: wit::Finding) -> Result<Finding, Refused> {
             wit::Severity::High => Severity::High,
             wit::Severity::Critical => Severity::Critical,
         },
-        message: finding.message,
+        message: bounded(finding.message, LONGEST_MESSAGE),
         path: finding.path,
         line: finding.line.filter(|line| *line > 0),
         column: finding.column.filter(|column| *column > 0),
@@ -246,7 +270,7 @@ fn finding_from_wit(finding: wit::Finding) -> Result<Finding, Refused> {
             wit::Source::Model | wit::Source::Other(_) => Source::Model,
         },
         fingerprint,
-        help: finding.help,
+        help: finding.help.map(|help| bounded(help, LONGEST_MESSAGE)),
     })
 }
 

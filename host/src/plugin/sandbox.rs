@@ -7,7 +7,7 @@ use convoke_runtime::event::Events;
 use convoke_runtime::work::{Census, Partial, Work};
 use wasmtime::component::{Accessor, Instance, ResourceTable};
 use wasmtime::{Store, StoreLimitsBuilder, Trap};
-use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 
 use super::bindings::convoke::plugin::types as wit;
 use super::clock::OwnTime;
@@ -214,6 +214,9 @@ impl Sandbox {
             Some(Trap::UnreachableCodeReached) => Died::Trapped("it panicked".to_owned()),
             Some(Trap::StackOverflow) => Died::Trapped("its stack overflowed".to_owned()),
             Some(trap) => Died::Trapped(trap.to_string()),
+            None if let Some(exit) = error.downcast_ref::<I32Exit>() => {
+                Died::Trapped(format!("it ended its process with code {}", exit.0))
+            }
             None if format!("{error:#}").contains("growing memory") => Died::OutOfMemory(self.caps.memory),
             None => Died::Trapped(format!("{error:#}")),
         }

@@ -7,6 +7,7 @@ use convoke_runtime::question::Usage;
 use convoke_runtime::work::{Aggregation, Census, Outcome, Partial, Status};
 
 use super::suppress::{Filters, Scope, apply};
+use super::words::counted;
 use super::{
     Counts, FailureInfo, Group, Note, Report, RuleInfo, RunInfo, SCHEMA_VERSION, SuppressedCounts, Timing, UsageInfo,
     Worker, clean, edits, merge,
@@ -229,7 +230,7 @@ fn losses(facts: &Facts, census: &Census) -> Vec<String> {
     let died = facts.workers.iter().filter(|worker| worker.died.is_some()).count();
     if died > 0 {
         let workers = counted(died as u64, "worker", "workers");
-        warnings.push(format!("{workers} died; their unfinished items went to others"));
+        warnings.push(format!("{workers} died; unfinished items went to others"));
     }
     warnings
 }
@@ -245,16 +246,12 @@ fn failure(item: &ItemFacts) -> Option<FailureInfo> {
 }
 
 /// The last lines, not more than is worth reading.
-fn end_of(log: &str) -> String {
+pub(crate) fn end_of(log: &str) -> String {
     let log = log.trim_end();
     let start = log.rmatch_indices('\n').nth(LOG_LINES - 1).map_or(0, |(at, _)| at + 1);
     let end = &log[start..];
     let start = end.char_indices().rev().nth(LOG_CHARACTERS - 1).map_or(0, |(at, _)| at);
     end[start..].to_owned()
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn millis(duration: Duration) -> u64 {

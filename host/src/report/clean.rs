@@ -224,10 +224,9 @@ fn markdown_words(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '+' | '-' | '!' | '|' | '~' | '=' | '$' => {
-                out.push('\\');
-                out.push(character);
-            }
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '|' | '~' | '$' => out.extend(['\\', character]),
+            // A list, a rule, a heading, only where a line begins.
+            '-' | '+' | '=' if at == 0 => out.extend(['\\', character]),
             // A mention, an issue's number.
             '@' => out.extend([character, PART]),
             '#' => out.extend(['\\', character, PART]),
@@ -235,7 +234,9 @@ fn markdown_words(text: &str) -> String {
             ':' if rest.peek().is_some_and(|(_, next)| !next.is_whitespace()) => out.extend([character, PART]),
             '.' if matches!(before, Some('w' | 'W')) => out.extend([character, PART]),
             // A numbered list.
-            '.' | ')' if at > 0 && at == number_at_the_start => out.extend(['\\', character]),
+            '.' | ')' if at > 0 && at == number_at_the_start && rest.peek().is_none_or(|(_, next)| *next == ' ') => {
+                out.extend(['\\', character]);
+            }
             other => out.push(other),
         }
         before = Some(character);

@@ -18,10 +18,7 @@ pub fn render(report: &Report) -> String {
     page.findings(report);
     page.failures(report);
     page.edits(report);
-    for action in &report.actions {
-        let kind = clean::markdown_code(&action.kind);
-        page.push(&format!("- proposes {kind}: {}\n", clean::markdown(&action.title)));
-    }
+    page.actions(report);
     page.metrics(report);
     page.warnings(report);
     page.end(report)
@@ -99,6 +96,16 @@ impl Page {
         }
     }
 
+    fn actions(&mut self, report: &Report) {
+        if report.actions.is_empty() {
+            return;
+        }
+        self.push("\n### Proposed actions\n\n");
+        for action in &report.actions {
+            self.push(&format!("- {}: {}\n", clean::markdown_code(&action.kind), clean::markdown(&action.title)));
+        }
+    }
+
     fn metrics(&mut self, report: &Report) {
         if report.metrics.is_empty() {
             return;
@@ -107,7 +114,7 @@ impl Page {
         for metric in &report.metrics {
             let name = clean::markdown(&metric.name);
             let unit = clean::markdown(&metric.unit);
-            self.push(&format!("| {name} | {} {unit} |\n", metric.value));
+            self.push(&format!("| {name} | {} |\n", format!("{} {unit}", metric.value).trim_end()));
         }
     }
 

@@ -1,8 +1,9 @@
 //! Partials become one whole, by the method that the command declares. Nothing is dropped by any of them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use convoke_runtime::work::{self, Aggregation, Partial, Reduction};
+use convoke_runtime::work::{self, Aggregation, Partial, Reduction, Severity};
 
 use super::{Action, Finding, Metric, Note, Place, clean, fingerprint};
 
@@ -68,14 +69,14 @@ pub fn aggregate<'a>(method: Aggregation, partials: impl IntoIterator<Item = (&'
 
 /// The worst first, then by path, line and rule, so that the same findings make the same report.
 pub fn sort(findings: &mut [Finding]) {
-    findings.sort_by(|one, other| {
-        let key = |finding: &Finding| (finding.path.is_none(), finding.path.clone(), finding.line, finding.column);
-        other
-            .severity
-            .cmp(&one.severity)
-            .then_with(|| key(one).cmp(&key(other)))
-            .then_with(|| (&one.rule, &one.message, &one.item).cmp(&(&other.rule, &other.message, &other.item)))
-    });
+    type Key<'a> = (Reverse<Severity>, bool, Option<&'a str>, Option<u32>, Option<u32>, &'a str, &'a str, &'a str);
+    fn key(finding: &Finding) -> Key<'_> {
+        let path = finding.path.as_deref();
+        let place = (finding.line, finding.column);
+        let (rule, message) = (finding.rule.as_str(), finding.message.as_str());
+        (Reverse(finding.severity), path.is_none(), path, place.0, place.1, rule, message, &finding.item)
+    }
+    findings.sort_by(|one, other| key(one).cmp(&key(other)));
 }
 
 fn of_item(item: &str, finding: &work::Finding) -> Finding {
@@ -259,7 +260,7 @@ fn collect_action(item: &str, action: &work::Action, actions: &mut Vec<Action>, 
 
 #[cfg(test)]
 mod tests {
-    use convoke_runtime::work::{Severity, Source};
+    use convoke_runtime::work::Source;
     use serde_json::json;
 
     use super::*;

@@ -53,8 +53,15 @@ impl Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum AssessError {
     /// The plugin gave none.
-    #[error(transparent)]
-    Plan(#[from] Died),
+    #[error("`{plugin}` has no plan: {died}")]
+    Plan {
+        /// The command.
+        plugin: String,
+        /// Why.
+        died: Died,
+        /// The last that the plugin wrote to its log and to stderr.
+        log: String,
+    },
     /// It gave two items of one name, or other nonsense.
     #[error("the plan can't be carried out: {0}")]
     Nonsense(String),
@@ -72,13 +79,16 @@ pub enum AssessError {
 /// # Errors
 /// When there is no plan, or the journal can't be read.
 pub async fn assess(
+    command: &str,
     sandbox: &Sandbox,
     identity: &Identity,
     journal: &Journal,
     since: Option<&Since>,
     fresh: bool,
 ) -> Result<Assessed, AssessError> {
-    let mut work = sandbox.plan(sandbox.log()).await?;
+    let log = sandbox.log();
+    let planned = sandbox.plan(log.clone()).await;
+    let mut work = planned.map_err(|died| AssessError::Plan { plugin: command.to_owned(), died, log: log.tail() })?;
     if let Some(since) = since {
         let all = work.items.len();
         since.keep(&mut work.items);

@@ -95,7 +95,8 @@ impl Session {
     /// # Errors
     /// When there is no plan.
     pub async fn plan(&self) -> Result<Planned, RunError> {
-        let assessed = assess(&self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh).await?;
+        let assessed =
+            assess(&self.command, &self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh).await?;
         let route = self.backend.has_model().then_some(&self.broker.route);
         let allocated = allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route);
         // What the board would refuse is refused before anything is spent.

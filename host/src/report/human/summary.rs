@@ -134,6 +134,10 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
         time = format!("{time}; slowest {segment}, {}", words::duration(slowest.work_ms));
     }
     labelled(out, "Time", &good, &time);
+    if report.census.items > 0 {
+        let run = &report.run;
+        labelled(out, "Run", &good, &format!("{}, mode {}, backend {}", run.id, run.mode, run.backend));
+    }
     if report.usage.requests > 0 {
         labelled(out, "Used", &good, &words::usage(&report.usage));
     }
