@@ -73,7 +73,12 @@ async fn a_folder_outside_of_the_project_can_be_typed() {
 fn corpus() -> Option<String> {
     let folder = std::env::var_os("CONVOKE_CORPUS").filter(|folder| !folder.is_empty());
     let Some(folder) = folder else {
-        eprintln!("SKIPPED: set CONVOKE_CORPUS to the folder of real input to audit the published agents in it");
+        // Past the harness, which keeps to itself what a passing test prints.
+        let said = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: set CONVOKE_CORPUS to the folder of real input to audit the published agents in it\n",
+        );
+        said.expect("stderr");
         return None;
     };
     let agents = PathBuf::from(folder).join("agents-voltagent");

@@ -104,7 +104,8 @@ async fn a_file_that_may_not_be_read_is_skipped_and_said() {
     use std::os::unix::fs::PermissionsExt;
     let world = project();
     world.write("agents/secret.md", "---\nname: secret\n---\nBody");
-    fs::set_permissions(world.project().join("agents/secret.md"), fs::Permissions::from_mode(0)).expect("permissions");
+    fs::set_permissions(world.project().join("agents/secret.md"), fs::Permissions::from_mode(0o0))
+        .expect("permissions");
     let report = audited(&world).await;
     if rustix::process::geteuid().is_root() {
         eprintln!("NOTE: root may read everything: only that the run ends well was tested");

@@ -67,7 +67,7 @@ impl World {
     pub(crate) fn with_agents(count: usize) -> Self {
         let world = Self::new();
         for number in 1..=count {
-            world.write(&agent_path(number), &agent(number));
+            world.write(&agent_path(number), agent(number));
         }
         world
     }
@@ -171,12 +171,6 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Adds arguments.
-    pub(crate) fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        self.command.args(arguments);
-        self
-    }
-
     /// Sets a variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);

@@ -102,6 +102,18 @@ fn hint(message: &str, elsewhere: &[(&str, &str)]) -> Option<String> {
     nearest(wrong, known.split('`').skip(1).step_by(2)).map(|near| format!("did you mean `{near}`?"))
 }
 
+/// The example in a module's own documentation, so that it is tested.
+#[cfg(test)]
+pub(super) fn documented_example(source: &str) -> String {
+    source
+        .lines()
+        .skip_while(|line| *line != "//! ```toml")
+        .skip(1)
+        .take_while(|line| *line != "//! ```")
+        .map(|line| format!("{}\n", line.trim_start_matches("//!")))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,16 +181,4 @@ mod tests {
         assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
         assert!(!wrong("\"\u{202e}\u{9b}\" = 1\n").contains(['\u{9b}', '\u{202e}']));
     }
-}
-
-/// The example in a module's own documentation, so that it is tested.
-#[cfg(test)]
-pub(super) fn documented_example(source: &str) -> String {
-    source
-        .lines()
-        .skip_while(|line| *line != "//! ```toml")
-        .skip(1)
-        .take_while(|line| *line != "//! ```")
-        .map(|line| format!("{}\n", line.trim_start_matches("//!")))
-        .collect()
 }

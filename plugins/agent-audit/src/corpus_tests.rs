@@ -75,8 +75,13 @@ const SAMPLE: &str = "
 /// 158 published agents: what is found in them was checked by hand.
 #[test]
 fn published_agents_have_these_findings() {
-    let Some(corpus) = std::env::var_os("CONVOKE_CORPUS") else {
-        eprintln!("SKIPPED: set CONVOKE_CORPUS to the folder of real input to audit the published agents in it");
+    let Some(corpus) = std::env::var_os("CONVOKE_CORPUS").filter(|folder| !folder.is_empty()) else {
+        // Past the harness, which keeps to itself what a passing test prints.
+        let said = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: set CONVOKE_CORPUS to the folder of real input to audit the published agents in it\n",
+        );
+        said.expect("stderr");
         return;
     };
     let (found, groups) = audited(&Path::new(&corpus).join("agents-voltagent"));

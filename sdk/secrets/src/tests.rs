@@ -227,8 +227,13 @@ fn any_text_is_read_without_a_slip() {
 /// Real agents and real documents: what is found there has been looked at, and is not a secret that leaked.
 #[test]
 fn real_documents_give_no_false_alarm() {
-    let Some(corpus) = std::env::var_os("CONVOKE_CORPUS") else {
-        eprintln!("SKIPPED: set CONVOKE_CORPUS to the folder of real input to scan it");
+    let Some(corpus) = std::env::var_os("CONVOKE_CORPUS").filter(|folder| !folder.is_empty()) else {
+        // Past the harness, which keeps to itself what a passing test prints.
+        let said = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: set CONVOKE_CORPUS to the folder of real input to scan it\n",
+        );
+        said.expect("stderr");
         return;
     };
     let (mut folders, mut files, mut found) = (vec![std::path::PathBuf::from(corpus)], 0, Vec::new());
