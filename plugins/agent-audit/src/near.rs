@@ -22,8 +22,33 @@ const MOST_COMPARED: usize = 64;
 /// The most others that are named.
 const MOST_NAMED: usize = 3;
 
-/// A hasher without a random seed: results must not differ between runs.
-type Fixed = BuildHasherDefault<DefaultHasher>;
+/// What spreads a number over all bits: an odd number near 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A hasher for numbers, without a random seed: results must not differ between runs. The keys are hashes already, or
+/// small numbers in a row; hashing them well would take most of the time of a search.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(SPREAD);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type Fixed = BuildHasherDefault<Spread>;
 
 /// For each text, the nearest others of at least [`REPORTED`] percent, nearest first, by their index.
 pub fn nearest(texts: &[&str]) -> Vec<Vec<(usize, u8)>> {
@@ -76,12 +101,19 @@ pub fn nearest(texts: &[&str]) -> Vec<Vec<(usize, u8)>> {
 
 /// The different stretches of a text, ascending. Empty for a text that is too short.
 fn stretches(text: &str) -> Vec<u64> {
-    let words: Vec<String> = words(text).collect();
+    // Each word is hashed well, once; a stretch is made of the hashes of its words.
+    let words: Vec<u64> = words(text)
+        .map(|word| {
+            let mut hasher = DefaultHasher::new();
+            word.hash(&mut hasher);
+            hasher.finish()
+        })
+        .collect();
     let mut hashes: Vec<u64> = words
         .windows(STRETCH)
         .map(|stretch| {
-            let mut hasher = DefaultHasher::new();
-            stretch.hash(&mut hasher);
+            let mut hasher = Spread::default();
+            stretch.iter().for_each(|word| hasher.write_u64(*word));
             hasher.finish()
         })
         .collect();
