@@ -12,10 +12,11 @@
 //!
 //! Exits with 1 when a subject takes more than 1.15 times the peer's wall time.
 
+mod program;
 mod support;
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -30,10 +31,12 @@ use convoke_runtime::question::Question;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use sse_stream::SseByteStream;
 
-use support::{Convoke, Failed, Server, bounds_count, cpu, median};
+use program::Convoke;
+use support::{Failed, bounds_count, median};
 
 /// What the peer and the subjects need.
 struct Setting {
@@ -276,6 +279,60 @@ async fn whole(convoke: Arc<Convoke>, url: Arc<str>, questions: usize, at_once: 
     let output = report["usage"]["output_tokens"].as_u64().and_then(|tokens| usize::try_from(tokens).ok());
     let inside = report["timing"]["wall_ms"].as_f64().map(|ms| Duration::from_secs_f64(ms / 1e3));
     Ok(Gave { bytes: output.unwrap_or(0), inside })
+}
+
+/// A stand-in in a process of its own, ended when dropped.
+struct Server {
+    child: Child,
+    /// Where it listens.
+    url: Arc<str>,
+}
+
+impl Server {
+    /// Starts one whose answers take so long, in milliseconds.
+    fn start(latency: u64) -> Result<Self, Failed> {
+        let mut child = Command::new(support::program("convoke-standin")?)
+            .args(["--latency", &latency.to_string(), "--seed", "1"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let out = child.stdout.take().ok_or("no output")?;
+        let mut server = Self { child, url: Arc::from("") };
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        server.url =
+            line.trim().strip_prefix("listening on ").ok_or("the stand-in did not say where it listens")?.into();
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to do.
+        let _: io::Result<()> = self.child.kill();
+        let _: io::Result<_> = self.child.wait();
+    }
+}
+
+/// The CPU time of this process and of its children that have ended, with all their threads.
+///
+/// That of the children is known on Linux only, in steps of 10 ms; elsewhere it is missing.
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0)) + children().unwrap_or_default()
+}
+
+#[cfg(target_os = "linux")]
+fn children() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program, in parentheses, may hold anything. `cutime` and `cstime` are the 16th and 17th field.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(13)?.parse::<u64>().ok()? + fields.get(14)?.parse::<u64>().ok()?;
+    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn children() -> Option<Duration> {
+    None
 }
 
 struct Options {

@@ -9,7 +9,7 @@
 //! The agents are those of `$CONVOKE_CORPUS/agents-voltagent`, or 158 made ones in 10 groups where that is not set.
 //! Exits with 1 when the median of the runs is over 1.10 times the lower bound.
 
-#[expect(dead_code, reason = "each benchmark uses its part of it")]
+mod program;
 mod support;
 
 use std::fmt::Write as _;
@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 
 use convoke_standin::{Config, Latency, Outcome, Standin};
 
-use support::{Convoke, Failed, bounds_count, median};
+use program::Convoke;
+use support::{Failed, bounds_count, median};
 
 /// As much wall time may a run take, as a multiple of the lower bound.
 const ALLOWED: f64 = 1.10;

@@ -67,7 +67,18 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// Does it, within the caller's transaction. After an error, part of it may be done.
+impl Write {
+    /// Whether it is one statement, which SQLite does whole or not at all; others need a savepoint for that.
+    pub(super) fn is_one_statement(&self) -> bool {
+        match self {
+            Self::Begin(_) | Self::Finish(..) | Self::Question(_) | Self::End(..) | Self::Flush => true,
+            Self::Items(..) => false,
+        }
+    }
+}
+
+/// Does it, within the caller's transaction. After an error, part of it may be done, unless it
+/// [is one statement](Write::is_one_statement).
 pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Fault> {
     match write {
         Write::Begin(run) => begin(connection, run),
@@ -119,25 +130,25 @@ fn add_items(connection: &Connection, run: RunId, items: &[ItemRecord]) -> Resul
 
 fn finish(connection: &Connection, run: RunId, texts: &EndTexts) -> Result<(), Fault> {
     let end = &texts.end;
-    let added = connection.execute(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO ends (item, outcome, reason, partial_json, reads_json, reused, took, attempts, log, ended)
          SELECT items.seq, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
          FROM items JOIN runs ON runs.seq = items.run WHERE runs.id = ?1 AND items.id = ?2
          ON CONFLICT (item) DO NOTHING",
-        params![
-            run.to_string(),
-            end.item,
-            end.outcome.name(),
-            end.outcome.reason(),
-            texts.partial_json,
-            texts.reads_json,
-            end.reused.map(|run| run.to_string()),
-            micros(end.took),
-            end.attempts,
-            bounded_log(&end.log),
-            end.ended.as_microsecond(),
-        ],
     )?;
+    let added = insert.execute(params![
+        run.to_string(),
+        end.item,
+        end.outcome.name(),
+        end.outcome.reason(),
+        texts.partial_json,
+        texts.reads_json,
+        end.reused.map(|run| run.to_string()),
+        micros(end.took),
+        end.attempts,
+        bounded_log(&end.log),
+        end.ended.as_microsecond(),
+    ])?;
     if added == 1 {
         return Ok(());
     }
@@ -153,31 +164,31 @@ fn finish(connection: &Connection, run: RunId, texts: &EndTexts) -> Result<(), F
 }
 
 fn question(connection: &Connection, row: &QuestionRow) -> Result<(), Fault> {
-    connection.execute(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO questions (run, item, role, model, backend, attempts, outcome, requests, input_tokens,
                                 cache_read_tokens, cache_write_tokens, output_tokens, usd_pico, asked, waited,
                                 first, took)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        params![
-            row.run.to_string(),
-            row.item,
-            row.role,
-            row.model,
-            row.backend,
-            row.attempts,
-            row.outcome,
-            row.usage.requests,
-            count(row.usage.input_tokens),
-            count(row.usage.cache_read_tokens),
-            count(row.usage.cache_write_tokens),
-            count(row.usage.output_tokens),
-            count(row.usage.usd.pico()),
-            row.asked.as_microsecond(),
-            micros(row.waited),
-            row.first.map(micros),
-            micros(row.took),
-        ],
     )?;
+    insert.execute(params![
+        row.run.to_string(),
+        row.item,
+        row.role,
+        row.model,
+        row.backend,
+        row.attempts,
+        row.outcome,
+        row.usage.requests,
+        count(row.usage.input_tokens),
+        count(row.usage.cache_read_tokens),
+        count(row.usage.cache_write_tokens),
+        count(row.usage.output_tokens),
+        count(row.usage.usd.pico()),
+        row.asked.as_microsecond(),
+        micros(row.waited),
+        row.first.map(micros),
+        micros(row.took),
+    ])?;
     Ok(())
 }
 

@@ -137,12 +137,16 @@ impl Service {
         let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
         let mut verdicts = Vec::with_capacity(group.len());
         for entry in group {
-            let part = transaction.savepoint().map_err(sqlite)?;
-            let verdict = match perform(&part, &entry.write) {
-                Ok(()) => Ok(part.commit().map_err(sqlite)?),
-                Err(Fault::Record(error)) => Err(error),
-                Err(Fault::Sqlite(error)) => Err(sqlite(error)),
+            let performed = if entry.write.is_one_statement() {
+                perform(&transaction, &entry.write)
+            } else {
+                let part = transaction.savepoint().map_err(sqlite)?;
+                perform(&part, &entry.write).and_then(|()| Ok(part.commit()?))
             };
+            let verdict = performed.map_err(|fault| match fault {
+                Fault::Record(error) => error,
+                Fault::Sqlite(error) => sqlite(error),
+            });
             match verdict {
                 Err(error) if error.is_storage() => return Err(error),
                 verdict => verdicts.push(verdict),

@@ -1,0 +1,54 @@
+//! `convoke` as a benchmark runs it.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{Failed, program};
+
+/// `convoke` with folders of its own, on the disk that the build is on: a journal in memory would be too fast.
+pub(crate) struct Convoke {
+    program: PathBuf,
+    home: tempfile::TempDir,
+}
+
+impl Convoke {
+    /// Builds it.
+    pub(crate) fn new() -> Result<Self, Failed> {
+        let program = program("convoke")?;
+        Ok(Self { program, home: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))? })
+    }
+
+    /// Runs a command in an empty project, without what earlier runs have done. Gives its report.
+    ///
+    /// # Errors
+    /// It did not do all that there was to do.
+    pub(crate) fn run(&self, url: &str, arguments: &[&str]) -> Result<Value, Failed> {
+        let folder = |name: &str| self.home.path().join(name);
+        std::fs::create_dir_all(folder("project"))?;
+        let mut command = Command::new(&self.program);
+        command.args(arguments).args(["--fresh", "--quiet", "--format", "json", "--backend", "anthropic"]);
+        command.current_dir(folder("project"));
+        for name in std::env::vars_os().map(|(name, _)| name) {
+            let foreign =
+                name.to_str().is_some_and(|name| name.starts_with("CONVOKE_") || name.starts_with("ANTHROPIC_"));
+            if foreign {
+                command.env_remove(name);
+            }
+        }
+        command.env("CONVOKE_CONFIG_DIR", folder("config"));
+        command.env("CONVOKE_DATA_DIR", folder("data")).env("CONVOKE_CACHE_DIR", folder("cache"));
+        command.env("ANTHROPIC_API_KEY", "bench").env("ANTHROPIC_BASE_URL", url);
+        let output = command.stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            return Err(format!("convoke ended with {}", output.status).into());
+        }
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        let census = &report["census"];
+        if census["items"] == 0 || census["items"] != census["done"] {
+            return Err(format!("not all was done: {census}").into());
+        }
+        Ok(report)
+    }
+}
