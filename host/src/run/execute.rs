@@ -85,6 +85,10 @@ impl Supervisor<'_> {
                 self.start("replacement").await;
             }
             if self.running.is_empty() {
+                // The last worker may have ended of the failure before it was heard here.
+                if !executed.interrupted {
+                    executed.parked = executed.parked.or_else(|| stopped.borrow().clone());
+                }
                 return executed;
             }
             tokio::select! {

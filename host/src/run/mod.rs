@@ -231,6 +231,8 @@ impl Session {
         };
         let mut items = aggregate::items(shared);
         items.extend(conclusion);
+        // The conclusion asks too.
+        let stopped = shared.answers.broker().stopped().borrow().clone().filter(|_| !executed.interrupted);
         let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         let unpriced = shared.answers.broker().unpriced();
@@ -257,7 +259,7 @@ impl Session {
             usage: shared.answers.broker().spent(),
             wall: began.elapsed(),
             interrupted: executed.interrupted,
-            parked: executed.parked.map(|failure| failure.message),
+            parked: executed.parked.or(stopped).map(|failure| failure.message),
             whole_project: self.whole_project,
             rules: self.rules(),
             notes: work.notes.into_iter().chain(allocated.notes).collect(),
