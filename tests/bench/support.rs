@@ -37,6 +37,12 @@ pub(crate) fn program(name: &str) -> Result<PathBuf, Failed> {
     if profile.ends_with("release") {
         build.arg("--release");
     }
+    // What cargo says of this package would look changed to build scripts that ask for it, and be built again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            build.env_remove(name);
+        }
+    }
     if !build.status()?.success() {
         return Err("convoke or the stand-in can't be built".into());
     }

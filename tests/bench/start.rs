@@ -4,11 +4,12 @@
 //! and links it) and the call with its store. Beside it stands what is done once a process or once a component: the
 //! engine, reading the manifest, compiling from scratch, and the whole of `convoke --help`, which compiles nothing.
 //!
-//! `cargo bench -p convoke --bench start -- [--rounds 50]`
+//! `cargo bench -p convoke-tests --bench start -- [--rounds 50]`
 //!
 //! Exits with 1 when loading and first call take more than 5 ms in the median, or when `--help` compiles a component.
 
-use std::error::Error;
+mod support;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -22,18 +23,12 @@ use convoke::plugin::project::{Limits, Project};
 use convoke::plugin::sandbox::{Caps, Died, Invocation, Sandbox};
 use convoke_runtime::event::Events;
 
-type Failed = Box<dyn Error + Send + Sync>;
+use support::{Failed, bounds_count, median, program};
 
-/// So long may it take from the compiled component to the return of the first call.
-const ALLOWED: Duration = Duration::from_millis(5);
+/// So many milliseconds may it take from the compiled component to the return of the first call.
+const ALLOWED: f64 = 5.0;
 
 const CAPS: Caps = Caps { memory: 512 << 20, fuel: 100_000_000_000, own_time: Duration::from_secs(600) };
-
-/// Whether the bounds count. `cargo bench` says so; what else runs a benchmark (`cargo test --benches`) only wants to
-/// know that it still works.
-fn bounds_count() -> bool {
-    std::env::args().any(|argument| argument == "--bench") && !std::env::args().any(|argument| argument == "--quick")
-}
 
 fn rounds() -> Result<usize, Failed> {
     let mut words = std::env::args().skip_while(|word| word != "--rounds").skip(1);
@@ -45,10 +40,10 @@ fn rounds() -> Result<usize, Failed> {
     if rounds == 0 { Err("rounds must be above 0".into()) } else { Ok(rounds) }
 }
 
-/// The times of one thing, and what it is called.
+/// The times of one thing in milliseconds, and what it is called.
 struct Times {
     name: &'static str,
-    times: Vec<Duration>,
+    times: Vec<f64>,
 }
 
 impl Times {
@@ -59,20 +54,16 @@ impl Times {
     fn take<T>(&mut self, does: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
         let began = Instant::now();
         let done = does();
-        self.times.push(began.elapsed());
+        self.times.push(began.elapsed().as_secs_f64() * 1e3);
         done
     }
 
-    fn median(&mut self) -> Duration {
-        self.times.sort();
-        self.times.get(self.times.len() / 2).copied().unwrap_or_default()
-    }
-
-    fn show(&mut self, out: &mut impl Write) -> io::Result<Duration> {
-        let median = self.median();
-        let ms = |time: Option<&Duration>| time.map_or(0.0, |time| time.as_secs_f64() * 1e3);
-        let (least, most) = (ms(self.times.first()), ms(self.times.last()));
-        writeln!(out, "{:<28} {:>9.3} {least:>9.3} {most:>9.3} {:>6}", self.name, ms(Some(&median)), self.times.len())?;
+    /// Shows them; gives the median.
+    fn show(&self, out: &mut impl Write) -> io::Result<f64> {
+        let least = self.times.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.times.iter().copied().fold(0.0, f64::max);
+        let median = median(self.times.clone());
+        writeln!(out, "{:<28} {median:>9.3} {least:>9.3} {most:>9.3} {:>6}", self.name, self.times.len())?;
         Ok(median)
     }
 }
@@ -113,9 +104,10 @@ fn plan(runtime: &tokio::runtime::Runtime, sandbox: &Sandbox) -> Result<(), Fail
 
 /// The whole of `convoke --help`, and whether it compiled something.
 fn help(home: &Path, rounds: usize) -> Result<(Times, bool), Failed> {
+    let convoke = program("convoke")?;
     let mut times = Times::of("convoke --help, the process");
     for _ in 0..rounds {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_convoke"));
+        let mut command = Command::new(&convoke);
         command.arg("--help").stdout(Stdio::null()).current_dir(home);
         for folder in ["CONVOKE_CONFIG_DIR", "CONVOKE_DATA_DIR", "CONVOKE_CACHE_DIR"] {
             command.env(folder, home.join(folder));
@@ -152,21 +144,16 @@ fn measure(out: &mut impl Write) -> Result<bool, Failed> {
     let kilobytes = plugin.bytes.len() / 1000;
     writeln!(out, "{} ({kilobytes} kB), pool: {}", plugin.name, Engine::new(CAPS.memory)?.is_pooled())?;
     writeln!(out, "{:<28} {:>9} {:>9} {:>9} {:>6}", "", "median ms", "least", "most", "rounds")?;
-    let mut rows = starts(plugin, &cache, &empty, rounds)?;
-    let (mut helping, compiled) = help(&home, rounds)?;
-    let medians: Vec<Duration> = rows.iter_mut().map(|row| row.show(out)).collect::<io::Result<_>>()?;
+    let rows = starts(plugin, &cache, &empty, rounds)?;
+    let (helping, compiled) = help(&home, rounds)?;
+    let medians: Vec<f64> = rows.iter().map(|row| row.show(out)).collect::<io::Result<_>>()?;
     compiling.show(out)?;
     helping.show(out)?;
 
-    let start = medians.first().copied().unwrap_or(Duration::MAX);
+    let start = medians.first().copied().unwrap_or(f64::INFINITY);
     let within = start <= ALLOWED;
     let verdict = if within { "within" } else { "OVER" };
-    writeln!(
-        out,
-        "load and first call: median {:.3} ms, {verdict} {} ms",
-        start.as_secs_f64() * 1e3,
-        ALLOWED.as_millis()
-    )?;
+    writeln!(out, "load and first call: median {start:.3} ms, {verdict} {ALLOWED} ms")?;
     writeln!(
         out,
         "convoke --help: {}",
