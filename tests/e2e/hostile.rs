@@ -87,7 +87,8 @@ async fn an_exit_ends_the_plugin_not_the_host() {
 
 #[tokio::test]
 async fn a_flood_of_stderr_is_cut() {
-    let report = between_good_ones("flood").await;
+    // It takes its time on a machine that has much else to do.
+    let report = World::new().hostile(["fine", "flood", "fine"]).await;
     assert_eq!(report.census(), "done 3");
     assert!(report.done.stderr.len() < 1 << 20, "{}", report.done.stderr.len());
 }
