@@ -212,13 +212,16 @@ async fn a_spent_limit_parks_the_run_and_the_same_again_goes_on() {
     let standin = faulty([(When { nth: Some(6..=u64::MAX), ..When::default() }, Fault::LimitReached)]).await;
     let world = World::with_agents(12);
     let parked = asked(&world, &standin, &["--instances", "2"]).await;
-    assert_eq!((parked.status(), parked.count("done"), parked.count("pending")), ("parked", 5, 7));
+    assert_eq!((parked.status(), parked.count("done") + parked.count("pending")), ("parked", 12));
+    // Of the five that were answered, the other worker may have had one in its hands.
+    let done = parked.count("done");
+    assert!((4..=5).contains(&done), "{}", parked.census());
     assert!(standin.stats().requests <= 7, "{:?}", standin.stats());
     let before = standin.stats().requests;
     standin.set_faults(Vec::new());
     let rest = asked(&world, &standin, &["--instances", "2"]).await;
-    assert_eq!((rest.status(), rest.census().as_str()), ("completed", "done 7, cached 5"));
-    assert_eq!(standin.stats().requests - before, 7);
+    assert_eq!((rest.status(), rest.count("cached"), rest.count("done")), ("completed", done, 12 - done));
+    assert_eq!(standin.stats().requests - before, 12 - done);
 }
 
 #[tokio::test]
@@ -249,8 +252,8 @@ async fn nobody_listening_is_told() {
     let world = World::with_agents(1);
     let call = world.audit([]).env("ANTHROPIC_BASE_URL", url).env("ANTHROPIC_API_KEY", KEY);
     let report = call.run().await.report();
-    assert_eq!(report.status(), "degraded");
-    assert_eq!(report.count("fallback"), 1);
+    assert_eq!((report.status(), report.census().as_str()), ("degraded", "fallback 1"));
+    assert!(report.warnings().contains("asked 4 times"), "{}", report.warnings());
 }
 
 #[tokio::test]

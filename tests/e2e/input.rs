@@ -131,12 +131,15 @@ async fn links_in_a_circle_out_of_the_project_and_to_nowhere_do_no_harm() {
     link("self.md", "agents/self.md");
     link("nowhere.md", "agents/dangling.md");
     link("../../outside.md", "agents/outside.md");
+    link(&format!("../{}", agent_path(1)), "agents/inside.md");
     let report = audited(&world).await;
-    assert_eq!(report.status(), "completed", "{:#}", report.json["failures"]);
-    assert!(report.messages(&agent_path(1)).is_empty());
-    // What lies outside is not looked at.
-    assert!(!report.done.stdout.contains("outside"), "{}", report.done.stdout);
-    assert_eq!(report.count("done"), 1, "{}", report.census());
+    // What lies inside is an agent by this name too; what lies outside is not looked at; and what is left out is said.
+    assert_eq!((report.status(), report.census().as_str()), ("completed", "done 2"));
+    for name in ["self.md", "dangling.md", "outside.md"] {
+        let words = format!("agents/{name} was left out: it is a link that leads nowhere or outside");
+        assert!(report.warnings().contains(&words), "{name}: {}", report.warnings());
+    }
+    assert!(report.list("findings").iter().all(|finding| finding["path"] != "agents/outside.md"));
 }
 
 #[cfg(unix)]
@@ -147,8 +150,9 @@ async fn a_pipe_is_not_waited_for() {
     let made = std::process::Command::new("mkfifo").arg(world.project().join("agents/pipe.md")).status();
     assert!(made.expect("mkfifo").success());
     let report = audited(&world).await;
-    assert_eq!(report.status(), "completed");
-    assert_eq!(report.count("done"), 1);
+    assert_eq!((report.status(), report.census().as_str()), ("completed", "done 1"));
+    let words = "agents/pipe.md was left out: it is neither a file nor a folder";
+    assert!(report.warnings().contains(words), "{}", report.warnings());
 }
 
 #[tokio::test]

@@ -73,6 +73,8 @@ pub struct Record {
     pub fallback: Option<String>,
     /// Why the run would not answer any more. The item then stays pending, whatever its plugin makes of it.
     pub stopped: Option<String>,
+    /// Why the last result that it was to end with was refused.
+    pub refused: Option<String>,
     /// The item has ended.
     pub ended: bool,
 }
@@ -263,7 +265,10 @@ impl wit_worker::HostTaskWithStore<State> for Host {
         let _waiting = own_time.host_call();
         let ending = match convert::ending_from_wit(partial, &task) {
             Ok(ending) => ending,
-            Err(refused) => return Ok(Err(refused.into())),
+            Err(refused) => {
+                task.record().refused = Some(refused.message.clone());
+                return Ok(Err(refused.into()));
+            }
         };
         Ok(services.finish(&task, ending).await.map_err(Into::into))
     }

@@ -214,11 +214,11 @@ impl Sandbox {
             Some(Trap::UnreachableCodeReached) => Died::Trapped("it panicked".to_owned()),
             Some(Trap::StackOverflow) => Died::Trapped("its stack overflowed".to_owned()),
             Some(trap) => Died::Trapped(trap.to_string()),
-            None if let Some(exit) = error.downcast_ref::<I32Exit>() => {
-                Died::Trapped(format!("it ended its process with code {}", exit.0))
-            }
+            // The code is not the plugin's own: WASI passes on only whether it was 0.
+            None if error.is::<I32Exit>() => Died::Trapped("it ended its process".to_owned()),
             None if format!("{error:#}").contains("growing memory") => Died::OutOfMemory(self.caps.memory),
-            None => Died::Trapped(format!("{error:#}")),
+            // What the host refused it; where in its code that was, says nothing to a user.
+            None => Died::Trapped(error.root_cause().to_string()),
         }
     }
 }

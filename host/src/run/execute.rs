@@ -170,9 +170,7 @@ impl Supervisor<'_> {
                 let reason = died.clone().unwrap_or_else(|| "the run is being stopped".to_owned());
                 self.shared.events.tell(Fact::ItemReturned { worker, item, reason }).await;
             }
-            Ok(Some(Lost::Ended(number, outcome))) => {
-                self.write_lost(number, outcome, log.tail()).await;
-            }
+            Ok(Some(Lost::Ended(number, outcome))) => self.write_lost(worker, number, outcome, log.tail()).await,
             Ok(None) | Err(_) => {}
         }
         self.futile = if done.items == 0 { self.futile + 1 } else { 0 };
@@ -183,7 +181,7 @@ impl Supervisor<'_> {
     }
 
     /// The board has ended an item with its worker: the journal and all others must hear of it.
-    async fn write_lost(&self, number: usize, outcome: Outcome, log: String) {
+    async fn write_lost(&self, worker: usize, number: usize, outcome: Outcome, log: String) {
         let (item, attempts) = {
             let board = self.shared.board();
             let Some(item) = board.item(number).cloned() else { return };
@@ -200,7 +198,7 @@ impl Supervisor<'_> {
             reused: None,
         };
         let (end, _) = self.shared.write_end(end).await;
-        self.shared.make_known(None, end).await;
+        self.shared.make_known(Some(worker), end).await;
     }
 
     /// Ends all workers at once. What they hold stays pending.

@@ -239,6 +239,8 @@ impl Session {
         warnings.extend(
             unpriced.iter().map(|model| format!("the price of {model} is not known: it is not in the dollars shown")),
         );
+        let left_out = self.sandbox.project.left_out();
+        warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
         let facts = Facts {
             run: RunInfo {
                 id: shared.run.to_string(),

@@ -275,15 +275,17 @@ impl Services for Seat {
     }
 
     fn dropped(&self, task: &Arc<Task>) {
-        {
+        let refused = {
             let mut record = task.record();
             // The conclusion's own error says more than that it was let go.
             if record.ended || record.stopped.is_some() || self.0.worker.is_none() {
                 return;
             }
             record.ended = true;
-        }
-        let outcome = Outcome::Failed("its plugin let it go without finishing it".to_owned());
+            record.refused.take()
+        };
+        let why = refused.map_or_else(String::new, |why| format!(" after its result was refused: {why}"));
+        let outcome = Outcome::Failed(format!("its plugin let it go without finishing it{why}"));
         // Nobody waits for it: what can't be written is told with the item itself.
         drop(self.end(task.clone(), outcome, None));
     }

@@ -21,9 +21,10 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use convoke_runtime::journal::{Digest, Read};
 use sha2::{Digest as _, Sha256};
@@ -101,6 +102,9 @@ pub struct Counts {
     pub from_cache: u64,
 }
 
+/// So many names are remembered of what was left out.
+const MOST_LEFT_OUT: usize = 100;
+
 /// The user's files, for the workers of one run. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Project(Arc<Inner>);
@@ -116,6 +120,7 @@ struct Inner {
     search_permits: Arc<Semaphore>,
     read_permits: Arc<Semaphore>,
     counts: Counters,
+    left_out: Mutex<BTreeSet<Skipped>>,
 }
 
 #[derive(Debug, Default)]
@@ -144,7 +149,24 @@ impl Project {
             search_permits: Arc::new(Semaphore::new(limits.search_at_once)),
             read_permits: Arc::new(Semaphore::new(limits.read_at_once)),
             counts: Counters::default(),
+            left_out: Mutex::default(),
         })))
+    }
+
+    /// What plugins asked for and did not get, because of what it is: sorted by path, the first hundred.
+    pub fn left_out(&self) -> Vec<Skipped> {
+        self.0.left_out.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn leave_out(&self, skipped: &[Skipped]) {
+        if skipped.is_empty() {
+            return;
+        }
+        let mut left_out = self.0.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.extend(skipped.iter().cloned());
+        while left_out.len() > MOST_LEFT_OUT {
+            left_out.pop_last();
+        }
     }
 
     /// The files that fit a query: see [`Listing`].
@@ -155,6 +177,9 @@ impl Project {
         count(&self.0.counts.lists, 1);
         let query = query.tidy()?;
         let result = self.listing(&query).await;
+        if let Ok(listing) = &result {
+            self.leave_out(&listing.value.skipped);
+        }
         if let Some(recorder) = recorder {
             match &result {
                 Err(ProjectError::Missing { .. }) => recorder.note(Read::Missing { path: query.under })?,
@@ -246,6 +271,9 @@ impl Project {
         count(&self.0.counts.searches, 1);
         let query = SearchQuery { files: query.files.tidy()?, ..query.clone() };
         let result = self.found(&query).await;
+        if let Ok(found) = &result {
+            self.leave_out(&found.value.skipped);
+        }
         if let Some(recorder) = recorder
             && !matches!(result, Err(ProjectError::Stopped))
         {

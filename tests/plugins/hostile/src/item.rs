@@ -15,6 +15,7 @@
 //! | `ask…` | asks, see [`question`]; `ask-after` when the item has ended; `ask-many:20` as many at once; `ask-forget` and does not wait; `open` reads along |
 //! | `read:PATH`, `list:PATH`, `stat:PATH`, `search:REGEX` | looks at the project, and tells what came |
 //! | `escapes` | terminal escapes wherever there is text |
+//! | `nan-drop` | as `nan`, and lets go of the item when that is refused |
 //! | `nan`, `bad-rule`, `bad-outcome`, `bad-action` | a result that can't be |
 //! | `long` | a finding of 4 MB |
 //! | `edit-good:PATH`, `edit-overlap:PATH`, `edit-unread:PATH`, `edit-outside`, `edit-clash:PATH` | edits |
@@ -70,6 +71,7 @@ pub(crate) async fn run(task: RawTask) -> Result<Then, Error> {
     let partial = result(&task, &item, name, parameter).await.unwrap_or_else(Partial::failed);
     match task.finish(partial).await {
         Ok(()) => after(&task, name).await,
+        Err(_) if name == "nan-drop" => {}
         // A result that the host refuses; the item ends all the same.
         Err(error) => task.finish(Partial::failed(format!("refused: {}", error.message))).await?,
     }
@@ -159,7 +161,7 @@ async fn result(task: &RawTask, item: &Item, name: &str, parameter: &str) -> Res
             said(format!("{} matches", project::search(Some(task), pattern).await?.len()))
         }
         "escapes" => escapes(),
-        "nan" => said("not a number").metric(Metric::sum("nan", f64::NAN, "")),
+        "nan" | "nan-drop" => said("not a number").metric(Metric::sum("nan", f64::NAN, "")),
         "bad-rule" => Partial::done().finding(Finding::new("No Rule\n", Severity::High, "of no rule")),
         "bad-outcome" => Partial { outcome: Outcome::Other("perhaps".to_owned()), ..Partial::done() },
         "bad-action" => Partial { actions: vec![action("{")], ..Partial::done() },
