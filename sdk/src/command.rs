@@ -47,7 +47,11 @@ macro_rules! export {
                     $crate::glue::run::<$command>(call).await
                 }
             }
+            // Native linkers do not know the names that a component exports: tests of a command do without.
+            #[cfg(target_family = "wasm")]
     $crate::bindings::export!(Exported with_types_in $crate::bindings);
+            #[cfg(not(target_family = "wasm"))]
+            const _: () = $crate::glue::used(&Exported);
         };
     };
     ($command:ty, with conclusion) => {
@@ -63,7 +67,10 @@ macro_rules! export {
                     $crate::glue::conclude::<$command>(call, task, whole).await
                 }
             }
+            #[cfg(target_family = "wasm")]
     $crate::bindings::concluding::export!(Concluding with_types_in $crate::bindings::concluding);
+            #[cfg(not(target_family = "wasm"))]
+            const _: () = $crate::glue::used(&Concluding);
         };
     };
 }
@@ -77,6 +84,9 @@ pub mod glue {
 
     pub use crate::bindings::convoke::plugin::types::Invocation;
     pub use crate::bindings::convoke::plugin::worker::Task as RawTask;
+
+    /// Keeps the compiler from taking a command for dead code where it is not exported.
+    pub const fn used<T>(_: &T) {}
 
     /// [`Command::plan`].
     pub async fn plan<C: Command>(call: Invocation) -> Result<Work, Error> {

@@ -16,6 +16,9 @@ use crate::work::{Census, Outcome};
 /// How many events a consumer may be behind before the run waits for it.
 pub const BUFFER: usize = 50_000;
 
+/// How many warnings are kept for the report.
+pub const WARNINGS: usize = 1_000;
+
 /// A fact, and when it became one.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
@@ -196,11 +199,12 @@ pub enum Fact {
 pub struct Events {
     began: Instant,
     listeners: Arc<Mutex<Vec<mpsc::Sender<Event>>>>,
+    warned: Arc<Mutex<Vec<String>>>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { began: Instant::now(), listeners: Arc::default() }
+        Self { began: Instant::now(), listeners: Arc::default(), warned: Arc::default() }
     }
 }
 
@@ -232,7 +236,18 @@ impl Events {
         self.hand_out(&event);
     }
 
+    /// What the user was warned of so far, each once, for the report. At most [`WARNINGS`].
+    pub fn warned(&self) -> Vec<String> {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn event(&self, fact: Fact) -> Event {
+        if let Fact::Warned { message } = &fact {
+            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            if warned.len() < WARNINGS && !warned.contains(message) {
+                warned.push(message.clone());
+            }
+        }
         Event { at: self.began.elapsed(), fact }
     }
 
@@ -278,6 +293,15 @@ mod tests {
                 assert_eq!(message, number.to_string());
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_warned_of_is_kept_once_for_the_report() {
+        let events = Events::new();
+        for message in ["one", "two", "one"] {
+            events.tell(warned(message)).await;
+        }
+        assert_eq!(events.warned(), ["one", "two"]);
     }
 
     #[tokio::test]

@@ -70,8 +70,7 @@ pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregati
     if let Some(earlier) = session.concluded_before(&key).await {
         let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
         end = End { outcome: Outcome::Cached, ended, reused: Some(earlier.run), attempts: 0, ..end };
-        let (end, _) = shared.write_end(end).await;
-        return of_item(&item, end.outcome, 0, Some(&end.ended));
+        return written(shared, end).await;
     }
     let log = session.sandbox.log();
     let seat = Seat::new(shared.clone(), None, log.clone());
@@ -89,10 +88,17 @@ pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregati
     };
     let ended = Ended { log: log.tail(), ..Ended::default() };
     if outcome.has_ended() {
-        let (end, _) = shared.write_end(End { outcome, ended, ..end }).await;
-        return of_item(&item, end.outcome, 1, Some(&end.ended));
+        return written(shared, End { outcome, ended, ..end }).await;
     }
     of_item(&item, outcome, 1, Some(&ended))
+}
+
+/// Writes the end of a conclusion, and makes it known.
+async fn written(shared: &Shared, end: End) -> ItemFacts {
+    let (end, _) = shared.write_end(end).await;
+    let facts = of_item(&end.item, end.outcome.clone(), end.attempts, Some(&end.ended));
+    shared.make_known(None, end).await;
+    facts
 }
 
 /// A conclusion that was not begun, because the run stopped before.

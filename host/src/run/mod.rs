@@ -123,7 +123,10 @@ impl Session {
         let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
         report.warnings.extend(unmetered_warning(unmetered.load(Ordering::Relaxed)));
         shared.answers.broker().close_idle();
-        self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await?;
+        if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
+            // All that was done is in the journal; only that the run has ended is not.
+            report.warnings.push(format!("the end of the run could not be written down: {error}"));
+        }
         self.events.tell(Fact::Ended { census: report.census }).await;
         Ok(report)
     }
@@ -235,10 +238,7 @@ impl Session {
         let stopped = shared.answers.broker().stopped().borrow().clone().filter(|_| !executed.interrupted);
         let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
-        let unpriced = shared.answers.broker().unpriced();
-        warnings.extend(
-            unpriced.iter().map(|model| format!("the price of {model} is not known: it is not in the dollars shown")),
-        );
+        warnings.extend(self.events.warned());
         let left_out = self.sandbox.project.left_out();
         warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
         let facts = Facts {

@@ -48,5 +48,9 @@ impl bindings::concluding::exports::convoke::plugin::conclusion::Guest for Hosti
     }
 }
 
+#[cfg(target_family = "wasm")]
 bindings::export!(Hostile with_types_in convoke_sdk::bindings);
+#[cfg(target_family = "wasm")]
 bindings::concluding::export!(Hostile with_types_in convoke_sdk::bindings::concluding);
+#[cfg(not(target_family = "wasm"))]
+const _: () = glue::used(&Hostile);
