@@ -392,6 +392,7 @@ async fn a_secret_in_a_question_is_redacted_or_stops_it_by_mode() {
     let balanced = run("balanced").await;
     assert_eq!(balanced.census(), "done 1");
     assert!(balanced.done.stderr.contains("was redacted before sending"), "{}", balanced.done.stderr);
+    assert!(balanced.warnings().contains("was redacted before sending"), "{}", balanced.warnings());
     assert!(standin.requests().iter().all(|request| !request.body.to_string().contains(&secret())));
     let safe = run("safe").await;
     assert_eq!((safe.census().as_str(), standin.stats().requests), ("failed 1", 1));

@@ -328,11 +328,6 @@ impl Broker {
         self.books.spent()
     }
 
-    /// The models that answered and have no known price: the dollars in [`spent`](Self::spent) lack them.
-    pub fn unpriced(&self) -> Vec<String> {
-        self.books.unpriced()
-    }
-
     /// How the queue, the breaker, the quota and the instances stand.
     pub fn standing(&self) -> Standing {
         self.admission.standing()

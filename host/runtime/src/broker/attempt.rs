@@ -184,7 +184,6 @@ impl Broker {
         checker: Option<&Checker>,
     ) -> Result<Cached, Failure> {
         life.draft.answered_by(&answer.model);
-        self.warn_of_price(&answer).await;
         let cut = "the answer was cut off at max_output_tokens";
         let Some(checker) = checker else {
             if answer.truncated {
@@ -212,15 +211,6 @@ impl Broker {
             self.books.has_no_price(answered);
         }
         Usage { usd: usd.unwrap_or(Usd::ZERO), ..usage }
-    }
-
-    /// A model without a known price is said once.
-    async fn warn_of_price(&self, answer: &Answer) {
-        if self.books.is_news(&answer.model) {
-            let message =
-                format!("the price of {} is not known: what it takes is not in the dollars shown", answer.model);
-            self.books.warn(message).await;
-        }
     }
 }
 

@@ -117,14 +117,21 @@ impl Books {
         }
     }
 
-    /// Whether it has no known price, and that was not said yet.
-    pub(super) fn is_news(&self, model: &str) -> bool {
-        let mut unpriced = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner);
-        unpriced.get_mut(model).is_some_and(|said| !std::mem::replace(said, true))
-    }
-
-    pub(super) fn unpriced(&self) -> Vec<String> {
-        self.unpriced.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    /// A model without a known price is said once.
+    async fn warn_of_prices(&self) {
+        let news: Vec<String> = {
+            let mut unpriced = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner);
+            let unsaid = unpriced.iter_mut().filter(|(_, said)| !**said);
+            unsaid
+                .map(|(model, said)| {
+                    *said = true;
+                    model.clone()
+                })
+                .collect()
+        };
+        for model in news {
+            self.warn(format!("the price of {model} is not known: what it takes is not in the dollars shown")).await;
+        }
     }
 
     /// Writes down a question that has ended, then tells it.
@@ -136,6 +143,7 @@ impl Books {
             // The answer is paid for: it is not thrown away because the ledger is full.
             self.warn(format!("{name}: the ledger lacks a question of {}: {error}", usage.usd)).await;
         }
+        self.warn_of_prices().await;
         self.tell(Fact::QuestionSettled { question, item, by, usage }).await;
     }
 }

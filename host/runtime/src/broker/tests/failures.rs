@@ -71,6 +71,17 @@ async fn what_failed_attempts_took_is_in_the_reply_and_in_the_ledger() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_failed_attempts_took_of_a_model_without_a_price_is_said() {
+    let route = Route { model: Some("claude-next".to_owned()), ..Route::default() };
+    let mut bench = Bench::with(BrokerConfig { route, ..BrokerConfig::default() }, |_, _| {
+        let usage = Usage { requests: 1, input_tokens: 100, ..Usage::default() };
+        Act::failure(Failure { usage: Some(usage), reached_model: true, ..Failure::new(FailureKind::Cut, "cut") })
+    });
+    bench.ask(question("?")).await.unwrap_err();
+    assert_eq!(bench.facts().iter().filter(|fact| fact.contains("price of claude-next")).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_four_attempts_the_fallback_is_taken_and_said_to_be_one() {
     let bench = Bench::new(|_, _| Act::fail(FailureKind::Malformed));
     let (reply, heard) = bench.read(with_fallback("?")).await;
