@@ -175,6 +175,7 @@ async fn backend(url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave
                 prompt: String::new(),
                 schema: None,
                 tools: vec![],
+                mcp: None,
                 max_output_tokens: 1_000,
                 timeout: Duration::from_secs(120),
                 stall: Duration::from_secs(30),
@@ -232,7 +233,7 @@ async fn broker(url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave,
         ..BrokerConfig::default()
     };
     let ledger = Arc::new(JournalLedger { journal: journal.clone(), run });
-    let broker = Arc::new(Broker::new(Arc::new(anthropic(&url)?), ledger, events, config));
+    let broker = Arc::new(Broker::new(vec![Arc::new(anthropic(&url)?)], ledger, events, config));
     let gave = spread(questions, at_once, move |next| {
         let broker = broker.clone();
         async move {

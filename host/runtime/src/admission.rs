@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Instance, Profile};
@@ -75,7 +75,6 @@ pub struct Standing {
 pub struct Admission {
     state: Mutex<State>,
     places: Semaphore,
-    stopped: watch::Sender<Option<Failure>>,
 }
 
 struct State {
@@ -134,7 +133,6 @@ impl Admission {
                 changes: Vec::new(),
             }),
             places: Semaphore::new(config.queue.clamp(1, Semaphore::MAX_PERMITS)),
-            stopped: watch::Sender::new(None),
         })
     }
 
@@ -168,19 +166,8 @@ impl Admission {
             afterwards.answers.push((waiter.answer, Err(failure.clone())));
         }
         drop(state);
-        self.stopped.send_replace(Some(failure));
         afterwards.carry_out();
         true
-    }
-
-    /// Why dispatch has stopped, once it has.
-    pub fn stopped(&self) -> watch::Receiver<Option<Failure>> {
-        self.stopped.subscribe()
-    }
-
-    /// Why dispatch has stopped, if it has.
-    pub fn failure(&self) -> Option<Failure> {
-        self.lock().stopped.clone()
     }
 
     /// Changes how many may be in flight.

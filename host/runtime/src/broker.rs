@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, Standing};
+use crate::backend::offline::Offline;
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
 use crate::cache::{Cache, Cached, Found, Key};
 use crate::event::{Events, Fact};
@@ -25,12 +26,12 @@ use crate::prices::Prices;
 use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
 use crate::quota::Cost;
 use crate::retry::{Retry, RetryConfig};
-use crate::route::{Route, estimated_input_tokens};
+use crate::route::{Candidate, Route, estimated_input_tokens};
 use crate::scan::{ScanMode, scan};
 use crate::schema::{Checker, Schemas};
 use crate::watch::WatchConfig;
 
-use attempt::Attempt;
+use attempt::{Attempt, Tries};
 pub use record::{Asker, InMemory, Ledger, QuestionRecord};
 use record::{Books, Draft};
 
@@ -86,16 +87,24 @@ pub struct Estimate {
     pub usd: Option<Usd>,
 }
 
-/// Asks one backend, for all commands of a run.
+/// Asks the backends, for all commands of a run.
 pub struct Broker {
-    backend: Arc<dyn Backend>,
+    /// At least one.
+    lanes: Vec<Lane>,
     books: Arc<Books>,
     config: BrokerConfig,
-    admission: Arc<Admission>,
     cache: Cache,
     schemas: Schemas,
     retry: Mutex<Retry>,
     next_id: AtomicU64,
+    /// Why dispatch has stopped. All lanes stop together.
+    stopped: watch::Sender<Option<Failure>>,
+}
+
+/// A backend, and the door to it: each has its own limit, quota, breaker and instances.
+struct Lane {
+    backend: Arc<dyn Backend>,
+    admission: Arc<Admission>,
 }
 
 /// A question under way.
@@ -107,16 +116,22 @@ struct Life<'a> {
 }
 
 impl Broker {
-    /// For one backend. Must be used inside of one tokio runtime.
-    pub fn new(backend: Arc<dyn Backend>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
+    /// For these backends, at least one; the [`Route`] names them by their places. Must be used inside of one tokio
+    /// runtime.
+    pub fn new(backends: Vec<Arc<dyn Backend>>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
+        let mut lanes: Vec<Lane> =
+            backends.into_iter().map(|backend| Lane { backend, admission: Admission::new(config.admission) }).collect();
+        if lanes.is_empty() {
+            lanes.push(Lane { backend: Arc::new(Offline), admission: Admission::new(config.admission) });
+        }
         Self {
-            backend,
+            lanes,
             books: Arc::new(Books::new(ledger, events)),
-            admission: Admission::new(config.admission),
             cache: Cache::new(config.cache_bytes),
             schemas: Schemas::default(),
             retry: Mutex::new(Retry::new(config.retry, config.seed)),
             next_id: AtomicU64::new(1),
+            stopped: watch::Sender::new(None),
             config,
         }
     }
@@ -138,26 +153,27 @@ impl Broker {
     async fn answer(&self, life: &mut Life<'_>, listener: Listener<'_>) -> Result<Reply, Failure> {
         let question = life.question;
         let checker = self.checker(question)?;
-        if !self.backend.has_model() {
+        let mut candidates = self.config.route.candidates(question);
+        candidates.retain(|candidate| self.lane(candidate).backend.has_model());
+        let Some(first) = candidates.first() else {
             let failure = Failure::new(FailureKind::NoModel, "offline: no model was asked");
             return fallback(question, checker.as_ref(), failure, false, Usage::default(), listener);
-        }
-        if let Some(stopped) = self.admission.failure() {
+        };
+        if let Some(stopped) = self.failure() {
             return Err(stopped);
         }
-        let request = self.config.route.request(question);
         let answered = if question.repeatable {
-            match self.cache.look_up(Key::of(&request)).await {
+            match self.cache.look_up(Key::of(&first.request)).await {
                 Found::Landed(Ok(cached)) => return Ok(from_cache(&cached, listener)),
                 Found::Landed(Err(failure)) => Err(failure),
                 Found::Send(flight) => {
-                    let answered = self.ask_model(life, request, checker.as_ref(), listener).await.map(Arc::new);
+                    let answered = self.ask_models(life, candidates, checker.as_ref(), listener).await.map(Arc::new);
                     flight.land(answered.clone());
                     answered
                 }
             }
         } else {
-            self.ask_model(life, request, checker.as_ref(), listener).await.map(Arc::new)
+            self.ask_models(life, candidates, checker.as_ref(), listener).await.map(Arc::new)
         };
         match answered {
             Ok(answer) => {
@@ -165,28 +181,59 @@ impl Broker {
                 Ok(Reply { text, by: AnsweredBy::Model(model), usage: life.draft.usage(), unasked_fallback: false })
             }
             // Where dispatch has stopped, no fallback hides it.
-            Err(failure) if self.admission.failure().is_some_and(|stopped| stopped.kind == failure.kind) => {
-                Err(failure)
-            }
+            Err(failure) if self.failure().is_some_and(|stopped| stopped.kind == failure.kind) => Err(failure),
             Err(failure) => fallback(question, checker.as_ref(), failure, true, life.draft.usage(), listener),
         }
+    }
+
+    /// Asks one candidate after the other, until one answers or fails in a way that the next would too.
+    async fn ask_models(
+        &self,
+        life: &mut Life<'_>,
+        candidates: Vec<Candidate>,
+        checker: Option<&Checker>,
+        listener: Listener<'_>,
+    ) -> Result<Cached, Failure> {
+        let mut left = candidates.into_iter().peekable();
+        let mut lost = None;
+        while let Some(candidate) = left.next() {
+            let is_last = left.peek().is_none();
+            if let Some(Failure { message, .. }) = lost.take() {
+                let reason = format!("{message}; {} is asked instead", candidate.request.model);
+                self.restart(life, reason, Duration::ZERO, listener).await;
+            }
+            match self.ask_model(life, candidate, is_last, checker, listener).await {
+                Err(failure) if !is_last && self.moves_on(life, &failure) => lost = Some(failure),
+                result => return result,
+            }
+        }
+        Err(lost.unwrap_or_else(|| Failure::new(FailureKind::NoModel, "there is nobody to ask")))
+    }
+
+    /// Whether another model may do better.
+    fn moves_on(&self, life: &Life<'_>, failure: &Failure) -> bool {
+        let passing = failure.kind.is_transient() || failure.kind == FailureKind::NoModel;
+        passing && (life.question.repeatable || !failure.reached_model) && self.failure().is_none()
     }
 
     /// Sends until there is an answer that fits, or a failure that stays.
     async fn ask_model(
         &self,
         life: &mut Life<'_>,
-        mut request: Request,
+        candidate: Candidate,
+        is_last: bool,
         checker: Option<&Checker>,
         listener: Listener<'_>,
     ) -> Result<Cached, Failure> {
+        let lane = self.lane(&candidate);
+        let mut request = candidate.request;
         self.scan(life, &mut request).await?;
-        let profile = Arc::new(request.profile());
+        let profile = Arc::new(lane.backend.profile(&request));
         let mut corrected = false;
-        let mut failures = 0;
+        let mut tries = Tries { failures: 0, is_last };
         loop {
-            let admitted = self.admit(life, &request, &profile).await?;
-            match self.send(life, admitted, &request, &mut failures, listener).await {
+            let admitted = self.admit(life, lane, &request, &profile).await?;
+            match self.send(life, lane, admitted, &request, &mut tries, listener).await {
                 Attempt::Answered(answer) => match self.fits(life, answer, checker).await {
                     Ok(cached) => return Ok(cached),
                     Err(failure) if corrected || !life.question.repeatable => return Err(failure),
@@ -216,7 +263,13 @@ impl Broker {
         Ok(())
     }
 
-    async fn admit(&self, life: &mut Life<'_>, request: &Request, profile: &Arc<Profile>) -> Result<Admitted, Failure> {
+    async fn admit(
+        &self,
+        life: &mut Life<'_>,
+        lane: &Lane,
+        request: &Request,
+        profile: &Arc<Profile>,
+    ) -> Result<Admitted, Failure> {
         self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
         let cost = Cost {
             requests: 1,
@@ -230,7 +283,7 @@ impl Broker {
             profile: profile.clone(),
         };
         let queued = Instant::now();
-        let admitted = self.admission.admit(applicant).await?;
+        let admitted = lane.admission.admit(applicant).await?;
         life.draft.queued(queued.elapsed());
         self.tell_changes().await;
         Ok(admitted)
@@ -244,7 +297,7 @@ impl Broker {
 
     /// Waits, unless dispatch stops.
     async fn back_off(&self, wait: Duration) -> Result<(), Failure> {
-        let mut stopped = self.admission.stopped();
+        let mut stopped = self.stopped();
         let stopped = async move {
             match stopped.wait_for(Option::is_some).await {
                 Ok(failure) => failure.clone(),
@@ -265,7 +318,7 @@ impl Broker {
             item: asker.item_id.clone(),
             role: question.role.clone(),
             model: String::new(),
-            backend: self.backend.name(),
+            backend: "",
             attempts: 0,
             outcome: String::new(),
             usage: Usage::default(),
@@ -290,12 +343,22 @@ impl Broker {
         result.map_err(|failure| Failure { usage: Some(usage), ..failure })
     }
 
+    fn lane(&self, candidate: &Candidate) -> &Lane {
+        // A route that names a backend that is not there means the first.
+        self.lanes.get(candidate.backend).unwrap_or(&self.lanes[0])
+    }
+
+    /// Why dispatch has stopped, if it has.
+    fn failure(&self) -> Option<Failure> {
+        self.stopped.borrow().clone()
+    }
+
     fn checker(&self, question: &Question) -> Result<Option<Checker>, Failure> {
         question.schema.as_ref().map(|schema| self.schemas.checker(schema)).transpose()
     }
 
     async fn tell_changes(&self) {
-        for change in self.admission.changes() {
+        for change in self.lanes.iter().flat_map(|lane| lane.admission.changes()) {
             self.books.tell(Fact::BreakerChanged { state: change.state, reason: change.reason }).await;
         }
     }
@@ -315,7 +378,7 @@ impl Broker {
 
     /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.
     pub fn stopped(&self) -> watch::Receiver<Option<Failure>> {
-        self.admission.stopped()
+        self.stopped.subscribe()
     }
 
     /// Sends no more: those who wait, and those who come, get this failure; what is under way ends.
@@ -328,19 +391,23 @@ impl Broker {
         self.books.spent()
     }
 
-    /// How the queue, the breaker, the quota and the instances stand.
-    pub fn standing(&self) -> Standing {
-        self.admission.standing()
+    /// How the queue, the breaker, the quota and the instances of each backend stand.
+    pub fn standing(&self) -> Vec<(&'static str, Standing)> {
+        self.lanes.iter().map(|lane| (lane.backend.name(), lane.admission.standing())).collect()
     }
 
-    /// Changes how many questions may be in flight.
+    /// Changes how many questions may be in flight at each backend.
     pub fn set_instances(&self, instances: usize) {
-        self.admission.set_instances(instances);
+        for lane in &self.lanes {
+            lane.admission.set_instances(instances);
+        }
     }
 
     /// Ends the idle instances: the run is over.
     pub fn close_idle(&self) {
-        self.admission.close_idle();
+        for lane in &self.lanes {
+            lane.admission.close_idle();
+        }
     }
 }
 

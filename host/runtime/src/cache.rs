@@ -14,7 +14,7 @@ use crate::backend::Request;
 use crate::question::Failure;
 
 /// The version of the key's encoding.
-const KEY_VERSION: u64 = 1;
+const KEY_VERSION: u64 = 2;
 
 /// What is counted for an entry beside its text, in bytes.
 const ENTRY_BYTES: usize = 256;
@@ -37,7 +37,7 @@ pub struct Key([u8; 32]);
 impl Key {
     /// The key of a request.
     pub fn of(request: &Request) -> Self {
-        let Request { model, system, context, prompt, schema, tools, max_output_tokens, timeout: _, stall: _ } =
+        let Request { model, system, context, prompt, schema, tools, mcp, max_output_tokens, timeout: _, stall: _ } =
             request;
         let mut digest = Sha256::new();
         let text = |digest: &mut Sha256, value: &str| {
@@ -48,7 +48,7 @@ impl Key {
         text(&mut digest, system);
         text(&mut digest, prompt);
         let schema = schema.as_ref().map(ToString::to_string);
-        for optional in [context.as_deref(), schema.as_deref()] {
+        for optional in [context.as_deref(), schema.as_deref(), mcp.as_deref()] {
             text(&mut digest, if optional.is_some() { "some" } else { "none" });
             text(&mut digest, optional.unwrap_or_default());
         }

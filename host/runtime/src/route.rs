@@ -1,6 +1,7 @@
-//! Which model answers a question, and with what instructions and limits.
+//! Which models answer a question, in which order, and with what instructions and limits.
 //!
-//! The route is fixed: a tier has a model, `auto` is one of the tiers, and a model named by the user goes before all.
+//! A tier has a backend, a model and the models to fall back to. A question of the tier `comprehensive` that can't be
+//! answered there goes a tier down, to `speed`. A model named by the user goes before all, and has no fallback.
 
 use std::time::Duration;
 
@@ -13,17 +14,19 @@ const LONGEST_ROLE: usize = 64;
 /// How a byte count becomes an estimate of tokens.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// Where questions go. The defaults are the design's.
+/// Where the questions of a tier go. The defaults are the design's for `speed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The model of the tier `speed`.
-    pub speed: String,
-    /// The model of the tier `comprehensive`.
-    pub comprehensive: String,
-    /// What `auto` means; `auto` itself counts as `speed`.
-    pub auto: Tier,
-    /// The model that answers everything, by the user's wish.
-    pub model: Option<String>,
+pub struct TierRoute {
+    /// The backend, by its place in the [`Broker`](crate::broker::Broker)'s list.
+    pub backend: usize,
+    /// The model.
+    pub model: String,
+    /// The models to try after it, in this order, where it has too much to do or can't be had.
+    pub fallback_models: Vec<String>,
+    /// What is added to every question's instructions.
+    pub instructions: Option<String>,
+    /// MCP servers, as the text of an `.mcp.json`.
+    pub mcp: Option<String>,
     /// The longest answer of a question that names none, in tokens.
     pub max_output_tokens: u32,
     /// The longest answer that a question may ask for, in tokens.
@@ -34,13 +37,14 @@ pub struct Route {
     pub stall: Duration,
 }
 
-impl Default for Route {
+impl Default for TierRoute {
     fn default() -> Self {
         Self {
-            speed: "claude-haiku-5-5".to_owned(),
-            comprehensive: "claude-opus-5-5".to_owned(),
-            auto: Tier::Speed,
-            model: None,
+            backend: 0,
+            model: "claude-haiku-5-5".to_owned(),
+            fallback_models: Vec::new(),
+            instructions: None,
+            mcp: None,
             max_output_tokens: 4_096,
             most_output_tokens: 32_000,
             timeout: Duration::from_secs(120),
@@ -49,34 +53,111 @@ impl Default for Route {
     }
 }
 
-impl Route {
-    /// The model that a tier has.
-    pub fn model(&self, tier: Tier) -> &str {
-        if let Some(model) = &self.model {
-            return model;
+/// Where questions go. The defaults are the design's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The tier `speed`.
+    pub speed: TierRoute,
+    /// The tier `comprehensive`.
+    pub comprehensive: TierRoute,
+    /// What `auto` means; `auto` itself counts as `speed`.
+    pub auto: Tier,
+    /// The model that answers everything, by the user's wish.
+    pub model: Option<String>,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self {
+            speed: TierRoute::default(),
+            comprehensive: TierRoute { model: "claude-opus-5-5".to_owned(), ..TierRoute::default() },
+            auto: Tier::Speed,
+            model: None,
         }
-        match (tier, self.auto) {
-            (Tier::Comprehensive, _) | (Tier::Auto, Tier::Comprehensive) => &self.comprehensive,
-            (Tier::Speed, _) | (Tier::Auto, _) => &self.speed,
+    }
+}
+
+/// A request, and who gets it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The tier: never `auto`.
+    pub tier: Tier,
+    /// The backend, by its place in the broker's list.
+    pub backend: usize,
+    /// What it is sent.
+    pub request: Request,
+}
+
+impl Route {
+    /// The tier that a question goes to first: never `auto`.
+    pub fn tier(&self, question: &Question) -> Tier {
+        match (question.tier, self.auto) {
+            (Tier::Comprehensive, _) | (Tier::Auto, Tier::Comprehensive) => Tier::Comprehensive,
+            (Tier::Speed, _) | (Tier::Auto, _) => Tier::Speed,
         }
     }
 
-    /// The request that a question becomes.
+    /// What a tier is; `auto` counts as `speed`.
+    pub fn of(&self, tier: Tier) -> &TierRoute {
+        if tier == Tier::Comprehensive { &self.comprehensive } else { &self.speed }
+    }
+
+    /// The model that a question goes to first.
+    pub fn model(&self, question: &Question) -> &str {
+        self.model.as_deref().unwrap_or(&self.of(self.tier(question)).model)
+    }
+
+    /// The request that a question becomes at first.
     pub fn request(&self, question: &Question) -> Request {
-        Request {
-            model: self.model(question.tier).to_owned(),
-            system: question.system.clone().unwrap_or_else(|| system_of_role(&question.role)),
-            context: question.context.clone(),
-            prompt: question.prompt.clone(),
-            schema: question.schema.clone(),
-            tools: question.tools.clone(),
-            max_output_tokens: question
-                .max_output_tokens
-                .unwrap_or(self.max_output_tokens)
-                .clamp(1, self.most_output_tokens.max(1)),
-            timeout: self.timeout,
-            stall: self.stall,
+        request(self.of(self.tier(question)), self.model(question), question)
+    }
+
+    /// All who may answer a question, in the order in which they are tried: the tier's model, the models it falls back
+    /// to, then those of the tier below. There is at least one.
+    pub fn candidates(&self, question: &Question) -> Vec<Candidate> {
+        let first = self.tier(question);
+        let tiers: &[Tier] = match (&self.model, first) {
+            (None, Tier::Comprehensive) => &[Tier::Comprehensive, Tier::Speed],
+            _ => &[first],
+        };
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for tier in tiers {
+            let route = self.of(*tier);
+            let models: Vec<&String> = match &self.model {
+                Some(model) => vec![model],
+                None => std::iter::once(&route.model).chain(&route.fallback_models).collect(),
+            };
+            for model in models {
+                let twice = candidates.iter().any(|one| one.backend == route.backend && one.request.model == *model);
+                if !twice {
+                    let request = request(route, model, question);
+                    candidates.push(Candidate { tier: *tier, backend: route.backend, request });
+                }
+            }
         }
+        candidates
+    }
+}
+
+fn request(route: &TierRoute, model: &str, question: &Question) -> Request {
+    let mut system = question.system.clone().unwrap_or_else(|| system_of_role(&question.role));
+    if let Some(instructions) = &route.instructions {
+        system = format!("{system}\n\n{instructions}");
+    }
+    Request {
+        model: model.to_owned(),
+        system,
+        context: question.context.clone(),
+        prompt: question.prompt.clone(),
+        schema: question.schema.clone(),
+        tools: question.tools.clone(),
+        mcp: route.mcp.clone(),
+        max_output_tokens: question
+            .max_output_tokens
+            .unwrap_or(route.max_output_tokens)
+            .clamp(1, route.most_output_tokens.max(1)),
+        timeout: route.timeout,
+        stall: route.stall,
     }
 }
 
@@ -133,6 +214,29 @@ mod tests {
         for tier in [Tier::Auto, Tier::Speed, Tier::Comprehensive] {
             assert_eq!(route.request(&question(tier)).model, "claude-sonnet-5-5");
         }
+    }
+
+    #[test]
+    fn a_question_falls_back_to_the_tiers_models_then_a_tier_down() {
+        let names = |route: &Route, tier| -> Vec<(usize, String)> {
+            let candidates = route.candidates(&question(tier));
+            candidates.into_iter().map(|candidate| (candidate.backend, candidate.request.model)).collect()
+        };
+        let mut route = Route::default();
+        assert_eq!(names(&route, Tier::Speed), [(0, "claude-haiku-5-5".to_owned())]);
+        route.comprehensive.fallback_models = vec!["claude-sonnet-5-5".to_owned(), "claude-haiku-5-5".to_owned()];
+        let names_of = ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"].map(|name| (0, name.to_owned()));
+        assert_eq!(names(&route, Tier::Comprehensive), names_of);
+        route.model = Some("mine".to_owned());
+        assert_eq!(names(&route, Tier::Comprehensive), [(0, "mine".to_owned())]);
+    }
+
+    #[test]
+    fn a_tiers_instructions_follow_the_questions_own() {
+        let mut route = Route::default();
+        route.speed.instructions = Some("Be brief.".to_owned());
+        let own = Question { system: Some("Be kind.".to_owned()), ..question(Tier::Speed) };
+        assert_eq!(route.request(&own).system, "Be kind.\n\nBe brief.");
     }
 
     #[test]

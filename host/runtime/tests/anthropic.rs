@@ -32,6 +32,7 @@ fn request() -> Request {
         prompt: "What is wrong with this agent?".into(),
         schema: None,
         tools: vec![],
+        mcp: None,
         max_output_tokens: 1_000,
         timeout: Duration::from_secs(20),
         stall: Duration::from_secs(10),

@@ -11,7 +11,7 @@ use convoke_runtime::backend::offline::Offline;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
-use convoke_runtime::route::Route;
+use convoke_runtime::route::{Route, TierRoute};
 use convoke_runtime::scan::ScanMode;
 use jiff::Zoned;
 use jiff::civil::Date;
@@ -162,12 +162,7 @@ fn backend(choice: config::Backend) -> Result<Arc<dyn Backend>, CliError> {
 fn broker(settings: &Settings) -> BrokerConfig {
     let limits = &settings.limits;
     BrokerConfig {
-        route: Route {
-            model: settings.model.clone(),
-            timeout: limits.question_timeout,
-            stall: limits.stall_timeout,
-            ..Route::default()
-        },
+        route: route(settings),
         scan: match limits.scan {
             Scan::Strict => ScanMode::Strict,
             Scan::Standard => ScanMode::Standard,
@@ -179,6 +174,16 @@ fn broker(settings: &Settings) -> BrokerConfig {
     }
 }
 
+fn route(settings: &Settings) -> Route {
+    let timed = |tier: TierRoute| TierRoute {
+        timeout: settings.limits.question_timeout,
+        stall: settings.limits.stall_timeout,
+        ..tier
+    };
+    let Route { speed, comprehensive, auto, .. } = Route::default();
+    Route { speed: timed(speed), comprehensive: timed(comprehensive), auto, model: settings.model.clone() }
+}
+
 /// What of the route a result depends on.
 fn route_name(backend: &dyn Backend, route: &Route) -> String {
     if !backend.has_model() {
@@ -186,7 +191,7 @@ fn route_name(backend: &dyn Backend, route: &Route) -> String {
     }
     match &route.model {
         Some(model) => format!("{} {model}", backend.name()),
-        None => format!("{} {} {} {:?}", backend.name(), route.speed, route.comprehensive, route.auto),
+        None => format!("{} {} {} {:?}", backend.name(), route.speed.model, route.comprehensive.model, route.auto),
     }
 }
 

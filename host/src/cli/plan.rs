@@ -116,7 +116,7 @@ fn price(session: &Session, estimate: &crate::run::allocate::Estimate) -> String
         estimate.questions,
         estimate.input_tokens,
         estimate.output_tokens,
-        session.broker.route.model(convoke_runtime::question::Tier::Auto),
+        session.broker.route.model(&convoke_runtime::question::Question::default()),
         session.backend.name(),
     );
     if estimate.unknown > 0 {

@@ -3,7 +3,7 @@
 use convoke_runtime::allocate::{Segment, Sizing, crowding_note, deal, size_pool};
 use convoke_runtime::money::Usd;
 use convoke_runtime::prices::Prices;
-use convoke_runtime::question::Tier;
+use convoke_runtime::question::Question;
 use convoke_runtime::route::Route;
 
 use super::assess::Assessed;
@@ -60,7 +60,7 @@ pub fn allocate(assessed: &Assessed, limits: &Limits, hints: &manifest::Sizing, 
                 None => estimate.unknown += 1,
             }
         }
-        let model = route.model(Tier::Auto);
+        let model = route.model(&Question::default());
         estimate.usd = Prices::built_in().at_most(model, estimate.input_tokens, estimate.output_tokens);
     }
     Allocated { notes: crowding_note(to_do.len(), segments.len()).into_iter().collect(), segments, estimate }

@@ -11,9 +11,9 @@ use convoke_runtime::scan::{ScanMode, scan};
 /// Who answers.
 pub enum Answers {
     /// Somebody, for money.
-    Broker(Broker),
+    Broker(Box<Broker>),
     /// Nobody: what would be sent is kept, and each question gets its own fallback.
-    Rehearsal(Rehearsal),
+    Rehearsal(Box<Rehearsal>),
 }
 
 /// A run in which nothing is sent.

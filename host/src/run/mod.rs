@@ -113,7 +113,7 @@ impl Session {
         let (began, started, id) = (Instant::now(), Timestamp::now(), RunId::new());
         let Planned { assessed, allocated } = planned;
         let unmetered = Arc::default();
-        let answers = Answers::Broker(self.broker(&id, &self.journal, &unmetered));
+        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered)));
         let shared =
             self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events).await?;
         let Assessed { work, reusable, .. } = assessed;
@@ -138,11 +138,11 @@ impl Session {
     pub async fn rehearse(&self, planned: &Planned) -> Result<Vec<Prompt>, RunError> {
         let journal = Journal::in_memory()?;
         let (id, started) = (RunId::new(), Timestamp::now());
-        let answers = Answers::Rehearsal(Rehearsal::new(
+        let answers = Answers::Rehearsal(Box::new(Rehearsal::new(
             self.broker(&id, &journal, &Arc::default()),
             self.broker.route.clone(),
             self.broker.scan,
-        ));
+        )));
         let shared =
             self.shared(id, started, &planned.assessed, &planned.allocated, journal, answers, &Events::new()).await?;
         use_again(&shared, planned.assessed.reusable.clone()).await;
@@ -156,7 +156,7 @@ impl Session {
     fn broker(&self, id: &RunId, journal: &Journal, unmetered: &Arc<AtomicU64>) -> Broker {
         let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered: unmetered.clone() };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
-        Broker::new(self.backend.clone(), Arc::new(ledger), self.events.clone(), config)
+        Broker::new(vec![self.backend.clone()], Arc::new(ledger), self.events.clone(), config)
     }
 
     /// Writes down that the run begins, and with which items.

@@ -30,6 +30,8 @@ pub struct Request {
     pub schema: Option<Value>,
     /// Claude's tools it may use.
     pub tools: Vec<String>,
+    /// The tier's MCP servers, as the text of an `.mcp.json`.
+    pub mcp: Option<String>,
     /// The longest answer, in tokens.
     pub max_output_tokens: u32,
     /// The longest time from sending to the end of the answer.
@@ -39,21 +41,34 @@ pub struct Request {
 }
 
 impl Request {
-    /// What must be equal for two requests to be able to use the same instance.
+    /// All that an instance may have to be started with.
     pub fn profile(&self) -> Profile {
-        Profile { model: self.model.clone(), system: self.system.clone(), tools: self.tools.clone() }
+        Profile {
+            model: self.model.clone(),
+            system: self.system.clone(),
+            schema: self.schema.as_ref().map(Value::to_string),
+            tools: self.tools.clone(),
+            mcp: self.mcp.clone(),
+            max_output_tokens: self.max_output_tokens,
+        }
     }
 }
 
-/// What is fixed when an instance starts.
+/// What is fixed when an instance starts: only requests of equal profiles use the same one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Profile {
     /// The model's id.
     pub model: String,
     /// The instructions.
     pub system: String,
+    /// The JSON Schema of the answers, as text.
+    pub schema: Option<String>,
     /// Claude's tools.
     pub tools: Vec<String>,
+    /// MCP servers.
+    pub mcp: Option<String>,
+    /// The longest answer, in tokens.
+    pub max_output_tokens: u32,
 }
 
 /// What an instance answered.
@@ -78,6 +93,18 @@ pub type Listener<'a> = &'a mut (dyn FnMut(StreamEvent) + Send);
 pub trait Instance: Send {
     /// Answers. Dropping the future gives the question up; the instance is then not reused.
     fn ask<'a>(&'a mut self, request: &'a Request, listener: Listener<'a>) -> BoxFuture<'a, Result<Answer, Failure>>;
+
+    /// Whether it may answer another question although the last one failed: it has told the failure itself, and will
+    /// show that it has forgotten the question when it is asked whether it is [`ready`](Self::ready).
+    fn survived(&self) -> bool {
+        false
+    }
+
+    /// Waits until it can answer another question, with nothing left of the last one. False: it can't any more, or
+    /// should not, because it is worn out; another is started in its place.
+    fn ready(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
 }
 
 /// A kind of instance.
@@ -92,6 +119,13 @@ pub trait Backend: Send + Sync {
 
     /// Whose quota is used, without telling a credential: limits are kept by it.
     fn account(&self) -> &str;
+
+    /// What must be equal for two requests to be able to use the same instance. By default nothing: any instance
+    /// answers any request.
+    fn profile(&self, request: &Request) -> Profile {
+        let _ = request;
+        Profile::default()
+    }
 
     /// Starts an instance.
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>>;

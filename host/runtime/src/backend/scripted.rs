@@ -22,11 +22,19 @@ pub(crate) struct Act {
     pub(crate) limits: Option<ProviderLimits>,
     /// Whether the answer was cut off.
     pub(crate) truncated: bool,
+    /// Whether the instance can answer another question after it.
+    pub(crate) wears_out: bool,
 }
 
 impl Act {
     pub(crate) fn answer(text: &str) -> Self {
-        Self { after: Duration::from_millis(50), result: Ok(text.to_owned()), limits: None, truncated: false }
+        Self {
+            after: Duration::from_millis(50),
+            result: Ok(text.to_owned()),
+            limits: None,
+            truncated: false,
+            wears_out: false,
+        }
     }
 
     pub(crate) fn fail(kind: FailureKind) -> Self {
@@ -100,12 +108,16 @@ impl Backend for Scripted {
         "scripted"
     }
 
+    fn profile(&self, request: &Request) -> Profile {
+        request.profile()
+    }
+
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>> {
         async move {
             tokio::task::yield_now().await;
             self.seen.started.fetch_add(1, Ordering::SeqCst);
             self.seen.living.fetch_add(1, Ordering::SeqCst);
-            Ok(Box::new(One { of: self.clone(), profile: profile.clone() }) as Box<dyn Instance>)
+            Ok(Box::new(One { of: self.clone(), profile: profile.clone(), worn_out: false }) as Box<dyn Instance>)
         }
         .boxed()
     }
@@ -114,6 +126,7 @@ impl Backend for Scripted {
 struct One {
     of: Scripted,
     profile: Profile,
+    worn_out: bool,
 }
 
 impl Drop for One {
@@ -151,6 +164,7 @@ impl Instance for One {
             };
             let act = (self.of.script)(number, request);
             sleep(act.after).await;
+            self.worn_out = act.wears_out;
             let text = act.result?;
             listener(StreamEvent::Started);
             listener(StreamEvent::Text(text.clone()));
@@ -159,5 +173,9 @@ impl Instance for One {
             Ok(Answer { text, model, usage, truncated, limits })
         }
         .boxed()
+    }
+
+    fn ready(&mut self) -> BoxFuture<'_, bool> {
+        std::future::ready(!self.worn_out).boxed()
     }
 }

@@ -20,57 +20,76 @@ pub(super) enum Attempt {
     Lost(Failure),
 }
 
+/// How a model was tried so far.
+pub(super) struct Tries {
+    /// How often it failed.
+    pub(super) failures: u32,
+    /// Whether no other is left to be asked.
+    pub(super) is_last: bool,
+}
+
+/// So often a model with too much to do is asked where another is left.
+const OVERLOADED_TRIES: u32 = 2;
+
 impl Broker {
     /// One attempt: starts an instance where none was idle, sends, watches, and settles.
     pub(super) async fn send(
         &self,
         life: &mut Life<'_>,
+        lane: &Lane,
         mut admitted: Admitted,
         request: &Request,
-        failures: &mut u32,
+        tries: &mut Tries,
         listener: Listener<'_>,
     ) -> Attempt {
-        let watched = match self.start(&mut admitted, request).await {
+        let watched = match self.start(lane, &mut admitted, request).await {
             Err(failure) => Watched { result: Err(failure), first_event: None },
             Ok(()) => {
-                if let Some(stopped) = self.admission.failure() {
+                if let Some(stopped) = self.failure() {
                     return Attempt::Lost(stopped);
                 }
-                self.watch(life, &mut admitted, request, listener).await
+                self.watch(life, lane, &mut admitted, request, listener).await
             }
         };
         let attempt = match watched.result {
             Ok(answer) => Attempt::Answered(self.settle_answer(life, admitted, request, answer, watched.first_event)),
             Err(failure) => {
-                *failures += 1;
-                self.settle_failure(life, admitted, request, failure, *failures, watched.first_event).await
+                tries.failures += 1;
+                self.settle_failure(life, admitted, request, failure, tries, watched.first_event).await
             }
         };
         self.tell_changes().await;
         attempt
     }
 
-    async fn start(&self, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
+    /// The leased instance, if it is ready; else a new one takes its place.
+    async fn start(&self, lane: &Lane, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
         let Some(lease) = admitted.lease() else { return Ok(()) };
-        if lease.instance.is_some() {
-            return Ok(());
-        }
-        let started = timeout(request.timeout, self.backend.start(lease.profile())).await.unwrap_or_else(|_| {
+        let starting = async {
+            if let Some(idle) = &mut lease.instance {
+                if idle.ready().await {
+                    return Ok(());
+                }
+                lease.instance = None;
+            }
+            lease.instance = Some(lane.backend.start(lease.profile()).await?);
+            Ok(())
+        };
+        timeout(request.timeout, starting).await.unwrap_or_else(|_| {
             let message = format!("no instance of {} started within {} s", request.model, request.timeout.as_secs());
             Err(Failure::new(FailureKind::TimedOut, message))
-        })?;
-        lease.instance = Some(started);
-        Ok(())
+        })
     }
 
     async fn watch(
         &self,
         life: &mut Life<'_>,
+        lane: &Lane,
         admitted: &mut Admitted,
         request: &Request,
         listener: Listener<'_>,
     ) -> Watched {
-        let attempt = life.draft.sending(&request.model);
+        let attempt = life.draft.sending(lane.backend.name(), &request.model);
         let (question, item) = (life.id, life.asker.item);
         admitted.sending();
         self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
@@ -116,10 +135,10 @@ impl Broker {
     async fn settle_failure(
         &self,
         life: &mut Life<'_>,
-        admitted: Admitted,
+        mut admitted: Admitted,
         request: &Request,
         failure: Failure,
-        failures: u32,
+        tries: &Tries,
         first_event: Option<Instant>,
     ) -> Attempt {
         let requests = u32::from(admitted.was_sent());
@@ -134,7 +153,14 @@ impl Broker {
             }
         };
         life.draft.ended(usage, spent != Spent::Unknown, first_event);
-        let decision = self.retry().decide(&failure, failures, life.question.repeatable);
+        let moves_on = failure.kind == FailureKind::Overloaded
+            && !tries.is_last
+            && tries.failures >= OVERLOADED_TRIES
+            && self.moves_on(life, &failure);
+        let decision = match moves_on {
+            true => Decision::GiveUp(None),
+            false => self.retry().decide(&failure, tries.failures, life.question.repeatable),
+        };
         let end = End {
             signal: Signal::of(&failure.kind),
             words: failure.message.clone(),
@@ -144,7 +170,7 @@ impl Broker {
                 FailureKind::RateLimited => failure.retry_after.or(Some(self.config.retry.base)),
                 _ => None,
             },
-            reusable: false,
+            reusable: admitted.lease().and_then(|lease| lease.instance.as_ref()).is_some_and(|one| one.survived()),
         };
         let attempt = match decision {
             Decision::Retry(wait) => Attempt::Again { wait, reason: failure.message },
@@ -170,7 +196,16 @@ impl Broker {
             _ => failure,
         };
         // The others were not sent: they get kind and words, not what this one took.
-        if self.admission.stop(Failure::new(failure.kind.clone(), failure.message.clone())) {
+        let told = Failure::new(failure.kind.clone(), failure.message.clone());
+        let first = self.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert_with(|| told.clone());
+            first
+        });
+        for lane in &self.lanes {
+            lane.admission.stop(told.clone());
+        }
+        if first {
             self.books.tell(Fact::DispatchStopped { reason: failure.message.clone() }).await;
         }
         failure

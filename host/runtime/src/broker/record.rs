@@ -175,10 +175,11 @@ impl Draft {
     }
 
     /// An attempt begins; its number, counted from 1.
-    pub(super) fn sending(&mut self, model: &str) -> u32 {
+    pub(super) fn sending(&mut self, backend: &'static str, model: &str) -> u32 {
         self.sent = Some(Instant::now());
         self.with(|record| {
             record.attempts += 1;
+            record.backend = backend;
             model.clone_into(&mut record.model);
         });
         self.attempts()

@@ -33,7 +33,7 @@ impl Bench {
     fn over(config: BrokerConfig, backend: Scripted, asked: Arc<dyn Backend>) -> Self {
         let (ledger, stream) = (Arc::new(InMemory::default()), Events::new());
         let events = stream.listen();
-        let broker = Arc::new(Broker::new(asked, ledger.clone(), stream, config));
+        let broker = Arc::new(Broker::new(vec![asked], ledger.clone(), stream, config));
         Self { broker, backend, ledger, events }
     }
 

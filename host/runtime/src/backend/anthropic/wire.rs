@@ -96,6 +96,7 @@ mod tests {
             prompt: "What is wrong?".into(),
             schema: None,
             tools: vec![],
+            mcp: None,
             max_output_tokens: 500,
             timeout: Duration::from_secs(1),
             stall: Duration::from_secs(1),

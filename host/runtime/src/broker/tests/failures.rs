@@ -42,7 +42,7 @@ async fn a_429_without_a_time_is_answered_by_backing_off_not_by_the_breaker() {
     let prompts: Vec<String> = (0..8).map(|number| number.to_string()).collect();
     let replies = futures::future::join_all(prompts.iter().map(|prompt| bench.ask(question(prompt)))).await;
     assert!(replies.iter().all(Result::is_ok));
-    assert_eq!(bench.broker.standing().breaker, "closed");
+    assert_eq!(bench.broker.standing()[0].1.breaker, "closed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,7 +247,7 @@ async fn a_ledger_that_fails_is_said_and_the_paid_answer_is_kept() {
     let events = Events::new();
     let mut heard = events.listen();
     let backend = Arc::new(Scripted::new(|_, _| Act::answer("yes")));
-    let broker = Broker::new(backend, Arc::new(Full), events, BrokerConfig::default());
+    let broker = Broker::new(vec![backend], Arc::new(Full), events, BrokerConfig::default());
     let reply = broker.ask(&asker("audit"), question("?"), &mut |_| {}).await.unwrap();
     assert_eq!(reply.text, "yes");
     let mut said = false;
@@ -255,4 +255,65 @@ async fn a_ledger_that_fails_is_said_and_the_paid_answer_is_kept() {
         said |= matches!(event.fact, Fact::Warned { message } if message.contains("the disk is full"));
     }
     assert!(said);
+}
+
+fn opus(prompt: &str) -> Question {
+    Question { tier: crate::question::Tier::Comprehensive, ..question(prompt) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_with_too_much_to_do_is_asked_twice_then_the_next_in_line_and_last_a_tier_down() {
+    let mut route = Route::default();
+    route.comprehensive.fallback_models = vec!["claude-sonnet-5-5".to_owned()];
+    let mut bench = Bench::with(BrokerConfig { route, ..BrokerConfig::default() }, |_, request| {
+        match request.model.starts_with("claude-haiku") {
+            true => Act::answer("yes"),
+            false => Act::fail(FailureKind::Overloaded),
+        }
+    });
+    let (reply, heard) = bench.read(opus("?")).await;
+    let reply = reply.unwrap();
+    assert_eq!((&reply.by, reply.unasked_fallback), (&AnsweredBy::Model("claude-haiku-5-5".to_owned()), false));
+    let models: Vec<String> = bench.backend.sent().into_iter().map(|(_, request)| request.model).collect();
+    let (opus, sonnet) = ("claude-opus-5-5", "claude-sonnet-5-5");
+    assert_eq!(models, [opus, opus, sonnet, sonnet, "claude-haiku-5-5"]);
+    let told = "it failed; claude-sonnet-5-5 is asked instead";
+    assert!(heard.contains(&StreamEvent::Restarted(told.to_owned())), "{heard:?}");
+    assert_eq!(bench.facts().iter().filter(|fact| *fact == "question-retried").count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_next_model_would_answer_the_same_is_not_asked_again() {
+    let bench = Bench::new(|_, _| Act::fail(FailureKind::Refused));
+    assert_eq!(bench.ask(opus("?")).await.unwrap_err().kind, FailureKind::Refused);
+    assert_eq!(bench.backend.sent().len(), 1);
+    let cut = Bench::new(|_, _| Act::failure(Failure { reached_model: true, ..Failure::new(FailureKind::Cut, "cut") }));
+    let once = Question { repeatable: false, ..opus("?") };
+    assert_eq!(cut.ask(once).await.unwrap_err().kind, FailureKind::Cut);
+    assert_eq!(cut.backend.sent().len(), 1, "it may have been answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tier_may_have_a_backend_of_its_own() {
+    let (fast, deep) = (Scripted::new(|_, _| Act::answer("fast")), Scripted::new(|_, _| Act::answer("deep")));
+    let mut route = Route::default();
+    route.comprehensive.backend = 1;
+    let config = BrokerConfig { route, ..BrokerConfig::default() };
+    let ledger = Arc::new(InMemory::default());
+    let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(fast.clone()), Arc::new(deep.clone())];
+    let broker = Broker::new(backends, ledger, Events::new(), config);
+    let ask = async |question| broker.ask(&asker("audit"), question, &mut |_| {}).await.unwrap().text;
+    assert_eq!((ask(question("?")).await, ask(opus("?")).await), ("fast".to_owned(), "deep".to_owned()));
+    assert_eq!((fast.sent().len(), deep.sent().len()), (1, 1));
+    let standing = broker.standing();
+    assert!(standing.iter().all(|(_, standing)| standing.in_flight == 0) && standing.len() == 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_worn_out_is_replaced_before_the_next_question() {
+    let bench = Bench::new(|_, _| Act { wears_out: true, ..Act::answer("yes") });
+    for prompt in ["a", "b"] {
+        bench.ask(question(prompt)).await.unwrap();
+    }
+    assert_eq!((bench.backend.started(), bench.backend.living()), (2, 1));
 }

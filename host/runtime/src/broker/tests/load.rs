@@ -56,7 +56,7 @@ async fn a_dropped_question_that_was_sent_is_in_the_ledger() {
     tokio::task::yield_now().await;
     let records = bench.ledger.records();
     assert_eq!((records[0].outcome.as_str(), records[0].usage.requests), ("dropped", 1));
-    assert_eq!((bench.broker.standing().in_flight, bench.backend.living()), (0, 0));
+    assert_eq!((bench.broker.standing()[0].1.in_flight, bench.backend.living()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +107,7 @@ async fn on_several_threads_with_some_given_up_nothing_is_held_in_the_end() {
             Err(error) => assert!(error.is_cancelled(), "{error}"),
         }
     }
-    let standing = broker.standing();
+    let standing = broker.standing()[0].1;
     assert_eq!((standing.waiting, standing.in_flight), (0, 0), "{standing:?}");
     assert!(bench.backend.most() <= 16 && bench.backend.living() == standing.idle);
 }
@@ -154,12 +154,12 @@ proptest! {
                 }
             });
             futures::future::join_all(all.map(|one| tokio::time::timeout(seconds(30), one))).await;
-            let standing = bench.broker.standing();
+            let standing = bench.broker.standing()[0].1;
             assert_eq!((standing.waiting, standing.in_flight), (0, 0), "{standing:?}");
             assert!(standing.most_in_flight <= instances && bench.backend.most() <= instances);
             assert_eq!(bench.backend.living(), standing.idle);
             sleep(seconds(600)).await;
-            assert_eq!(bench.broker.standing().free, [Some(600), None, Some(100_000)]);
+            assert_eq!(bench.broker.standing()[0].1.free, [Some(600), None, Some(100_000)]);
             assert_eq!(bench.ask(with_schema("next")).await.unwrap().text, "{\"good\":true}");
         });
     }
