@@ -403,10 +403,13 @@ impl Broker {
         }
     }
 
-    /// Ends the idle instances: the run is over.
-    pub fn close_idle(&self) {
+    /// Ends the idle instances, and waits until they and those that were given up have ended: the run is over.
+    pub async fn close(&self) {
         for lane in &self.lanes {
             lane.admission.close_idle();
+        }
+        for lane in &self.lanes {
+            lane.backend.close().await;
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - [`question`]: what is asked, what comes back, what it costs;
 //! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`], [`scan`], [`queue`],
 //!   [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`]), [`watch`], [`schema`], [`retry`];
-//! - [`backend`]: the kinds of instances that answer;
+//! - [`backend`]: the kinds of instances that answer, and the [`warden`] that ends what they started;
 //! - [`journal`]: what a crash must not lose;
 //! - [`event`]: the one stream of committed facts that everything a user sees is made of.
 
@@ -31,5 +31,7 @@ pub mod retry;
 pub mod route;
 pub mod scan;
 pub mod schema;
+#[cfg(unix)]
+pub mod warden;
 pub mod watch;
 pub mod work;

@@ -4,6 +4,8 @@
 //! retries, limits and fallbacks have one owner, the [`broker`](crate::broker).
 
 pub mod anthropic;
+#[cfg(unix)]
+pub mod claude_cli;
 pub mod offline;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -129,4 +131,9 @@ pub trait Backend: Send + Sync {
 
     /// Starts an instance.
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>>;
+
+    /// Waits until the instances that were dropped have ended.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
