@@ -4,6 +4,8 @@
 
 mod agent_audit;
 mod backend;
+#[cfg(unix)]
+mod claude_cli;
 mod cli;
 mod hostile;
 mod input;
