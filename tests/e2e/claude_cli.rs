@@ -16,7 +16,8 @@ use convoke_runtime::retry::RetryConfig;
 use convoke_runtime::route::{Route, TierRoute};
 use convoke_runtime::warden::tree;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+
+use crate::support::until;
 
 /// What a well-behaved one does; what a test wants otherwise stands before it.
 const WELL: &str = r#"
@@ -28,9 +29,6 @@ while read -r line; do
     esac
 done
 "#;
-
-/// Longer than any of it takes, also on a machine with much else to do.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A program in place of `claude`, and a broker that asks it.
 struct Fake {
@@ -54,11 +52,8 @@ impl Fake {
         change(&mut config);
         let mut speed = TierRoute::default();
         route(&mut speed);
-        let backend = ClaudeCli::new(config).expect("a folder for records");
-        let broker = Broker::new(
-            vec![Arc::new(backend)],
-            Arc::new(InMemory::default()),
-            Events::new(),
+        let broker = broker(
+            config,
             BrokerConfig {
                 route: Route { speed, ..Route::default() },
                 retry: RetryConfig { attempts: 1, ..RetryConfig::default() },
@@ -74,9 +69,8 @@ impl Fake {
     }
 
     async fn read(&self, prompt: &str, listener: &mut (dyn FnMut(StreamEvent) + Send)) -> Result<Reply, Failure> {
-        let asker = Asker { command: "test".into(), item: 0, item_id: "item".into() };
         let question = Question { role: "tester".to_owned(), prompt: prompt.to_owned(), ..Question::default() };
-        self.broker.ask(&asker, question, listener).await
+        self.broker.ask(&asker(), question, listener).await
     }
 
     async fn fails(&self, kind: FailureKind, words: &str) {
@@ -101,6 +95,16 @@ impl Fake {
         let records = fs::read_dir(self.folder.path().join("instances")).expect("a folder").count();
         assert_eq!(records, 0, "a record is left");
     }
+}
+
+/// A broker that asks `claude-cli` and nobody else.
+pub(crate) fn broker(config: ClaudeConfig, broker: BrokerConfig) -> Broker {
+    let backend = ClaudeCli::new(config).expect("a folder for records");
+    Broker::new(vec![Arc::new(backend)], Arc::new(InMemory::default()), Events::new(), broker)
+}
+
+pub(crate) fn asker() -> Asker {
+    Asker { command: "test".into(), item: 0, item_id: "item".into() }
 }
 
 fn script_text(folder: &Path, body: &str) -> String {
@@ -128,14 +132,6 @@ answer() {{
 "#,
         pids = pids.display()
     )
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test]

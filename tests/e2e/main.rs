@@ -11,6 +11,8 @@ mod hostile;
 mod input;
 mod interrupt;
 mod plans;
+#[cfg(unix)]
+mod real_claude;
 mod reports;
 mod resume;
 mod support;

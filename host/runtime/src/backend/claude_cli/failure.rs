@@ -43,6 +43,7 @@ fn of_done(done: &Done) -> (FailureKind, String) {
     let lower = words.to_ascii_lowercase();
     let says = |part: &str| lower.contains(part);
     let kind = match done.reason.as_str() {
+        _ if done.status == Some(413) => FailureKind::TooLarge,
         "prompt_too_long" => FailureKind::TooLarge,
         "image_error" => FailureKind::Invalid,
         "budget_exhausted" | "max_turns" => FailureKind::RanAway,
@@ -122,6 +123,7 @@ mod tests {
             (Some(402), "api_error", "billing", limit.clone()),
             (Some(404), "api_error", "model_not_found", Invalid),
             (Some(413), "api_error", "too large", TooLarge),
+            (Some(413), "image_error", "too large", TooLarge),
             (None, "prompt_too_long", "Prompt is too long", TooLarge),
             (Some(429), "api_error", "rate", RateLimited),
             (Some(429), "api_error", "Claude usage limit reached", limit),

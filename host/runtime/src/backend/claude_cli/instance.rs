@@ -213,6 +213,8 @@ struct Turn {
     before: Usage,
     now: Usage,
     requests: u32,
+    /// Whether the last of them has begun to answer and not ended.
+    open: bool,
     truncated: bool,
     retry: Option<Retry>,
     limit: Option<Option<Timestamp>>,
@@ -232,6 +234,7 @@ impl Turn {
                     listener(StreamEvent::Restarted("claude went on after it".to_owned()));
                 }
                 self.requests += 1;
+                self.open = true;
                 self.before += std::mem::replace(&mut self.now, usage);
                 self.model = model;
             }
@@ -243,6 +246,7 @@ impl Turn {
             Message::Tool(name) => listener(StreamEvent::Tool(name)),
             Message::Stopped { reason, usage } => {
                 self.now = most(self.now, usage);
+                self.open = false;
                 match reason.as_str() {
                     // It would ask again by itself.
                     "max_tokens" => self.truncated = true,
@@ -271,7 +275,7 @@ impl Turn {
     fn ended(self, done: Done, request: &Request) -> Result<Answer, Failure> {
         let mut streamed = self.before;
         streamed += self.now;
-        let sent = self.requests + u32::from(self.retry.is_some());
+        let sent = self.requests + u32::from(self.retry.is_some() && !self.open);
         let usage = Usage { requests: sent.max(u32::from(done.turns > 0)), ..most(streamed, done.usage) };
         if let Some(failure) = self.failure {
             return Err(Failure { usage: Some(usage), ..failure });
@@ -281,7 +285,9 @@ impl Turn {
             return Ok(Answer { text: self.text, model, usage, truncated: true, limits: None });
         }
         if done.is_error {
-            return Err(failure::of(&Done { usage, ..done }, self.retry.as_ref(), self.limit));
+            let failure = failure::of(&Done { usage, ..done }, self.retry.as_ref(), self.limit);
+            let cut = self.open && failure.kind == FailureKind::Network;
+            return Err(Failure { kind: if cut { FailureKind::Cut } else { failure.kind }, ..failure });
         }
         // Without it the model has answered in prose, and the check of the schema says so.
         let text = done.structured.unwrap_or(done.text);
@@ -370,6 +376,19 @@ mod tests {
         assert_eq!((failure.kind, interrupted), (FailureKind::RateLimited, true));
         assert_eq!(failure.retry_after, Some(Duration::from_millis(7_511)));
         assert_eq!(failure.usage.map(|usage| usage.requests), Some(1));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_in_an_answer_cuts_it_and_was_one_request() {
+        let broken = || Message::Retry { delay_ms: 520, status: None, error: "unknown".to_owned() };
+        let ended = |messages: Vec<Message>| {
+            let done = Done { is_error: true, ..Done::default() };
+            let failure = heard(messages).0.ended(done, &request()).unwrap_err();
+            (failure.kind, failure.usage.map(|usage| usage.requests))
+        };
+        assert_eq!(ended(vec![started(100), broken()]), (FailureKind::Cut, Some(1)));
+        assert_eq!(ended(vec![broken()]), (FailureKind::Network, Some(1)));
+        assert_eq!(ended(vec![started(100), stopped("tool_use", 5), broken()]), (FailureKind::Network, Some(2)));
     }
 
     #[test]
