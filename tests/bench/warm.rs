@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -110,9 +111,10 @@ fn measure(claude: PathBuf) -> Result<ExitCode, Failed> {
     runtime.block_on(broker.close());
     let (warm, cold) = (median(warm), median(cold));
     let ratio = warm / cold;
-    println!("a question of a fresh `claude -p`      {cold:>8.1} ms, median of {rounds}");
-    println!("a question through the pool            {warm:>8.1} ms, median of {rounds}; the first {first:.1} ms");
-    println!("ratio                                  {ratio:>8.3}, at most {ALLOWED}");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "a question of a fresh `claude -p`      {cold:>8.1} ms, median of {rounds}")?;
+    writeln!(out, "a question through the pool            {warm:>8.1} ms, median of {rounds}; the first {first:.1} ms")?;
+    writeln!(out, "ratio                                  {ratio:>8.3}, at most {ALLOWED}")?;
     Ok(if ratio > ALLOWED && bounds_count() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -120,7 +122,8 @@ fn main() -> Result<ExitCode, Failed> {
     match std::env::var_os("CONVOKE_REAL_CLAUDE").filter(|path| !path.is_empty()) {
         Some(claude) => measure(claude.into()),
         None => {
-            println!("SKIPPED: CONVOKE_REAL_CLAUDE does not name a `claude`, so warm and fresh are not compared");
+            let skipped = "SKIPPED: CONVOKE_REAL_CLAUDE does not name a `claude`, so warm and fresh are not compared";
+            writeln!(std::io::stdout(), "{skipped}")?;
             Ok(ExitCode::SUCCESS)
         }
     }

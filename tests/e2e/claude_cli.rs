@@ -323,3 +323,53 @@ async fn an_asker_that_gives_up_leaves_no_process() {
     assert!(given_up.is_err(), "it hangs");
     fake.leaves_nothing().await;
 }
+
+/// Asks with tools, which a project is given for.
+async fn with_tools(body: &str, tools: &[&str]) -> (Fake, TempDir, Result<Reply, Failure>) {
+    let project = tempfile::tempdir().expect("a folder");
+    fs::write(project.path().join("a.txt"), "one").expect("written");
+    let fake = Fake::with(body, |config| config.project = Some(project.path().to_owned()), |_| {});
+    let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
+    let question = Question { prompt: "Change it.".to_owned(), tools, repeatable: true, ..Question::default() };
+    let reply = fake.broker.ask(&asker(), question, &mut |_| {}).await;
+    (fake, project, reply)
+}
+
+#[tokio::test]
+async fn what_a_tool_writes_is_written_in_a_copy_and_becomes_edits() {
+    let writes = "start; read -r line; printf two > a.txt; printf new > b.txt; answer changed; read -r line";
+    let (fake, project, reply) = with_tools(writes, &["Read", "Write"]).await;
+    let edits = reply.expect("an answer").edits;
+    let paths: Vec<&str> = edits.iter().map(|edit| edit.path.as_str()).collect();
+    assert_eq!(paths, ["a.txt", "b.txt"], "{edits:?}");
+    assert_eq!(fs::read_to_string(project.path().join("a.txt")).expect("a file"), "one");
+    assert!(!project.path().join("b.txt").exists());
+    fake.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn a_shell_is_not_offered() {
+    let (_, _, reply) = with_tools(WELL, &["Bash"]).await;
+    let failure = reply.expect_err("it is denied");
+    assert_eq!(failure.kind, FailureKind::Denied);
+    assert!(failure.message.contains("Bash runs programs"), "{failure}");
+}
+
+#[tokio::test]
+async fn what_is_not_simply_allowed_is_denied() {
+    // It answers with what the host decided.
+    let asks = r#"
+start
+read -r line
+begin '"Read"'
+say '{"type":"control_request","request_id":"p1","request":{"subtype":"can_use_tool","tool_name":"Read","input":{"file_path":"/etc/passwd"}}}'
+read -r decision
+case "$decision" in *'"behavior":"deny"'*) answer denied ;; *) answer allowed ;; esac
+read -r line
+"#;
+    let asks =
+        asks.replace("answer ", "result ").replace("denied ;;", "denied 1 ;;").replace("allowed ;;", "allowed 1 ;;");
+    let (fake, _project, reply) = with_tools(&asks, &["Read"]).await;
+    assert_eq!(reply.expect("an answer").text, "denied");
+    fake.leaves_nothing().await;
+}

@@ -26,9 +26,14 @@ use crate::support::{faulty, quick};
 pub(crate) fn program() -> Option<PathBuf> {
     let found = std::env::var_os("CONVOKE_REAL_CLAUDE").filter(|path| !path.is_empty()).map(PathBuf::from);
     if found.is_none() {
-        eprintln!("SKIPPED: CONVOKE_REAL_CLAUDE does not name a `claude`, so the real program is not tested");
+        say("SKIPPED: CONVOKE_REAL_CLAUDE does not name a `claude`, so the real program is not tested");
     }
     found
+}
+
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A broker with the real program, and the folder of its records.
@@ -170,7 +175,7 @@ async fn each_fault_has_its_kind_and_costs_this_many_requests() {
         real.end().await;
     }
     for (name, (kind, requests)) in &table {
-        eprintln!("{name:14} {:14} {requests} requests", kind.name());
+        say(&format!("{name:14} {:14} {requests} requests", kind.name()));
     }
     let kind = |name: &str| table[name].0.name();
     assert_eq!([kind("429 in 1 s"), kind("429 in 120 s")], ["rate-limited"; 2]);

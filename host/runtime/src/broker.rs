@@ -177,8 +177,14 @@ impl Broker {
         };
         match answered {
             Ok(answer) => {
-                let Cached { text, model } = Arc::unwrap_or_clone(answer);
-                Ok(Reply { text, by: AnsweredBy::Model(model), usage: life.draft.usage(), unasked_fallback: false })
+                let Cached { text, model, edits } = Arc::unwrap_or_clone(answer);
+                Ok(Reply {
+                    text,
+                    by: AnsweredBy::Model(model),
+                    usage: life.draft.usage(),
+                    unasked_fallback: false,
+                    edits,
+                })
             }
             // Where dispatch has stopped, no fallback hides it.
             Err(failure) if self.failure().is_some_and(|stopped| stopped.kind == failure.kind) => Err(failure),
@@ -418,7 +424,13 @@ fn from_cache(cached: &Cached, listener: Listener<'_>) -> Reply {
     listener(StreamEvent::Started);
     listener(StreamEvent::Text(cached.text.clone()));
     let by = AnsweredBy::Cache(cached.model.clone());
-    Reply { text: cached.text.clone(), by, usage: Usage::default(), unasked_fallback: false }
+    Reply {
+        text: cached.text.clone(),
+        by,
+        usage: Usage::default(),
+        unasked_fallback: false,
+        edits: cached.edits.clone(),
+    }
 }
 
 /// The question's own answer in place of a model's, where that may be.
@@ -446,7 +458,7 @@ fn fallback(
         listener(StreamEvent::Restarted(failure.message.clone()));
     }
     listener(StreamEvent::Text(text.clone()));
-    Ok(Reply { text, by: AnsweredBy::Fallback(failure.message), usage, unasked_fallback: unasked })
+    Ok(Reply { text, by: AnsweredBy::Fallback(failure.message), usage, unasked_fallback: unasked, edits: Vec::new() })
 }
 
 /// The prompt that asks again, saying what was wrong.

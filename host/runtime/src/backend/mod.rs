@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::question::{Failure, ProviderLimits, StreamEvent, Usage};
+use crate::work::Edit;
 
 /// A request as it is sent: the question after [`route`](crate::route) and [`scan`](crate::scan).
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +87,8 @@ pub struct Answer {
     pub truncated: bool,
     /// The provider's limits.
     pub limits: Option<ProviderLimits>,
+    /// What its tools would change in the project, which they have not touched.
+    pub edits: Vec<Edit>,
 }
 
 /// Hears the pieces of an answer while they come.

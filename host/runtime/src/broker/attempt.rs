@@ -224,10 +224,10 @@ impl Broker {
             if answer.truncated {
                 self.books.warn(format!("{}: {cut}", life.asker.item_id)).await;
             }
-            return Ok(Cached { text: answer.text, model: answer.model });
+            return Ok(Cached { text: answer.text, model: answer.model, edits: answer.edits });
         };
         match checker.check(&answer.text) {
-            Ok(text) => Ok(Cached { text: text.to_owned(), model: answer.model }),
+            Ok(text) => Ok(Cached { text: text.to_owned(), model: answer.model, edits: answer.edits }),
             Err(fault) => {
                 let message = match answer.truncated {
                     true => format!("{cut}: {fault}"),

@@ -77,7 +77,8 @@ fn after_name(pid: u32) -> Option<String> {
     Some(text.rsplit_once(')')?.1.to_owned())
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::process::{Command, Stdio};
 

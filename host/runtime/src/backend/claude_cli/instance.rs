@@ -13,9 +13,11 @@ use tokio_util::task::TaskTracker;
 use super::ClaudeConfig;
 use super::failure::{self, Retry};
 use super::message::{Done, Message};
-use super::process::Process;
+use super::process::{Process, folders};
+use super::scratch::Scratch;
 use crate::backend::{Answer, Instance, Listener, Profile, Request};
 use crate::question::{Failure, FailureKind, StreamEvent, Usage};
+use crate::work::Edit;
 
 /// How long a process may take to forget. It needs some 20 ms.
 const FORGETTING: Duration = Duration::from_secs(10);
@@ -42,6 +44,8 @@ pub(super) struct Claude {
     memory: Memory,
     asked: u32,
     born: Instant,
+    /// The copy of the project that its tools write in.
+    scratch: Option<Arc<Scratch>>,
 }
 
 impl Claude {
@@ -51,13 +55,15 @@ impl Claude {
         profile: &Profile,
         ending: TaskTracker,
     ) -> Result<Self, Failure> {
-        let mut process = Process::start(config.clone(), profile, ending)?;
+        let (slot, scratch) = folders(&config, profile).await?;
+        let mut process = Process::start(config.clone(), profile, slot, ending)?;
         let waited = timeout(config.start, initialize(&mut process, profile)).await;
         waited.unwrap_or_else(|_| {
             let message = format!("claude was not ready within {} s", config.start.as_secs());
             Err(Failure::new(FailureKind::TimedOut, message))
         })?;
-        Ok(Self { process, profile: profile.clone(), config, memory: Memory::Empty, asked: 0, born: Instant::now() })
+        let (profile, born) = (profile.clone(), Instant::now());
+        Ok(Self { process, profile, config, memory: Memory::Empty, asked: 0, born, scratch })
     }
 
     async fn question(&mut self, request: &Request, listener: Listener<'_>) -> Result<Answer, Failure> {
@@ -83,7 +89,22 @@ impl Claude {
             }
         };
         self.forget().await;
-        turn.ended(*done, request)
+        let mut answer = turn.ended(*done, request)?;
+        answer.edits = self.edits(request, answer.usage).await?;
+        Ok(answer)
+    }
+
+    /// What its tools have changed in the copy.
+    async fn edits(&self, request: &Request, usage: Usage) -> Result<Vec<Edit>, Failure> {
+        let Some(scratch) = self.scratch.clone() else { return Ok(Vec::new()) };
+        let reason = format!("{} changed it with its tools", request.model);
+        let found = tokio::task::spawn_blocking(move || scratch.edits(&reason)).await;
+        let message = match found {
+            Ok(Ok(edits)) => return Ok(edits),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => format!("what the tools changed was not found out: {error}"),
+        };
+        Err(Failure { reached_model: true, usage: Some(usage), ..Failure::new(FailureKind::Invalid, message) })
     }
 
     /// Nothing but what was granted may be there.
@@ -151,7 +172,9 @@ impl Claude {
     }
 
     fn is_worn_out(&self) -> bool {
-        self.asked >= self.config.questions
+        // A copy that was written in says what the question before did.
+        (self.scratch.is_some() && self.asked > 0)
+            || self.asked >= self.config.questions
             || self.born.elapsed() >= self.config.age
             || self.process.memory_mib() > self.config.worn_mib
     }
@@ -282,7 +305,7 @@ impl Turn {
         }
         let model = if self.model.is_empty() { request.model.clone() } else { self.model };
         if self.truncated {
-            return Ok(Answer { text: self.text, model, usage, truncated: true, limits: None });
+            return Ok(Answer { text: self.text, model, usage, truncated: true, limits: None, edits: Vec::new() });
         }
         if done.is_error {
             let failure = failure::of(&Done { usage, ..done }, self.retry.as_ref(), self.limit);
@@ -291,7 +314,7 @@ impl Turn {
         }
         // Without it the model has answered in prose, and the check of the schema says so.
         let text = done.structured.unwrap_or(done.text);
-        Ok(Answer { text, model, usage, truncated: false, limits: None })
+        Ok(Answer { text, model, usage, truncated: false, limits: None, edits: Vec::new() })
     }
 }
 

@@ -12,6 +12,7 @@ mod failure;
 mod instance;
 mod message;
 mod process;
+mod scratch;
 mod slot;
 
 use std::ffi::OsString;
@@ -34,8 +35,16 @@ use crate::warden;
 /// How long the end of all processes is waited for. A warden needs a good second.
 const LONGEST_END: Duration = Duration::from_secs(5);
 
-/// The tools that change something. They would need a copy of the project to work in, so they are not offered.
-const WRITING_TOOLS: [&str; 6] = ["Bash", "Edit", "MultiEdit", "NotebookEdit", "Write", "KillShell"];
+/// The tools that change files. They work in a copy of the project, and what they changed becomes edits.
+const WRITING_TOOLS: [&str; 4] = ["Edit", "MultiEdit", "NotebookEdit", "Write"];
+
+/// The tools that run what they like, in no copy and under no permission: they are not offered.
+const SHELLS: [&str; 4] = ["Bash", "BashOutput", "KillShell", "PowerShell"];
+
+/// Whether a process of that profile needs a copy of the project.
+fn writes(profile: &Profile) -> bool {
+    profile.tools.iter().any(|tool| WRITING_TOOLS.contains(&tool.as_str()))
+}
 
 /// How processes are started, used and ended.
 #[derive(Clone, Debug)]
@@ -165,8 +174,8 @@ impl Backend for ClaudeCli {
 
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>> {
         async move {
-            if let Some(tool) = profile.tools.iter().find(|tool| WRITING_TOOLS.contains(&tool.as_str())) {
-                let message = format!("the tool {tool} changes files, and such tools are not offered");
+            if let Some(tool) = profile.tools.iter().find(|tool| SHELLS.contains(&tool.as_str())) {
+                let message = format!("the tool {tool} runs programs that nothing holds back, so it is not offered");
                 return Err(Failure::new(FailureKind::Denied, message));
             }
             self.turn().await;

@@ -12,10 +12,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::ClaudeConfig;
 use super::failure::clean;
 use super::message::{Block, Message};
+use super::scratch::Scratch;
 use super::slot::Slot;
+use super::{ClaudeConfig, writes};
 use crate::backend::Profile;
 use crate::question::{Failure, FailureKind};
 use crate::warden::{Charge, Record, tree};
@@ -55,13 +56,31 @@ pub(super) struct Process {
     ending: TaskTracker,
 }
 
+fn failed(what: &str, error: std::io::Error) -> Failure {
+    Failure::new(FailureKind::Died, format!("can't start claude: {what}: {error}"))
+}
+
+/// Its folders; with a copy of the project to work in where its tools write.
+pub(super) async fn folders(config: &ClaudeConfig, profile: &Profile) -> Result<(Slot, Option<Arc<Scratch>>), Failure> {
+    let slot = Slot::new().map_err(|error| failed("no folder for it", error))?;
+    let (true, Some(project)) = (writes(profile), config.project.clone()) else { return Ok((slot, None)) };
+    let work = slot.work();
+    let copied = tokio::task::spawn_blocking(move || Scratch::copy(&project, &work)).await;
+    match copied {
+        Ok(Ok(scratch)) => Ok((slot, Some(Arc::new(scratch)))),
+        Ok(Err(error)) => Err(Failure::new(FailureKind::Invalid, error.to_string())),
+        Err(error) => Err(Failure::new(FailureKind::Died, format!("the project was not copied: {error}"))),
+    }
+}
+
 impl Process {
     /// Starts it. It is not ready yet.
-    pub(super) fn start(config: Arc<ClaudeConfig>, profile: &Profile, ending: TaskTracker) -> Result<Self, Failure> {
-        let failed = |what: &str, error: std::io::Error| {
-            Failure::new(FailureKind::Died, format!("can't start claude: {what}: {error}"))
-        };
-        let slot = Slot::new().map_err(|error| failed("no folder for it", error))?;
+    pub(super) fn start(
+        config: Arc<ClaudeConfig>,
+        profile: &Profile,
+        slot: Slot,
+        ending: TaskTracker,
+    ) -> Result<Self, Failure> {
         let charge = Charge {
             record: slot.record(&config.records),
             slot: slot.path().to_owned(),

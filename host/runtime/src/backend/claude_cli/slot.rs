@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::ClaudeConfig;
+use super::{ClaudeConfig, writes};
 use crate::backend::Profile;
 use crate::warden::SLOT_PREFIX;
 
@@ -81,7 +81,7 @@ impl Slot {
         self.folder.path()
     }
 
-    /// Where the program is started: an empty folder, so that it finds nothing of a project.
+    /// Where the program is started: an empty folder, so that it finds nothing of a project; or the copy of one.
     pub(super) fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }
@@ -105,8 +105,9 @@ impl Slot {
         if profile.tools.is_empty() && profile.mcp.is_none() {
             add(&["--permission-mode", "dontAsk"]);
         } else {
-            // What is not simply allowed is asked of the host.
-            add(&["--permission-mode", "manual", "--permission-prompt-tool", "stdio"]);
+            // What is not simply allowed is asked of the host. Files may be changed in the copy, and nowhere else.
+            let mode = if writes(profile) { "acceptEdits" } else { "manual" };
+            add(&["--permission-mode", mode, "--permission-prompt-tool", "stdio"]);
         }
         if let Some(budget) = config.most_usd {
             add(&["--max-budget-usd", &format!("{}", budget.dollars())]);
@@ -116,7 +117,8 @@ impl Slot {
             fs::write(&file, mcp)?;
             arguments.extend(["--mcp-config".into(), file.into()]);
         }
-        if let Some(project) = config.project.as_ref().filter(|_| !profile.tools.is_empty()) {
+        let reads = !profile.tools.is_empty() && !writes(profile);
+        if let Some(project) = config.project.as_ref().filter(|_| reads) {
             arguments.extend(["--add-dir".into(), project.clone().into()]);
         }
         Ok(arguments)
@@ -221,6 +223,16 @@ mod tests {
         let words = words(&arguments).join("|");
         assert!(words.contains("--tools|Read,Grep|--permission-mode|manual|--permission-prompt-tool|stdio"), "{words}");
         assert!(words.ends_with("--add-dir|/project"), "{words}");
+    }
+
+    #[test]
+    fn a_tool_that_writes_works_in_its_copy_and_does_not_see_the_project() {
+        let slot = Slot::new().unwrap();
+        let config = ClaudeConfig { project: Some("/project".into()), ..config(&[]) };
+        let profile = Profile { tools: vec!["Read".into(), "Edit".into()], ..Profile::default() };
+        let arguments = slot.arguments(&config, &profile).unwrap();
+        let words = words(&arguments).join("|");
+        assert!(words.contains("--permission-mode|acceptEdits|") && !words.contains("/project"), "{words}");
     }
 
     #[test]
