@@ -113,7 +113,10 @@ fn measure(claude: PathBuf) -> Result<ExitCode, Failed> {
     let ratio = warm / cold;
     let mut out = std::io::stdout().lock();
     writeln!(out, "a question of a fresh `claude -p`      {cold:>8.1} ms, median of {rounds}")?;
-    writeln!(out, "a question through the pool            {warm:>8.1} ms, median of {rounds}; the first {first:.1} ms")?;
+    writeln!(
+        out,
+        "a question through the pool            {warm:>8.1} ms, median of {rounds}; the first {first:.1} ms"
+    )?;
     writeln!(out, "ratio                                  {ratio:>8.3}, at most {ALLOWED}")?;
     Ok(if ratio > ALLOWED && bounds_count() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -21,6 +21,7 @@ pub mod event;
 pub mod gate;
 pub mod journal;
 pub mod limiter;
+pub mod machine;
 pub mod money;
 pub mod pool;
 pub mod prices;

@@ -135,6 +135,11 @@ pub trait Backend: Send + Sync {
     /// Starts an instance.
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>>;
 
+    /// Whether one more instance would leave too little memory: an idle one should go first.
+    fn is_short_of_memory(&self) -> bool {
+        false
+    }
+
     /// Waits until the instances that were dropped have ended.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))

@@ -72,6 +72,9 @@ impl Broker {
                 }
                 lease.instance = None;
             }
+            if lane.backend.is_short_of_memory() {
+                lane.admission.close_oldest();
+            }
             lease.instance = Some(lane.backend.start(lease.profile()).await?);
             Ok(())
         };

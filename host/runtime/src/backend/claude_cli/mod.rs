@@ -28,12 +28,16 @@ use tokio_util::task::TaskTracker;
 
 use self::instance::Claude;
 use super::{Backend, Instance, Profile, Request};
+use crate::machine::Memory;
 use crate::money::Usd;
 use crate::question::{Failure, FailureKind};
 use crate::warden;
 
 /// How long the end of all processes is waited for. A warden needs a good second.
 const LONGEST_END: Duration = Duration::from_secs(5);
+
+/// What a process takes that the others don't share, in bytes: measured, with some to spare.
+const INSTANCE_BYTES: u64 = 200 * 1024 * 1024;
 
 /// The tools that change files. They work in a copy of the project, and what they changed becomes edits.
 const WRITING_TOOLS: [&str; 4] = ["Edit", "MultiEdit", "NotebookEdit", "Write"];
@@ -183,6 +187,10 @@ impl Backend for ClaudeCli {
             Ok(Box::new(claude) as Box<dyn Instance>)
         }
         .boxed()
+    }
+
+    fn is_short_of_memory(&self) -> bool {
+        Memory::now().is_some_and(|memory| memory.is_short_for(INSTANCE_BYTES))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
