@@ -4,10 +4,12 @@
 
 mod agent_audit;
 mod backend;
+mod cache;
 mod cli;
 mod hostile;
 mod input;
 mod interrupt;
+mod leader;
 mod plans;
 mod reports;
 mod resume;
