@@ -30,7 +30,7 @@ async fn eight_workers_write_the_context_once() {
     assert_eq!((requests.len(), written.len()), (8, 1), "{stats:?}");
     assert!((20_000..20_100).contains(&written[0]), "{written:?}");
     assert_eq!((stats.tokens.cache_write, stats.tokens.cache_read), (written[0], 7 * written[0]));
-    assert_eq!(stats.max_in_flight, 7, "the others did not wait for each other");
+    assert!(stats.max_in_flight >= 7, "the others did not wait for each other: {stats:?}");
     let usage = &report.json["usage"];
     assert_eq!(
         (&usage["cache_write_tokens"], &usage["cache_read_tokens"]),
