@@ -10,6 +10,7 @@ mod hostile;
 mod input;
 mod interrupt;
 mod leader;
+mod network;
 mod plans;
 mod reports;
 mod resume;
