@@ -396,6 +396,22 @@ async fn a_server_that_sends_the_key_back_does_not_get_it_shown() {
 }
 
 #[tokio::test]
+async fn of_an_error_without_end_only_the_start_is_read() {
+    let endless = |_| {
+        let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 999999999999\r\n\r\n";
+        Some(format!("{head}{{\"error\":{{\"type\":\"invalid_request_error\",\"message\":\"{}", "x".repeat(1 << 20)))
+    };
+    let (url, _) = server(endless).await;
+    let failure = ask(&url, &request()).await.expect_err("an error");
+    assert_eq!(failure.kind, FailureKind::Invalid);
+    assert!(failure.message.len() < 1_000, "{}", failure.message.len());
+    let long = json!({"error": {"type": "t".repeat(9_000), "message": "m".repeat(40_000)}}).to_string();
+    let (url, _) = server(move |_| Some(response("400 Bad Request", "application/json", &long))).await;
+    let failure = ask(&url, &request()).await.expect_err("an error");
+    assert!(failure.message.contains("mmm…") && failure.message.chars().count() < 600, "{}", failure.message);
+}
+
+#[tokio::test]
 async fn a_connection_is_left_to_the_next_question() {
     let events = concat!(
         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"m\",\"usage\":{\"input_tokens\":1}}}\n\n",

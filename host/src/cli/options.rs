@@ -43,7 +43,7 @@ pub(super) struct Options {
     #[arg(long)]
     pub fresh: bool,
 
-    /// Neither use nor keep answers of earlier runs
+    /// Neither use nor keep answers beyond this run. What the journal holds as done stays done, see --fresh
     #[arg(long, conflicts_with = "refresh")]
     pub no_cache: bool,
 

@@ -206,6 +206,24 @@ mod tests {
     }
 
     #[test]
+    fn a_status_without_a_row_counts_as_its_hundred() {
+        for status in 400..600 {
+            let kind = failure(status, "", "", None).kind;
+            let expected = match status {
+                401 | 403 => FailureKind::Auth,
+                402 => FailureKind::LimitReached { until: None },
+                408 | 409 => FailureKind::Server,
+                413 => FailureKind::TooLarge,
+                429 => FailureKind::RateLimited,
+                529 => FailureKind::Overloaded,
+                400..500 => FailureKind::Invalid,
+                _ => FailureKind::Server,
+            };
+            assert_eq!(kind, expected, "{status}");
+        }
+    }
+
+    #[test]
     fn a_spend_limit_is_a_429_that_names_no_wait_and_says_so() {
         let body = json!({"error": {"type": "rate_limit_error", "message": "m",
             "details": {"error_code": "enforced_spend_limit_reached"}}})

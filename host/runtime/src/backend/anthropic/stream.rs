@@ -226,7 +226,7 @@ fn ended(error: &sse_stream::Error, request: &Request) -> Failure {
             Failure::new(FailureKind::TimedOut, message)
         }
         Some(Ended::Stalled) => {
-            let message = format!("the answer began, then nothing came for {} s", seconds(request.stall));
+            let message = format!("the answer began, then nothing more of it came for {} s", seconds(request.stall));
             Failure::new(FailureKind::Stalled, message)
         }
         Some(Ended::TooLarge) => {
