@@ -4,12 +4,15 @@
 
 mod agent_audit;
 mod backend;
+mod cache;
 #[cfg(unix)]
 mod claude_cli;
 mod cli;
 mod hostile;
 mod input;
 mod interrupt;
+mod leader;
+mod network;
 mod plans;
 #[cfg(unix)]
 mod real_claude;

@@ -36,9 +36,16 @@ pub(crate) fn hostile() -> &'static str {
     &PATH
 }
 
+/// The component whose items each ask a question.
+pub(crate) fn flood() -> &'static str {
+    static PATH: LazyLock<String> =
+        LazyLock::new(|| repository().join("tests/prebuilt/flood.wasm").to_str().expect("a path in UTF-8").to_owned());
+    &PATH
+}
+
 /// Compiled components, shared by all tests: to compile one for each would take longer than the tests.
-fn cache() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-cache")
+fn components() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-cache").join("components")
 }
 
 /// A user with nothing but a project.
@@ -50,9 +57,11 @@ impl World {
     /// An empty project, and no configuration.
     pub(crate) fn new() -> Self {
         let world = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        for folder in ["project", "config", "data", "home"] {
+        for folder in ["project", "config", "data", "home", "cache"] {
             fs::create_dir(world.folder.path().join(folder)).expect("a folder");
         }
+        fs::create_dir_all(components()).expect("a folder");
+        std::os::unix::fs::symlink(components(), world.path("cache/components")).expect("a link");
         world
     }
 
@@ -98,7 +107,7 @@ impl World {
     /// All that is kept of this user's runs, as bytes.
     pub(crate) fn kept(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for folder in ["data", "config", "home", "project"] {
+        for folder in ["data", "config", "home", "project", "cache"] {
             gather(&self.path(folder), &mut bytes);
         }
         bytes
@@ -111,7 +120,7 @@ impl World {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LANG", "C.UTF-8");
         command.env("HOME", self.path("home"));
         command.env("CONVOKE_CONFIG_DIR", self.path("config")).env("CONVOKE_DATA_DIR", self.path("data"));
-        command.env("CONVOKE_CACHE_DIR", cache());
+        command.env("CONVOKE_CACHE_DIR", self.path("cache"));
         // No git configuration of the machine.
         command.env("GIT_CONFIG_GLOBAL", self.path("home/gitconfig")).env("GIT_CONFIG_SYSTEM", self.path("home/none"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -237,7 +246,7 @@ async fn warm() {
     static WARM: OnceCell<()> = OnceCell::const_new();
     WARM.get_or_init(|| async {
         let world = World::with_agents(1);
-        for command in ["agent-audit", hostile()] {
+        for command in ["agent-audit", hostile(), flood()] {
             let mut call = world.convoke([command, "--dry-run"]);
             let output = timeout(DEADLINE, call.command.output()).await.expect("in time").expect("convoke starts");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -5,7 +5,9 @@
 //! attempts; dropping the future at any point gives everything back.
 
 mod attempt;
+mod leader;
 mod record;
+mod remember;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +27,7 @@ use crate::money::Usd;
 use crate::prices::Prices;
 use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
 use crate::quota::Cost;
+use crate::responses::Responses;
 use crate::retry::{Retry, RetryConfig};
 use crate::route::{Candidate, Route, estimated_input_tokens};
 use crate::scan::{ScanMode, scan};
@@ -32,6 +35,8 @@ use crate::schema::{Checker, Schemas};
 use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
+pub use leader::{KEPT_FOR, LEAST_CONTEXT_TOKENS};
+use leader::{Leaders, Prefix, Turn};
 pub use record::{Asker, InMemory, Ledger, QuestionRecord};
 use record::{Books, Draft};
 
@@ -54,6 +59,8 @@ pub struct BrokerConfig {
     pub watch: WatchConfig,
     /// How many bytes of answers are kept for identical questions.
     pub cache_bytes: usize,
+    /// The answers of earlier runs; none: they are neither read nor kept.
+    pub responses: Option<Responses>,
     /// What tokens cost.
     pub prices: Prices,
 }
@@ -69,6 +76,7 @@ impl Default for BrokerConfig {
             seed: 0,
             watch: WatchConfig::default(),
             cache_bytes: 64 * 1024 * 1024,
+            responses: None,
             prices: Prices::built_in(),
         }
     }
@@ -105,6 +113,13 @@ pub struct Broker {
 struct Lane {
     backend: Arc<dyn Backend>,
     admission: Arc<Admission>,
+    leaders: Leaders,
+}
+
+impl Lane {
+    fn new(backend: Arc<dyn Backend>, admission: AdmissionConfig) -> Self {
+        Self { backend, admission: Admission::new(admission), leaders: Leaders::default() }
+    }
 }
 
 /// A question under way.
@@ -113,16 +128,19 @@ struct Life<'a> {
     asker: &'a Asker,
     question: &'a Question,
     draft: Draft,
+    /// Its turn among those that share its context, while it is sent.
+    turn: Option<Turn>,
+    /// Whether its answer is what anybody who asks the same later should get.
+    memorable: bool,
 }
 
 impl Broker {
     /// For these backends, at least one; the [`Route`] names them by their places. Must be used inside of one tokio
     /// runtime.
     pub fn new(backends: Vec<Arc<dyn Backend>>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
-        let mut lanes: Vec<Lane> =
-            backends.into_iter().map(|backend| Lane { backend, admission: Admission::new(config.admission) }).collect();
+        let mut lanes: Vec<Lane> = backends.into_iter().map(|backend| Lane::new(backend, config.admission)).collect();
         if lanes.is_empty() {
-            lanes.push(Lane { backend: Arc::new(Offline), admission: Admission::new(config.admission) });
+            lanes.push(Lane::new(Arc::new(Offline), config.admission));
         }
         Self {
             lanes,
@@ -167,7 +185,15 @@ impl Broker {
                 Found::Landed(Ok(cached)) => return Ok(from_cache(&cached, listener)),
                 Found::Landed(Err(failure)) => Err(failure),
                 Found::Send(flight) => {
+                    let key = self.lasting_key(first);
+                    if let Some(cached) = self.recall(key, checker.as_ref()).await.map(Arc::new) {
+                        flight.land(Ok(cached.clone()));
+                        return Ok(from_cache(&cached, listener));
+                    }
                     let answered = self.ask_models(life, candidates, checker.as_ref(), listener).await.map(Arc::new);
+                    if let Ok(answer) = &answered {
+                        self.remember(life, key, answer).await;
+                    }
                     flight.land(answered.clone());
                     answered
                 }
@@ -209,7 +235,11 @@ impl Broker {
                 self.restart(life, reason, Duration::ZERO, listener).await;
             }
             match self.ask_model(life, candidate, is_last, checker, listener).await {
-                Err(failure) if !is_last && self.moves_on(life, &failure) => lost = Some(failure),
+                Err(failure) if !is_last && self.moves_on(life, &failure) => {
+                    // Another model's answer is good for this question, not for the next one.
+                    life.memorable = false;
+                    lost = Some(failure);
+                }
                 result => return result,
             }
         }
@@ -238,8 +268,11 @@ impl Broker {
         let mut corrected = false;
         let mut tries = Tries { failures: 0, is_last };
         loop {
-            let admitted = self.admit(life, lane, &request, &profile).await?;
-            match self.send(life, lane, admitted, &request, &mut tries, listener).await {
+            let admitted = self.admit_in_turn(life, lane, &request, &profile).await?;
+            let attempt = self.send(life, lane, admitted, &request, &mut tries, listener).await;
+            // Who has failed leads no more: the next goes ahead while this one waits.
+            life.turn = None;
+            match attempt {
                 Attempt::Answered(answer) => match self.fits(life, answer, checker).await {
                     Ok(cached) => return Ok(cached),
                     Err(failure) if corrected || !life.question.repeatable => return Err(failure),
@@ -258,15 +291,41 @@ impl Broker {
         }
     }
 
-    async fn scan(&self, life: &Life<'_>, request: &mut Request) -> Result<(), Failure> {
+    async fn scan(&self, life: &mut Life<'_>, request: &mut Request) -> Result<(), Failure> {
         if self.config.scan == ScanMode::Strict && !request.tools.is_empty() {
             let message = "tools are not used in the strict mode: choose another mode for this command";
             return Err(Failure::new(FailureKind::Denied, message));
         }
         if let Some(warning) = scan(self.config.scan, request)?.warning() {
+            life.memorable = false;
             self.books.warn(format!("{}: {warning}", life.asker.item_id)).await;
         }
         Ok(())
+    }
+
+    /// Admission, when it is the question's turn among those that share its context.
+    async fn admit_in_turn(
+        &self,
+        life: &mut Life<'_>,
+        lane: &Lane,
+        request: &Request,
+        profile: &Arc<Profile>,
+    ) -> Result<Admitted, Failure> {
+        let prefix = if lane.backend.caches_prompts() { Prefix::of(request) } else { None };
+        let Some(prefix) = prefix else { return self.admit(life, lane, request, profile).await };
+        loop {
+            life.turn = None;
+            life.turn = tokio::select! {
+                biased;
+                failure = self.stopping() => return Err(failure),
+                turn = lane.leaders.turn(prefix) => Some(turn),
+            };
+            let admitted = self.admit(life, lane, request, profile).await?;
+            // It may have waited for so long that the provider has forgotten the context.
+            if life.turn.as_ref().is_some_and(Turn::holds) {
+                return Ok(admitted);
+            }
+        }
     }
 
     async fn admit(
@@ -303,17 +362,22 @@ impl Broker {
 
     /// Waits, unless dispatch stops.
     async fn back_off(&self, wait: Duration) -> Result<(), Failure> {
-        let mut stopped = self.stopped();
-        let stopped = async move {
-            match stopped.wait_for(Option::is_some).await {
-                Ok(failure) => failure.clone(),
-                Err(_) => None,
-            }
-        };
         tokio::select! {
             () = sleep(wait) => Ok(()),
-            Some(failure) = stopped => Err(failure),
+            failure = self.stopping() => Err(failure),
         }
+    }
+
+    /// Returns when dispatch stops, and why.
+    async fn stopping(&self) -> Failure {
+        let mut stopped = self.stopped();
+        if let Ok(failure) = stopped.wait_for(Option::is_some).await
+            && let Some(failure) = failure.clone()
+        {
+            return failure;
+        }
+        // The broker is gone, and nobody asks.
+        std::future::pending().await
     }
 
     fn begin<'a>(&self, asker: &'a Asker, question: &'a Question) -> Life<'a> {
@@ -333,7 +397,8 @@ impl Broker {
             first_token_ms: None,
             took_ms: 0,
         };
-        Life { id, asker, question, draft: Draft::new(record, asker.item, self.books.clone()) }
+        let draft = Draft::new(record, asker.item, self.books.clone());
+        Life { id, asker, question, draft, turn: None, memorable: true }
     }
 
     /// Writes down what became of a question, then tells it.

@@ -63,6 +63,23 @@ impl Key {
         }
         Self(digest.finalize().into())
     }
+
+    /// The key of the same request at one backend and account: another provider, or another place that speaks its
+    /// protocol, may answer otherwise, and what outlives a run must tell them apart.
+    #[must_use]
+    pub fn at(&self, backend: &str, account: &str) -> Self {
+        let mut digest = Sha256::new();
+        for part in [&self.0[..], backend.as_bytes(), account.as_bytes()] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        Self(digest.finalize().into())
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// The answers of a run.
@@ -235,6 +252,15 @@ mod tests {
             Key::of(&base),
             Key::of(&Request { timeout: Duration::ZERO, stall: Duration::ZERO, ..base.clone() })
         );
+    }
+
+    #[test]
+    fn an_answer_of_one_place_is_none_of_another() {
+        let key = Key::of(&request("prompt"));
+        let places =
+            [key, key.at("a", "bc"), key.at("ab", "c"), key.at("a", "d"), Key::of(&request("x")).at("a", "bc")];
+        assert_eq!(places.into_iter().collect::<std::collections::HashSet<_>>().len(), places.len());
+        assert_eq!(key.at("a", "bc"), key.at("a", "bc"));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 //!
 //! - [`work`]: work items, partials, outcomes and their census; [`allocate`]: how many workers, and what each gets;
 //! - [`question`]: what is asked, what comes back, what it costs;
-//! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`], [`scan`], [`queue`],
+//! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`], [`queue`],
 //!   [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`]), [`watch`], [`schema`], [`retry`];
 //! - [`backend`]: the kinds of instances that answer, and the [`warden`] that ends what they started;
 //! - [`journal`]: what a crash must not lose;
@@ -28,6 +28,7 @@ pub mod prices;
 pub mod question;
 pub mod queue;
 pub mod quota;
+pub mod responses;
 pub mod retry;
 pub mod route;
 pub mod scan;

@@ -1,8 +1,9 @@
 //! Guards on an answer while it comes: its deadlines, its length, and whether it goes round in circles.
 //!
 //! They are our own, whatever a backend does about time. A guard that strikes drops the instance's future; the
-//! instance is then thrown away. An event with an empty text is a sign of life and nothing else: a backend sends it
-//! for what is not part of the answer.
+//! instance is then thrown away. Only what brings an answer further is a sign of life: its text, and
+//! [`StreamEvent::Thinking`], which is no part of it. A backend does not tell pings and the like, so a stream of nothing
+//! else is a stall like silence.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use convoke_runtime::backend::anthropic::Anthropic;
 use convoke_runtime::backend::{Answer, Backend, Request};
 use convoke_runtime::question::{Failure, FailureKind, StreamEvent};
-use convoke_standin::{Config, Fault, FaultRule, Latency, Outcome, Quota, Quotas, RetryAfter, Standin, When};
+use convoke_standin::{Config, Fault, FaultRule, Latency, Outcome, Quota, Quotas, RetryAfter, Standin, TlsFront, When};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -226,6 +226,47 @@ async fn pings_without_end_end_with_the_questions_time() {
 }
 
 #[tokio::test]
+async fn an_answer_of_which_only_pings_come_any_more_has_stalled() {
+    let standin = failing(Fault::SlowPing { every: Duration::from_millis(10) }).await;
+    let failure = ask(&standin.url(), &Request { stall: Duration::from_millis(150), ..request() }).await;
+    let failure = failure.expect_err("a stall");
+    assert_eq!((failure.kind, failure.reached_model), (FailureKind::Stalled, true));
+}
+
+#[tokio::test]
+async fn a_context_is_shared_by_questions_with_other_rules_for_the_answer() {
+    let standin = standin(Config::default()).await;
+    let backend = backend(&standin.url());
+    // Neither can be enforced by the API, so the model is told them.
+    let map = |of: &str| Some(json!({"type": "object", "additionalProperties": {"type": of}}));
+    let first = Request { context: Some("word ".repeat(2_000)), schema: map("integer"), ..request() };
+    let second = Request { schema: map("string"), ..first.clone() };
+    ask_of(&backend, &first).await.0.expect("an answer");
+    let read = ask_of(&backend, &second).await.0.expect("an answer").usage;
+    assert!(read.cache_read_tokens > 2_000 && read.cache_write_tokens == 0, "{read:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_not_trusted_and_says_what_to_do() {
+    let standin = standin(Config::default()).await;
+    let front = TlsFront::before(&standin).await.expect("a free port");
+    let failure = ask(&front.url(), &request()).await.expect_err("no trust");
+    assert_eq!((&failure.kind, failure.reached_model), (&FailureKind::Invalid, false), "{failure}");
+    assert!(failure.message.contains("certificate"), "{failure}");
+    assert!(failure.message.contains("SSL_CERT_FILE"), "{failure}");
+    assert_eq!(standin.stats().requests, 0);
+}
+
+#[tokio::test]
+async fn a_server_without_encryption_is_told_from_one_with_a_bad_certificate() {
+    let standin = standin(Config::default()).await;
+    let failure = ask(&standin.url().replace("http:", "https:"), &request()).await.expect_err("no TLS");
+    assert_eq!((&failure.kind, failure.reached_model), (&FailureKind::Invalid, false), "{failure}");
+    assert!(failure.message.contains("does not speak TLS there: is ANTHROPIC_BASE_URL right?"), "{failure}");
+    assert_eq!(standin.stats().requests, 0);
+}
+
+#[tokio::test]
 async fn the_key_does_not_follow_a_redirect() {
     let elsewhere = standin(Config::default()).await;
     let standin = failing(Fault::Redirect { to: format!("{}/v1/messages", elsewhere.url()) }).await;
@@ -323,6 +364,7 @@ async fn without_a_server_nothing_has_reached_a_model() {
     let failure = ask(&url, &request()).await.expect_err("no connection");
     assert_eq!((failure.kind, failure.reached_model), (FailureKind::Network, false));
     assert!(failure.message.starts_with("can't connect to 127.0.0.1"), "{}", failure.message);
+    assert!(failure.message.ends_with("Is ANTHROPIC_BASE_URL right?"), "{}", failure.message);
 }
 
 #[tokio::test]
@@ -351,6 +393,22 @@ async fn a_server_that_sends_the_key_back_does_not_get_it_shown() {
     let failure = ask(&url, &request()).await.expect_err("an error");
     assert_eq!(failure.kind, FailureKind::Auth);
     assert!(failure.message.contains("[key]") && !failure.message.contains('\u{1b}'), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn of_an_error_without_end_only_the_start_is_read() {
+    let endless = |_| {
+        let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 999999999999\r\n\r\n";
+        Some(format!("{head}{{\"error\":{{\"type\":\"invalid_request_error\",\"message\":\"{}", "x".repeat(1 << 20)))
+    };
+    let (url, _) = server(endless).await;
+    let failure = ask(&url, &request()).await.expect_err("an error");
+    assert_eq!(failure.kind, FailureKind::Invalid);
+    assert!(failure.message.len() < 1_000, "{}", failure.message.len());
+    let long = json!({"error": {"type": "t".repeat(9_000), "message": "m".repeat(40_000)}}).to_string();
+    let (url, _) = server(move |_| Some(response("400 Bad Request", "application/json", &long))).await;
+    let failure = ask(&url, &request()).await.expect_err("an error");
+    assert!(failure.message.contains("mmm…") && failure.message.chars().count() < 600, "{}", failure.message);
 }
 
 #[tokio::test]

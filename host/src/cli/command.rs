@@ -20,7 +20,7 @@ use jiff::tz::TimeZone;
 use super::error::CliError;
 use super::options::{Format, Options};
 use super::terminal::{Terminal, put, say};
-use super::{Runnable, plan};
+use super::{Runnable, cache, plan};
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{self, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
@@ -63,7 +63,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
     let root = project_folder(&cwd, options)?;
     let paths = Paths::find(env)?;
-    let settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
+    let mut settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
 
     let mut mounts = Vec::new();
     let arguments = runnable.manifest.arguments(matches, |typed| {
@@ -88,7 +88,10 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
     let journal = Journal::open(&paths.journal())?;
     let backend = backend(settings.backend)?;
-    let broker = broker(&settings);
+    let mut broker = broker(&settings);
+    if backend.has_model() && !options.dry_run {
+        broker.responses = cache::of_a_run(&paths, &mut settings, options);
+    }
     let today = Zoned::now().with_time_zone(TimeZone::UTC).date();
     let events = Events::new();
     let call = Invocation {

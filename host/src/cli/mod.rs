@@ -1,6 +1,7 @@
 //! The command line: what was typed is parsed, one thing is called, and its text and exit code go out.
 
 mod build;
+mod cache;
 mod command;
 mod error;
 mod list;
@@ -80,6 +81,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
     match matches.subcommand() {
         Some(("list", matches)) => list::list(&runnables, matches),
         Some(("build", matches)) => build::build(matches),
+        Some(("cache", matches)) => cache::cache(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches),
@@ -146,6 +148,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand_help_heading("Commands")
         .subcommand(list::command())
         .subcommand(build::command())
+        .subcommand(cache::command())
         .subcommand(schema::command())
         .subcommand(schema::completions_command());
     for runnable in runnables {

@@ -38,9 +38,18 @@ pub(super) struct Options {
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// Do everything again, also what an earlier run has done
+    /// Do everything again, also what an earlier run has done; questions that were answered before are not paid for
+    /// again (see --refresh)
     #[arg(long)]
     pub fresh: bool,
+
+    /// Neither use nor keep answers beyond this run. What the journal holds as done stays done, see --fresh
+    #[arg(long, conflicts_with = "refresh")]
+    pub no_cache: bool,
+
+    /// Ask again what earlier runs were answered, and keep the new answers
+    #[arg(long)]
+    pub refresh: bool,
 
     /// The form of the report
     #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Report")]

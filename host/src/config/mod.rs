@@ -4,6 +4,7 @@
 //! the project's `convoke.toml` ([`project`]), the environment, the command line. **A project's file can only ask and
 //! tighten**: it may be anybody's. What it asks for beyond the user's own settings is not done, and said.
 
+pub mod cache;
 mod document;
 pub mod error;
 pub mod files;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use crate::report::baseline::Baseline;
 use crate::report::suppress::{Filters, Override, Suppression};
 
+pub use cache::Cache;
 pub use error::ConfigError;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
@@ -208,6 +210,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What a run may spend.
     pub budget: Budget,
+    /// What is kept of answers.
+    pub cache: Cache,
     /// The project's severities.
     pub severity: BTreeMap<String, Override>,
     /// The project's suppressions.
@@ -281,6 +285,7 @@ impl Settings {
             fail_on: chosen.fail_on.unwrap_or(fail_on),
             limits,
             budget,
+            cache: user.cache,
             severity: project.severity,
             suppressions: project.suppressions,
             suppress_comments: user.suppress_comments.unwrap_or(true) && project.suppress_comments.unwrap_or(true),

@@ -55,6 +55,16 @@ impl Paths {
         self.data.join("journal.db")
     }
 
+    /// The answers of earlier runs.
+    pub fn responses(&self) -> PathBuf {
+        self.cache.join("responses.db")
+    }
+
+    /// The key that they are encrypted with. It can't be made again, so it is no part of a cache.
+    pub fn responses_key(&self) -> PathBuf {
+        self.data.join("responses.key")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")

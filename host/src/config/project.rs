@@ -99,8 +99,10 @@ struct Suppress {
 }
 
 /// Keys that only the user's own file has.
-const ELSEWHERE: [(&str, &str); 1] =
-    [("model", "a project can't choose the model: write it into your own config.toml, or use --model")];
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("model", "a project can't choose the model: write it into your own config.toml, or use --model"),
+    ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
+];
 
 /// Reads the text of that file.
 ///

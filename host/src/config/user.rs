@@ -23,12 +23,18 @@
 //! requests = 500
 //! input_tokens = 2_000_000
 //! output_tokens = 200_000
+//!
+//! [cache]                        # of answers, encrypted, on this machine
+//! responses = true
+//! max_mib = 256
+//! max_age_days = 30
 //! ```
 
 use std::path::Path;
 
 use serde::Deserialize;
 
+use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
@@ -50,6 +56,8 @@ pub struct User {
     pub limits: AskedLimits,
     /// `[budget]`.
     pub budget: Budget,
+    /// `[cache]`.
+    pub cache: Cache,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +74,8 @@ struct File {
     limits: LimitsTable,
     #[serde(default)]
     budget: BudgetTable,
+    #[serde(default)]
+    cache: CacheTable,
 }
 
 /// Keys that only a project's file has.
@@ -90,6 +100,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         suppress_comments: file.suppress_comments,
         limits: file.limits.check(document)?,
         budget: file.budget.check(document)?,
+        cache: file.cache.check(document)?,
     })
 }
 
@@ -107,6 +118,7 @@ mod tests {
         );
         assert_eq!(user.budget.requests, Some(500));
         assert_ne!(user.limits, AskedLimits::default());
+        assert_eq!(user.cache, Cache::default(), "the example shows the defaults");
     }
 
     #[test]

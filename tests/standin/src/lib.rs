@@ -29,6 +29,7 @@ mod quota;
 mod request;
 mod serve;
 mod structured;
+mod tls;
 mod tokens;
 
 use std::io;
@@ -44,6 +45,7 @@ pub use config::{Config, Latency};
 pub use fault::{Fault, FaultRule, RetryAfter, When};
 pub use log::{Outcome, Received, Stats, TokenCount};
 pub use quota::{Bucket, Quota, Quotas};
+pub use tls::TlsFront;
 
 /// A running stand-in. Dropping it ends it, and every answer under way with it.
 #[derive(Debug)]

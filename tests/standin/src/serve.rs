@@ -358,7 +358,7 @@ async fn answer(
         }
     }
     let (first, rest) = shared.latency.draw(seed);
-    let input = admit(shared, flight, question, first)?;
+    let input = admit(shared, flight, question, first, fault.as_ref())?;
     locked(&shared.log).set_latency(flight.number, first + rest);
     let answer = choose(&locked(&shared.answers), question, seed, fault.as_ref());
     let message = Message { id: format!("msg_{request_id}"), model: &question.model, answer: &answer, input };
@@ -373,7 +373,13 @@ async fn answer(
 }
 
 /// Takes what the request takes from the quotas, and counts its input.
-fn admit(shared: &Shared, flight: &Flight, question: &Question, first: Duration) -> Result<Input, Refusal> {
+fn admit(
+    shared: &Shared,
+    flight: &Flight,
+    question: &Question,
+    first: Duration,
+    fault: Option<&Fault>,
+) -> Result<Input, Refusal> {
     let now = Instant::now();
     let input = {
         let mut cache = locked(&shared.cache);
@@ -382,7 +388,10 @@ fn admit(shared: &Shared, flight: &Flight, question: &Question, first: Duration)
             let message = format!("This request would exceed the rate limit for {}", exceeded.what);
             Refusal { retry_after: Some(exceeded.retry_after.to_string()), ..Refusal::new(429, message) }
         })?;
-        cache.keep(&question.prefixes, shared.cache_minimum, now, now + first);
+        // What an answer writes can be read once it has begun. One that never does leaves nothing.
+        if !matches!(fault, Some(Fault::EmptyStream | Fault::CutStream { after_events: 0 | 1 })) {
+            cache.keep(&question.prefixes, shared.cache_minimum, now, now + first);
+        }
         input
     };
     let tokens = TokenCount { input: input.fresh, cache_read: input.read, cache_write: input.written, output: 0 };

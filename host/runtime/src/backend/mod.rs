@@ -132,6 +132,11 @@ pub trait Backend: Send + Sync {
         Profile::default()
     }
 
+    /// Whether the provider caches what requests begin with, and one should go ahead to fill that cache.
+    fn caches_prompts(&self) -> bool {
+        false
+    }
+
     /// Starts an instance.
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>>;
 

@@ -16,6 +16,8 @@ use crate::question::{Failure, FailureKind, ProviderLimits, StreamEvent, Usage};
 pub(crate) struct Act {
     /// How long it takes.
     pub(crate) after: Duration,
+    /// How long it takes from the first sign of an answer to its end.
+    pub(crate) rest: Duration,
     /// What comes then.
     pub(crate) result: Result<String, Failure>,
     /// What the provider says of its limits.
@@ -30,6 +32,7 @@ impl Act {
     pub(crate) fn answer(text: &str) -> Self {
         Self {
             after: Duration::from_millis(50),
+            rest: Duration::ZERO,
             result: Ok(text.to_owned()),
             limits: None,
             truncated: false,
@@ -57,6 +60,7 @@ type Script = dyn Fn(usize, &Request) -> Act + Send + Sync;
 pub(crate) struct Scripted {
     script: Arc<Script>,
     seen: Arc<Seen>,
+    caches_prompts: bool,
 }
 
 #[derive(Default)]
@@ -70,7 +74,12 @@ struct Seen {
 
 impl Scripted {
     pub(crate) fn new(script: impl Fn(usize, &Request) -> Act + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(script), seen: Arc::default() }
+        Self { script: Arc::new(script), seen: Arc::default(), caches_prompts: false }
+    }
+
+    /// One whose provider caches prompts.
+    pub(crate) fn caching_prompts(self) -> Self {
+        Self { caches_prompts: true, ..self }
     }
 
     /// What was sent, and when.
@@ -110,6 +119,10 @@ impl Backend for Scripted {
 
     fn profile(&self, request: &Request) -> Profile {
         request.profile()
+    }
+
+    fn caches_prompts(&self) -> bool {
+        self.caches_prompts
     }
 
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>> {
@@ -167,6 +180,7 @@ impl Instance for One {
             self.worn_out = act.wears_out;
             let text = act.result?;
             listener(StreamEvent::Started);
+            sleep(act.rest).await;
             listener(StreamEvent::Text(text.clone()));
             let usage = Usage { requests: 1, input_tokens: 100, output_tokens: 10, ..Usage::default() };
             let (model, truncated, limits) = (request.model.clone(), act.truncated, act.limits);

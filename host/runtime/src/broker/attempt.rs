@@ -101,6 +101,9 @@ impl Broker {
         let mut heard = |event| {
             if std::mem::take(&mut silent) {
                 self.books.events.mention(Fact::QuestionStarted { question, item, after: sent.elapsed() });
+                if let Some(turn) = &mut life.turn {
+                    turn.begun(sent);
+                }
             }
             listener(event);
         };
@@ -223,6 +226,8 @@ impl Broker {
     ) -> Result<Cached, Failure> {
         life.draft.answered_by(&answer.model);
         let cut = "the answer was cut off at max_output_tokens";
+        // Whoever asks again should see the rest.
+        life.memorable &= !answer.truncated;
         let Some(checker) = checker else {
             if answer.truncated {
                 self.books.warn(format!("{}: {cut}", life.asker.item_id)).await;

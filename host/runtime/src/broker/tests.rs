@@ -1,6 +1,8 @@
 mod failures;
 mod flow;
+mod leader;
 mod load;
+mod responses;
 
 use std::sync::Arc;
 use std::time::Duration;

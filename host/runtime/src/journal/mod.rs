@@ -27,6 +27,8 @@ use crate::question::Usage;
 use crate::work::{Census, Status};
 
 pub use error::JournalError;
+pub(crate) use schema::write_ahead;
+
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
 pub use record::{
     ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet, Reusable, RunDetail, RunEnd, RunId,

@@ -107,7 +107,7 @@ fn configure(connection: &Connection, patience: Duration) -> rusqlite::Result<()
 }
 
 /// SQLite doesn't wait by itself when several processes switch a new file at the same moment.
-fn write_ahead(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+pub(crate) fn write_ahead(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
     let step = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
     loop {

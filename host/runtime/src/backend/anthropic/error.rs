@@ -66,8 +66,14 @@ pub(super) fn of_status(status: u16, headers: &HeaderMap, body: &[u8], key: &str
         // Anthropic turns away before the model starts; only these may have failed in the middle.
         reached_model: matches!(kind, FailureKind::Server | FailureKind::Malformed),
         message: match status {
-            300..=399 => {
-                format!("the API answered with status {status}, which leads elsewhere: the key is not sent there")
+            300..=399 => format!(
+                "the API answered with status {status}, which leads elsewhere: the key is not sent there. Is \
+                 ANTHROPIC_BASE_URL right?"
+            ),
+            407 => format!("a proxy answered with status {status}: it wants a login. Is HTTPS_PROXY right?"),
+            // The API itself says what is wrong.
+            401 | 403 | 404 | 405 if told.is_nothing() => {
+                format!("status {status}, and not as the Messages API says it: is ANTHROPIC_BASE_URL right?")
             }
             _ => message(&format!("status {status}"), &told, key),
         },
@@ -113,6 +119,10 @@ fn kind_of(status: u16, told: &Told) -> FailureKind {
 }
 
 impl Told {
+    fn is_nothing(&self) -> bool {
+        self.kind.is_empty() && self.message.is_empty()
+    }
+
     fn says(&self, words: &str) -> bool {
         self.message.to_lowercase().contains(words)
     }
@@ -196,6 +206,24 @@ mod tests {
     }
 
     #[test]
+    fn a_status_without_a_row_counts_as_its_hundred() {
+        for status in 400..600 {
+            let kind = failure(status, "", "", None).kind;
+            let expected = match status {
+                401 | 403 => FailureKind::Auth,
+                402 => FailureKind::LimitReached { until: None },
+                408 | 409 => FailureKind::Server,
+                413 => FailureKind::TooLarge,
+                429 => FailureKind::RateLimited,
+                529 => FailureKind::Overloaded,
+                400..500 => FailureKind::Invalid,
+                _ => FailureKind::Server,
+            };
+            assert_eq!(kind, expected, "{status}");
+        }
+    }
+
+    #[test]
     fn a_spend_limit_is_a_429_that_names_no_wait_and_says_so() {
         let body = json!({"error": {"type": "rate_limit_error", "message": "m",
             "details": {"error_code": "enforced_spend_limit_reached"}}})
@@ -234,6 +262,28 @@ mod tests {
     fn a_body_that_is_no_json_leaves_the_status() {
         let failure = of_status(502, &HeaderMap::new(), b"<html>\xff", "", Timestamp::UNIX_EPOCH);
         assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Server, "the API answered with status 502"));
+    }
+
+    #[test]
+    fn a_status_that_the_api_does_not_explain_points_at_what_may_be_wrong() {
+        let failure = |status| of_status(status, &HeaderMap::new(), b"<html>", "", Timestamp::UNIX_EPOCH);
+        for (status, kind, hint) in [
+            (404, FailureKind::Invalid, "ANTHROPIC_BASE_URL"),
+            (405, FailureKind::Invalid, "ANTHROPIC_BASE_URL"),
+            (403, FailureKind::Auth, "ANTHROPIC_BASE_URL"),
+            (302, FailureKind::Invalid, "ANTHROPIC_BASE_URL"),
+            (407, FailureKind::Invalid, "HTTPS_PROXY"),
+        ] {
+            let failure = failure(status);
+            assert_eq!(failure.kind, kind, "{status}");
+            assert!(
+                failure.message.contains(hint) && failure.message.contains(&status.to_string()),
+                "{}",
+                failure.message
+            );
+        }
+        let told = self::failure(404, "not_found_error", "model: x", None);
+        assert!(!told.message.contains("ANTHROPIC_BASE_URL"), "{}", told.message);
     }
 
     #[test]

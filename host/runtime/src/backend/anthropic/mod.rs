@@ -6,6 +6,7 @@
 
 mod error;
 mod headers;
+mod hint;
 mod schema;
 mod stream;
 mod wire;
@@ -23,6 +24,7 @@ use reqwest::{Client, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
+use self::hint::{Way, root_cause};
 use super::{Answer, Backend, Instance, Listener, Profile, Request};
 use crate::question::{Failure, FailureKind};
 
@@ -68,11 +70,19 @@ impl Anthropic {
         };
         let (name, key) = read("ANTHROPIC_API_KEY").or_else(|| read("ANTHROPIC_AUTH_TOKEN"))?;
         let base_url = read("ANTHROPIC_BASE_URL").map(|(_, url)| url);
-        Some(Self::new(name, key, base_url.as_deref().unwrap_or(DEFAULT_BASE_URL)))
+        let proxies = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+        let proxy = proxies.into_iter().find_map(read).map(|(name, _)| name);
+        Some(Self::new(name, key, base_url.as_deref(), proxy))
     }
 
-    fn new(name: &'static str, key: String, base_url: &str) -> Result<Self, SetupError> {
-        let base = BaseUrl::parse(base_url)?;
+    fn new(
+        name: &'static str,
+        key: String,
+        base_url: Option<&str>,
+        proxy: Option<&'static str>,
+    ) -> Result<Self, SetupError> {
+        let base = BaseUrl::parse(base_url.unwrap_or(DEFAULT_BASE_URL))?;
+        let way = Way { by_base_url: base_url.is_some(), proxy: proxy.filter(|_| base.encrypted) };
         let mut headers = HeaderMap::new();
         let (header, text) = match name {
             "ANTHROPIC_API_KEY" => (HeaderName::from_static("x-api-key"), key.clone()),
@@ -89,7 +99,7 @@ impl Anthropic {
         let hash = Sha256::new().chain_update(&base.messages).chain_update([0]).chain_update(&key).finalize();
         let account = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let client = client(&base)?;
-        let connection = Connection { client, url: base.messages, host: base.host, headers, key };
+        let connection = Connection { client, url: base.messages, host: base.host, way, headers, key };
         Ok(Self { connection: Arc::new(connection), account })
     }
 }
@@ -101,6 +111,10 @@ impl Backend for Anthropic {
 
     fn account(&self) -> &str {
         &self.account
+    }
+
+    fn caches_prompts(&self) -> bool {
+        true
     }
 
     fn start<'a>(&'a self, _profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>> {
@@ -169,6 +183,7 @@ struct Connection {
     client: Client,
     url: String,
     host: String,
+    way: Way,
     headers: HeaderMap,
     key: String,
 }
@@ -237,8 +252,12 @@ impl Connection {
 
     fn not_sent(&self, error: &reqwest::Error) -> Failure {
         let cause = headers::clean(&root_cause(error), &self.key, 200);
+        if let Some(hint) = hint::of_tls(error) {
+            let message = format!("no encrypted connection to {}: {cause}. {hint}", self.host);
+            return Failure::new(FailureKind::Invalid, message);
+        }
         let message = if error.is_connect() {
-            format!("can't connect to {}: {cause}", self.host)
+            format!("can't connect to {}: {cause}. {}", self.host, self.way.hint())
         } else {
             format!("the connection to {} broke before an answer began: {cause}", self.host)
         };
@@ -250,15 +269,6 @@ impl Connection {
 /// Whole seconds where they are whole: `120`, `0.05`.
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1_000.0
-}
-
-/// The innermost reason; the outer ones only say that it happened while sending, and where to.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

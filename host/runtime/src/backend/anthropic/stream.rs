@@ -4,8 +4,7 @@
 //! and events that are not known yet. Only `message_stop` makes an answer whole: a stream that just ends was cut.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -91,24 +90,62 @@ enum Ended {
 struct Patience {
     deadline: Instant,
     stall: Duration,
-    begun: bool,
+    last_byte: Option<Instant>,
 }
 
 impl Patience {
-    /// Waits for the next bytes. Any byte is a sign of life, pings too: while a model thinks, there is nothing else.
-    /// Before the first there is only the deadline, which also ends a stream of nothing but pings.
-    async fn wait<T>(&mut self, next: impl Future<Output = reqwest::Result<Option<T>>>) -> Result<Option<T>, Ended> {
-        let stalls = if self.begun { Instant::now().checked_add(self.stall) } else { None };
-        let until = stalls.map_or(self.deadline, |stalls| stalls.min(self.deadline));
+    /// Waits for the next bytes. Two things must not stop for too long once they have begun: the connection, of which
+    /// each byte is a sign of life, and the answer, of which only its content is. So pings keep a connection, and no
+    /// answer. Before the first content they may go on until the deadline: a long question takes its time.
+    async fn wait<T>(
+        &mut self,
+        last_content: Option<Instant>,
+        next: impl Future<Output = reqwest::Result<Option<T>>>,
+    ) -> Result<Option<T>, Ended> {
+        let stalls =
+            [self.last_byte, last_content].into_iter().flatten().filter_map(|last| last.checked_add(self.stall));
+        let until = stalls.chain([self.deadline]).min().unwrap_or(self.deadline);
         match timeout_at(until, next).await {
             Err(_) if until < self.deadline => Err(Ended::Stalled),
             Err(_) => Err(Ended::TimedOut),
             Ok(Err(_)) => Err(Ended::Broken),
             Ok(Ok(bytes)) => {
-                self.begun = true;
+                self.last_byte = Some(Instant::now());
                 Ok(bytes)
             }
         }
+    }
+}
+
+/// What the reader of events tells the reader of bytes.
+#[derive(Clone, Default)]
+struct Signs(Arc<Mutex<(usize, Option<Instant>)>>);
+
+impl Signs {
+    /// Bytes have come; how many since the last whole event.
+    fn came(&self, bytes: usize) -> usize {
+        self.with(|(unfinished, _)| {
+            *unfinished += bytes;
+            *unfinished
+        })
+    }
+
+    /// An event is whole; `content`: the answer has gone on.
+    fn whole(&self, content: bool) {
+        self.with(|(unfinished, last_content)| {
+            *unfinished = 0;
+            if content {
+                *last_content = Some(Instant::now());
+            }
+        });
+    }
+
+    fn last_content(&self) -> Option<Instant> {
+        self.with(|(_, last_content)| *last_content)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut (usize, Option<Instant>)) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -119,6 +156,8 @@ struct Partial {
     text: String,
     usage: Usage,
     started: bool,
+    /// The events so far that brought the answer further: its blocks and its end.
+    content_events: u64,
     stop_reason: Option<String>,
     stopped: bool,
 }
@@ -131,24 +170,25 @@ pub(super) async fn read(
     key: &str,
     listener: Listener<'_>,
 ) -> Result<Answer, Failure> {
-    // The bytes that came since the last whole event: the decoder itself would hold any amount.
-    let unfinished = Arc::new(AtomicUsize::new(0));
-    let source = (response, Patience { deadline, stall: request.stall, begun: false }, Arc::clone(&unfinished));
-    let bytes = futures::stream::try_unfold(source, async |(mut response, mut patience, unfinished)| {
-        let Some(bytes) = patience.wait(response.chunk()).await? else { return Ok(None) };
-        let held = unfinished.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
-        if held > LARGEST_EVENT {
+    let signs = Signs::default();
+    let source = (response, Patience { deadline, stall: request.stall, last_byte: None }, signs.clone());
+    let bytes = futures::stream::try_unfold(source, async |(mut response, mut patience, signs)| {
+        let Some(bytes) = patience.wait(signs.last_content(), response.chunk()).await? else { return Ok(None) };
+        // The decoder itself would hold any amount.
+        if signs.came(bytes.len()) > LARGEST_EVENT {
             return Err(Ended::TooLarge);
         }
-        Ok(Some((bytes, (response, patience, unfinished))))
+        Ok(Some((bytes, (response, patience, signs))))
     });
     let mut events = SseByteStream::new(Box::pin(bytes));
     let mut partial = Partial::default();
     while !partial.stopped {
         let step = match events.next().await {
             Some(Ok(event)) => {
-                unfinished.store(0, Ordering::Relaxed);
-                event.data.map_or(Ok(()), |data| partial.take(&data, key, listener))
+                let before = partial.content_events;
+                let taken = event.data.map_or(Ok(()), |data| partial.take(&data, key, listener));
+                signs.whole(partial.content_events > before);
+                taken
             }
             Some(Err(error)) => Err(ended(&error, request)),
             None => Err(Failure::new(FailureKind::Cut, "the stream ended before the message did")),
@@ -186,7 +226,7 @@ fn ended(error: &sse_stream::Error, request: &Request) -> Failure {
             Failure::new(FailureKind::TimedOut, message)
         }
         Some(Ended::Stalled) => {
-            let message = format!("the answer began, then nothing came for {} s", seconds(request.stall));
+            let message = format!("the answer began, then nothing more of it came for {} s", seconds(request.stall));
             Failure::new(FailureKind::Stalled, message)
         }
         Some(Ended::TooLarge) => {
@@ -215,11 +255,11 @@ impl Partial {
                 self.count(message.usage);
             }
             "content_block_start" => {
-                self.start(listener);
+                self.go_on(listener);
                 let block = event.content_block.ok_or_else(|| lacks("content_block_start", "content_block"))?;
                 match block.kind.as_ref() {
                     "text" => self.write(block.text, listener)?,
-                    "tool_use" => {
+                    kind if kind.ends_with("tool_use") => {
                         let name = headers::clean(&block.name.unwrap_or_default(), key, 60);
                         let message = format!("the model called a tool (`{name}`) that it was not given");
                         return Err(Failure::new(FailureKind::Malformed, message));
@@ -229,7 +269,7 @@ impl Partial {
                 }
             }
             "content_block_delta" => {
-                self.start(listener);
+                self.go_on(listener);
                 let delta = event.delta.ok_or_else(|| lacks("content_block_delta", "delta"))?;
                 match delta.kind.as_deref() {
                     Some("text_delta") => self.write(delta.text, listener)?,
@@ -237,7 +277,9 @@ impl Partial {
                     _ => listener(StreamEvent::Thinking),
                 }
             }
+            "content_block_stop" => self.content_events += 1,
             "message_delta" => {
+                self.content_events += 1;
                 self.count(event.usage);
                 if let Some(reason) = event.delta.and_then(|delta| delta.stop_reason) {
                     self.stop_reason = Some(headers::clean(&reason, key, 60));
@@ -250,7 +292,9 @@ impl Partial {
         Ok(())
     }
 
-    fn start(&mut self, listener: &mut (dyn FnMut(StreamEvent) + Send)) {
+    /// A piece of the answer has come.
+    fn go_on(&mut self, listener: &mut (dyn FnMut(StreamEvent) + Send)) {
+        self.content_events += 1;
         if !self.started {
             self.started = true;
             listener(StreamEvent::Started);
@@ -314,7 +358,7 @@ impl Partial {
     }
 }
 
-/// Whether an event has a kind that is not known yet, and may so have any shape.
+/// Whether an event has a kind that is not known yet, or brings a block or a piece of one, and may so have any shape.
 fn is_unknown(data: &str) -> bool {
     const KNOWN: [&str; 8] = [
         "message_start",
@@ -331,7 +375,18 @@ fn is_unknown(data: &str) -> bool {
         #[serde(borrow, rename = "type")]
         kind: Cow<'a, str>,
     }
-    serde_json::from_str::<Kind<'_>>(data).is_ok_and(|event| !KNOWN.contains(&event.kind.as_ref()))
+    #[derive(Deserialize)]
+    struct Inner<'a> {
+        #[serde(borrow, alias = "delta")]
+        content_block: Kind<'a>,
+    }
+    let Ok(Kind { kind }) = serde_json::from_str(data) else { return false };
+    let known_inside: &[&str] = match kind.as_ref() {
+        "content_block_start" => &["text", "tool_use"],
+        "content_block_delta" => &["text_delta"],
+        kind => return !KNOWN.contains(&kind),
+    };
+    serde_json::from_str(data).is_ok_and(|Inner { content_block }| !known_inside.contains(&content_block.kind.as_ref()))
 }
 
 fn lacks(event: &str, member: &str) -> Failure {
@@ -432,17 +487,63 @@ mod tests {
         assert_eq!(taken(&[START, &half, &half]).0.expect_err("too large").kind, FailureKind::Malformed);
     }
 
+    #[test]
+    fn blocks_of_unknown_kinds_may_have_any_shape_and_known_ones_may_not() {
+        let odd_block = r#"{"type":"content_block_start","content_block":{"type":"hologram","text":{"x":1},"name":7}}"#;
+        let odd_delta =
+            r#"{"type":"content_block_delta","delta":{"type":"hologram_delta","text":[1],"stop_reason":{}}}"#;
+        let answer = taken(&[START, odd_block, odd_delta, TEXT, &delta("end_turn"), STOP]).0;
+        assert_eq!(answer.expect("an answer").text, "Hi \"you\"");
+        for wrong in [
+            r#"{"type":"content_block_start","content_block":{"type":"text","text":7}}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":7}}"#,
+            r#"{"type":"content_block_delta","delta":7}"#,
+            r#"{"type":"message_start","message":7}"#,
+        ] {
+            assert_eq!(taken(&[START, wrong]).0.expect_err(wrong).kind, FailureKind::Malformed, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tools_that_the_provider_runs_are_refused_by_name_too() {
+        for kind in ["server_tool_use", "mcp_tool_use"] {
+            let tool =
+                format!(r#"{{"type":"content_block_start","content_block":{{"type":"{kind}","name":"web_search"}}}}"#);
+            let failure = taken(&[START, &tool]).0.expect_err("a tool");
+            assert!(failure.message.contains("`web_search`"), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn only_content_brings_an_answer_further() {
+        let mut partial = Partial::default();
+        let mut further = |event: &str| {
+            let before = partial.content_events;
+            partial.take(event, "", &mut |_| {}).expect("a good event");
+            partial.content_events > before
+        };
+        let thought = r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"hm"}}"#;
+        assert!(!further(START) && !further(r#"{"type":"ping"}"#) && !further(r#"{"type":"weather"}"#));
+        assert!(further(thought) && further(TEXT) && further(r#"{"type":"content_block_stop"}"#));
+        assert!(further(&delta("end_turn")));
+    }
+
     /// How a stream ends whose bytes come after such waits, in seconds; then nothing comes any more.
     async fn waited(deadline: u64, stall: u64, waits: &[u64]) -> (Ended, u64) {
+        waited_after(None, deadline, stall, waits).await
+    }
+
+    /// The same, where the last content came at once.
+    async fn waited_after(content: Option<Instant>, deadline: u64, stall: u64, waits: &[u64]) -> (Ended, u64) {
         let begin = Instant::now();
         let deadline = begin + Duration::from_secs(deadline);
-        let mut patience = Patience { deadline, stall: Duration::from_secs(stall), begun: false };
+        let mut patience = Patience { deadline, stall: Duration::from_secs(stall), last_byte: None };
         for wait in waits.iter().copied().chain([u64::MAX >> 32]) {
             let next = async {
                 tokio::time::sleep(Duration::from_secs(wait)).await;
                 Ok(Some(()))
             };
-            if let Err(ended) = patience.wait(next).await {
+            if let Err(ended) = patience.wait(content, next).await {
                 return (ended, begin.elapsed().as_secs());
             }
         }
@@ -463,5 +564,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pings_without_end_are_ended_by_the_deadline() {
         assert!(matches!(waited(120, 30, &[20; 50]).await, (Ended::TimedOut, 120)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_do_not_keep_an_answer_alive_that_has_begun() {
+        let content = Some(Instant::now());
+        assert!(matches!(waited_after(content, 120, 30, &[1; 500]).await, (Ended::Stalled, 30)));
     }
 }

@@ -54,7 +54,8 @@ fn block(text: &str, cached: bool) -> Option<Block<'_>> {
     (!text.is_empty()).then_some(Block { r#type: "text", text, cache_control })
 }
 
-/// The body of a request. What siblings have in common stands first and is marked for the prompt cache.
+/// The body of a request. What siblings have in common stands first, the instructions and then the context, and ends
+/// with a mark for the prompt cache: what differs between them comes after it.
 ///
 /// A schema is enforced by the API where it can be; where it says more than the API can enforce, the rest stands in
 /// its descriptions; where the API can't enforce it at all, the model is told it.
@@ -70,10 +71,13 @@ pub(super) fn body(request: &Request) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Body {
         model: &request.model,
         max_tokens: request.max_output_tokens,
-        system: [block(&request.system, false), block(&told, false)].into_iter().flatten().collect(),
+        system: block(&request.system, false).into_iter().collect(),
         messages: [Message {
             role: "user",
-            content: [block(context, true), block(&request.prompt, false)].into_iter().flatten().collect(),
+            content: [block(context, true), block(&told, false), block(&request.prompt, false)]
+                .into_iter()
+                .flatten()
+                .collect(),
         }],
         stream: true,
         output_config: enforced.map(|schema| OutputConfig { format: Format { r#type: "json_schema", schema } }),
@@ -140,6 +144,13 @@ mod tests {
         let map = json!({"type": "object", "additionalProperties": {"type": "integer"}});
         let body = sent(&Request { schema: Some(map.clone()), ..request() });
         assert_eq!(body.get("output_config"), None);
-        assert!(body["system"][1]["text"].as_str().is_some_and(|text| text.contains(&map.to_string())));
+        let content = &body["messages"][0]["content"];
+        assert!(content[1]["text"].as_str().is_some_and(|text| text.contains(&map.to_string())), "{body}");
+        assert_eq!(content[2]["text"], "What is wrong?");
+        // Siblings with another schema share what stands before it.
+        assert_eq!(
+            (&body["system"], &content[0]),
+            (&sent(&request())["system"], &sent(&request())["messages"][0]["content"][0])
+        );
     }
 }
