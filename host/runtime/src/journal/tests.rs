@@ -76,6 +76,8 @@ fn question(run: RunId, asked: Timestamp, usd: Usd) -> QuestionRow {
         run,
         item: "a".to_owned(),
         role: "code-reviewer".to_owned(),
+        tier: "speed".to_owned(),
+        answered_tier: Some("speed".to_owned()),
         model: "model".to_owned(),
         backend: "anthropic".to_owned(),
         attempts: 1,
