@@ -2,13 +2,15 @@
 //!
 //! - [`claude`]: the user's own `claude` program and its login;
 //! - [`tiers`]: backends and settings become a [`Route`](convoke_runtime::route::Route);
-//! - [`claude_md`]: what of the project's `CLAUDE.md` a tier's instructions get.
+//! - [`claude_md`]: what of the project's `CLAUDE.md` a tier's instructions get;
+//! - [`doctor`]: the checks behind `convoke doctor`.
 //!
 //! `auto` takes the first that is there: a key, a `claude` that is logged in, nobody. It never falls from one to the
 //! next because it fails: a run that was meant to ask says so.
 
 pub mod claude;
 pub mod claude_md;
+pub mod doctor;
 pub mod tiers;
 
 use std::path::Path;

@@ -62,7 +62,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     let env = |name: &str| std::env::var(name).ok();
     let cwd =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
-    let root = project_folder(&cwd, options)?;
+    let root = project_folder(options.project.as_deref())?;
     let paths = Paths::find(env)?;
     let mut settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
 
@@ -122,9 +122,11 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     Ok(Prepared { session, baseline, today, said: lanes.said })
 }
 
-fn project_folder(cwd: &Path, options: &Options) -> Result<PathBuf, CliError> {
-    let named = options.project.as_deref();
-    let folder = named.map_or_else(|| project_root(cwd), |folder| cwd.join(folder));
+/// The project's folder, with no link in it: the one that was named, else the nearest.
+pub(super) fn project_folder(named: Option<&Path>) -> Result<PathBuf, CliError> {
+    let cwd =
+        std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
+    let folder = named.map_or_else(|| project_root(&cwd), |folder| cwd.join(folder));
     let real = std::fs::canonicalize(&folder)
         .map_err(|error| CliError::usage(format!("the project's folder {}: {error}", folder.display())))?;
     if real.is_dir() { Ok(real) } else { Err(CliError::usage(format!("{} is not a folder", folder.display()))) }

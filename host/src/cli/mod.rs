@@ -2,6 +2,7 @@
 
 mod build;
 mod command;
+mod doctor;
 mod error;
 mod list;
 mod options;
@@ -78,6 +79,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         }
     };
     match matches.subcommand() {
+        Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("list", matches)) => list::list(&runnables, matches),
         Some(("build", matches)) => build::build(matches),
         Some(("schema", matches)) => schema::schema(matches),
@@ -145,6 +147,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .arg_required_else_help(true)
         .subcommand_help_heading("Commands")
         .subcommand(list::command())
+        .subcommand(doctor::command())
         .subcommand(build::command())
         .subcommand(schema::command())
         .subcommand(schema::completions_command());

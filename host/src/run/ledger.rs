@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::arms::Arms;
 
 /// Writes the questions of one run to the journal.
-pub(super) struct JournalLedger {
+pub(crate) struct JournalLedger {
     /// The journal.
     pub journal: Journal,
     /// The run.

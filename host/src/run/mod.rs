@@ -6,7 +6,7 @@ pub mod answers;
 pub mod arms;
 pub mod assess;
 pub mod execute;
-mod ledger;
+pub(crate) mod ledger;
 mod seat;
 mod shared;
 pub mod since;

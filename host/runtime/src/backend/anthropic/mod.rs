@@ -6,6 +6,7 @@
 
 mod error;
 mod headers;
+mod models;
 mod schema;
 mod stream;
 mod wire;
