@@ -5,6 +5,8 @@
 mod agent_audit;
 mod backend;
 mod cli;
+#[cfg(unix)]
+mod doctor;
 mod hostile;
 mod input;
 mod interrupt;
@@ -12,3 +14,4 @@ mod plans;
 mod reports;
 mod resume;
 mod support;
+mod tiers;
