@@ -96,6 +96,8 @@ async fn with_nothing_it_says_what_is_missing_and_that_rules_work() {
         assert!(text.contains(&words.split_whitespace().collect::<Vec<_>>().join(" ")), "{words}:\n{}", done.stdout);
     }
     assert!(!machine.world.path("data/journal.db").exists(), "looking leaves nothing");
+    let probed = machine.doctor(&["--probe"]).await.exits(0);
+    assert!(probed.stdout.contains("nothing was sent: offline"), "{}", probed.stdout);
     let longest = done.stdout.lines().filter(|line| !line.contains('/')).map(|line| line.chars().count()).max();
     assert!(longest.is_some_and(|longest| longest <= 80), "{}", done.stdout);
 }

@@ -104,6 +104,8 @@ async fn what_the_other_tier_answered_counts_for_the_arm_that_it_was_meant_for()
     assert_eq!((report.census().as_str(), models(&standin)), ("done 6", (1, 7)));
     let large = &report.json["comparison"]["arms"][1];
     assert_eq!((large["done"].as_u64(), large["other_tier"].as_u64()), (Some(6), Some(1)), "{large}");
+    let words = "1 question meant for the tier comprehensive went to another";
+    assert!(report.warnings().contains(words), "{}", report.warnings());
 }
 
 #[tokio::test]

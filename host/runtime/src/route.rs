@@ -156,6 +156,18 @@ impl Route {
         self.model.as_deref().unwrap_or(&self.of(self.tier(question)).model)
     }
 
+    /// The models that questions without a tier can go to first: one, or those of the two tiers that are compared.
+    pub fn models(&self) -> Vec<&str> {
+        let tiers = match (&self.ab, &self.model) {
+            (Some(ab), None) => ab.arms().to_vec(),
+            _ => vec![self.tier(&Question::default())],
+        };
+        let mut models: Vec<&str> =
+            tiers.into_iter().map(|tier| self.model.as_deref().unwrap_or(&self.of(tier).model)).collect();
+        models.dedup();
+        models
+    }
+
     /// The request that a question becomes at first.
     pub fn request(&self, question: &Question) -> Request {
         request(self.of(self.tier(question)), self.model(question), question)
@@ -267,6 +279,16 @@ mod tests {
         route.ab = AbTest::new(Tier::Speed, Tier::Comprehensive, 9_999);
         let drawn = decided(&route, &question(Tier::Speed));
         assert_eq!(drawn, (Tier::Comprehensive, "drawn by --ab".to_owned()));
+    }
+
+    #[test]
+    fn two_tiers_that_are_compared_have_two_models() {
+        let mut route = Route::default();
+        assert_eq!(route.models(), ["claude-haiku-5-5"]);
+        route.ab = AbTest::new(Tier::Speed, Tier::Comprehensive, 1);
+        assert_eq!(route.models(), ["claude-haiku-5-5", "claude-opus-5-5"]);
+        route.model = Some("one".to_owned());
+        assert_eq!(route.models(), ["one"]);
     }
 
     #[test]

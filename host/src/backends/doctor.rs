@@ -110,8 +110,10 @@ pub struct TierFacts {
 /// A real question, asked.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Probe {
-    /// Whether a model answered.
+    /// Whether it went as it should: a model answered, or nobody was meant to be asked.
     pub answered: bool,
+    /// How often a model was asked.
+    pub requests: u32,
     /// Which model, or why none.
     pub by: String,
     /// From asking to the end, in milliseconds.
@@ -333,6 +335,7 @@ pub async fn probe(settings: &Settings, journal: Journal, around: Surroundings<'
     let input_tokens = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
     Ok(Probe {
         answered,
+        requests: usage.requests,
         by: format!("{by} ({})", names(&lanes.backends)),
         took_ms,
         usd: usage.usd,

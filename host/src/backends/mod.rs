@@ -44,6 +44,14 @@ impl Surroundings<'_> {
     }
 }
 
+/// A variable of this process, for [`Surroundings`]. Of the folders in `PATH`, one that is not UTF-8 is only lost itself.
+pub fn variable(name: &str) -> Option<String> {
+    match name {
+        "PATH" => std::env::var_os(name).map(|path| path.to_string_lossy().into_owned()),
+        _ => std::env::var(name).ok(),
+    }
+}
+
 /// Why a backend that was asked for can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {

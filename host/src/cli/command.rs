@@ -18,8 +18,8 @@ use super::error::CliError;
 use super::options::{Format, Options};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, plan};
-use crate::backends::Surroundings;
 use crate::backends::tiers::{Lanes, route_name};
+use crate::backends::{Surroundings, variable};
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{self, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
@@ -88,7 +88,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     let engine = Engine::new(caps.memory)?;
     let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
     let journal = Journal::open(&paths.journal())?;
-    let mut lanes = Lanes::take(&settings, Surroundings { env: &env, project: &root })?;
+    let mut lanes = Lanes::take(&settings, Surroundings { env: &variable, project: &root })?;
     let broker = broker(&settings, lanes.route(&settings, &root));
     settings.warnings.extend(lanes.notes);
     let today = Zoned::now().with_time_zone(TimeZone::UTC).date();

@@ -9,8 +9,8 @@ use super::command::project_folder;
 use super::error::CliError;
 use super::options::Color;
 use super::terminal::{Terminal, put};
-use crate::backends::Surroundings;
 use crate::backends::doctor::{Check, Diagnosis, Probe, State, examine, probe};
+use crate::backends::{Surroundings, variable};
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{Backend, Choices, Paths, Settings};
 use crate::report::{ExitCode, clean};
@@ -43,7 +43,7 @@ pub(super) fn doctor(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let paths = Paths::find(env)?;
     let choices = Choices { backend: matches.get_one::<Backend>("backend").copied(), ..Choices::default() };
     let settings = Settings::load(&paths.user_file(), &project.join(PROJECT_FILE), env, choices)?;
-    let around = Surroundings { env: &env, project: &project };
+    let around = Surroundings { env: &variable, project: &project };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -54,6 +54,7 @@ pub(super) fn doctor(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         let asked = runtime.block_on(probe(&settings, journal, around));
         let asked = asked.unwrap_or_else(|error| Probe {
             answered: false,
+            requests: 0,
             by: error.to_string(),
             took_ms: 0,
             usd: convoke_runtime::money::Usd::ZERO,
@@ -174,6 +175,9 @@ fn told(probe: &Probe) -> String {
     if !probe.answered {
         return format!("no answer after {} ms: {}", probe.took_ms, probe.by);
     }
+    if probe.requests == 0 {
+        return format!("nothing was sent: {}", probe.by);
+    }
     format!(
         "answered by {} in {} ms, with {} input and {} output tokens, {}",
         probe.by, probe.took_ms, probe.input_tokens, probe.output_tokens, probe.usd
@@ -212,6 +216,7 @@ mod tests {
             notes: Vec::new(),
             probe: Some(Probe {
                 answered: true,
+                requests: 1,
                 by: "claude-haiku-5-5 (anthropic)".to_owned(),
                 took_ms: 640,
                 usd: Usd::from_dollars(0.0001),

@@ -119,7 +119,7 @@ fn price(session: &Session, estimate: &crate::run::allocate::Estimate) -> String
         estimate.questions,
         estimate.input_tokens,
         estimate.output_tokens,
-        session.broker.route.model(&convoke_runtime::question::Question::default()),
+        session.broker.route.models().join(" or "),
         session.backend_names(),
     );
     if estimate.unknown > 0 {

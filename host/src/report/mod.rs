@@ -120,7 +120,7 @@ pub struct RunInfo {
     pub plugin: PluginInfo,
     /// `safe`, `balanced` or `performance`.
     pub mode: String,
-    /// Who answered questions: `offline`, `anthropic`.
+    /// Who answered questions: `offline`, `anthropic`; several, where tiers have their own: `offline+anthropic`.
     pub backend: String,
     /// When it began.
     #[schemars(with = "String", extend("format" = "date-time"))]

@@ -54,6 +54,17 @@ impl Arms {
         *of_item = of_item.filter(|known| *known == name);
     }
 
+    /// That questions were answered by another tier than the one they were meant for.
+    pub fn warnings(&self) -> Vec<String> {
+        let tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let moved = tallies.tiers.iter().filter(|(_, tally)| tally.other_tier > 0);
+        let said = moved.map(|(tier, tally)| {
+            let questions = if tally.other_tier == 1 { "question" } else { "questions" };
+            format!("{} {questions} meant for the tier {tier} went to another, which answered", tally.other_tier)
+        });
+        said.collect()
+    }
+
     /// The two arms of a test, with what models found for them. A finding belongs to an arm if all questions of its item
     /// did; others, and those of earlier runs, belong to none.
     pub fn compare(&self, test: &AbTest, findings: &[Finding]) -> Comparison {
@@ -158,6 +169,7 @@ mod tests {
             finding("from an earlier run", Source::Model),
         ];
         let test = AbTest::new(Tier::Speed, Tier::Comprehensive, 2_000).unwrap();
+        assert_eq!(arms.warnings(), ["1 question meant for the tier comprehensive went to another, which answered"]);
         let Comparison { arms, findings_of_neither } = arms.compare(&test, &findings);
         let [speed, large] = arms.try_into().unwrap();
         assert_eq!((speed.questions, speed.done, speed.failed, speed.fallbacks, speed.other_tier), (3, 3, 0, 0, 0));

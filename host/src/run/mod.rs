@@ -125,6 +125,7 @@ impl Session {
         let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
         let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
         report.warnings.extend(unmetered_warning(unmetered.load(Ordering::Relaxed)));
+        report.warnings.extend(arms.warnings());
         report.comparison = self.broker.route.ab.map(|test| arms.compare(&test, &report.findings));
         shared.answers.broker().close_idle();
         if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
