@@ -59,6 +59,12 @@ async fn a_tool_that_nobody_granted_is_denied_with_a_hint() {
     let (reason, _) = report.failure("1-ask-tools");
     assert!(reason.contains("`Bash`") && reason.contains("[tiers.comprehensive]"), "{reason}");
     assert_eq!(standin.stats().requests, 0);
+    let rehearsed = world.convoke([hostile(), "--dry-run", "--show-prompts", "ask-tools:what is there?"]);
+    let rehearsed = rehearsed.run().await.exits(0);
+    for words in ["[tier] comprehensive: it needs tools", "[denied] the question needs the tool `Bash`", "[tools] Bash"]
+    {
+        assert!(rehearsed.stdout.contains(words), "{words}: {}", rehearsed.stdout);
+    }
 }
 
 #[tokio::test]

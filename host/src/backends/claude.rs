@@ -5,31 +5,17 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use semver::Version;
 
-use super::Surroundings;
-use crate::report::clean;
+use super::{Surroundings, version};
 
 /// The versions that convoke was tried with.
 pub const KNOWN: [Version; 2] = [Version::new(2, 1, 197), Version::new(2, 1, 329)];
 
 /// Older ones lack what convoke needs to forget a question before the next.
 pub const OLDEST: Version = Version::new(2, 1, 0);
-
-/// So long may it take to say its version: starting it cold from a slow disk takes seconds.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// So much of what it says is read, in bytes.
-const LONGEST: u64 = 4_096;
-
-/// So often a program that is just being written is tried again.
-const BUSY_TRIES: u32 = 20;
 
 #[cfg(windows)]
 const NAMES: &[&str] = &["claude.exe", "claude.cmd"];
@@ -70,7 +56,8 @@ impl Login {
         }
         let folder = around.set("CLAUDE_CONFIG_DIR").map(PathBuf::from);
         let folder = folder.or_else(|| home(around).map(|home| home.join(".claude")));
-        match folder.map(|folder| folder.join(".credentials.json")) {
+        // A relative one would be another folder wherever the program is run.
+        match folder.filter(|folder| folder.is_absolute()).map(|folder| folder.join(".credentials.json")) {
             Some(file) if std::fs::metadata(&file).is_ok_and(|file| file.is_file() && file.len() > 2) => {
                 Self::File(file)
             }
@@ -167,7 +154,7 @@ impl ClaudeError {
 /// See [`ClaudeError`]; a missing login is none: see [`Claude::login`].
 pub fn find(around: Surroundings<'_>) -> Result<Claude, ClaudeError> {
     let program = locate(around)?;
-    let version = version_of(&program, PATIENCE)?;
+    let version = version::of(&program, around.cache)?;
     if version < OLDEST {
         return Err(ClaudeError::TooOld { path: program, version });
     }
@@ -243,52 +230,6 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Runs it with `--version`: `2.1.329 (Claude Code)`.
-fn version_of(program: &Path, patience: Duration) -> Result<Version, ClaudeError> {
-    let broken = |problem: String| ClaudeError::Broken { path: program.to_owned(), problem };
-    let mut child = start(program).map_err(|error| broken(error.to_string()))?;
-    let (sender, receiver) = mpsc::channel();
-    let stdout = child.stdout.take();
-    std::thread::spawn(move || {
-        let mut said = Vec::new();
-        // What could be read counts.
-        let _ = stdout.map(|stdout| stdout.take(LONGEST).read_to_end(&mut said));
-        // Nobody may be waiting any more.
-        let _ = sender.send(said);
-    });
-    let said = receiver.recv_timeout(patience);
-    // It has said all that it was asked for, or too much, or nothing in time.
-    let _ = child.kill();
-    let _ = child.wait();
-    let said = said.map_err(|_| broken(format!("it did not tell its version within {} s", patience.as_secs())))?;
-    let said = String::from_utf8_lossy(&said);
-    let version = said.split_whitespace().next().and_then(|word| Version::parse(word).ok());
-    version.ok_or_else(|| match clean::line(&clean::bounded(&said, 80)) {
-        said if said.is_empty() => broken("asked for its version, it said nothing".to_owned()),
-        said => broken(format!("asked for its version, it said: {said}")),
-    })
-}
-
-fn start(program: &Path) -> io::Result<Child> {
-    let mut command = Command::new(program);
-    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // Not in the project, where it might read settings.
-    if let Some(folder) = program.parent() {
-        command.current_dir(folder);
-    }
-    let mut tries = 0;
-    loop {
-        match command.spawn() {
-            // It is being updated at this moment.
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
-                tries += 1;
-                std::thread::sleep(Duration::from_millis(25));
-            }
-            started => return started,
-        }
-    }
-}
-
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
@@ -329,7 +270,7 @@ mod tests {
                 Some((_, value)) => Some(value.clone()),
                 None => (name == "HOME").then(|| home.display().to_string()),
             };
-            act(Surroundings { env: &env, project: &project })
+            act(Surroundings { env: &env, project: &project, cache: None })
         }
 
         fn in_path(&self, path: String) -> Result<Claude, ClaudeError> {
@@ -415,14 +356,6 @@ mod tests {
     }
 
     #[test]
-    fn one_that_never_answers_is_not_waited_for() {
-        let machine = Machine::new();
-        let program = machine.program("bin/claude", "exec sleep 600");
-        let error = version_of(&program, Duration::from_millis(50)).unwrap_err();
-        assert!(error.to_string().contains("within 0 s"), "{error}");
-    }
-
-    #[test]
     fn a_login_is_a_token_or_a_file() {
         let machine = Machine::new();
         let login = |variables: &[(&str, String)]| machine.with(variables, Login::find);
@@ -440,6 +373,7 @@ mod tests {
         assert_eq!(login(&[]), Login::File(in_home.clone()));
         let (folder, elsewhere) = file("settings");
         assert_eq!(login(&[("CLAUDE_CONFIG_DIR", folder)]), Login::File(elsewhere));
+        assert_eq!(login(&[("CLAUDE_CONFIG_DIR", ".".to_owned())]), nobody, "a place in the project");
         fs::write(in_home, "{}").unwrap();
         assert_eq!(login(&[]), nobody, "logged out");
     }

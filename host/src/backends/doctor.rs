@@ -362,7 +362,7 @@ mod tests {
             cache: folder.path().join("cache"),
         };
         let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let around = Surroundings { env: &env, project: folder.path() };
+        let around = Surroundings { env: &env, project: folder.path(), cache: None };
         (examine(&settings(backend), &paths, around).await, folder)
     }
 

@@ -12,6 +12,7 @@ pub mod claude;
 pub mod claude_md;
 pub mod doctor;
 pub mod tiers;
+mod version;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Surroundings<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// The project's folder, with no link in it: what lies inside is not the user's own.
     pub project: &'a Path,
+    /// Where what a program said of itself is remembered; none: it is asked again.
+    pub cache: Option<&'a Path>,
 }
 
 impl Surroundings<'_> {
@@ -191,7 +194,7 @@ mod tests {
 
     fn chosen(variables: &[(&str, &str)]) -> Auto {
         let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        Auto::choose(Surroundings { env: &env, project: Path::new("/nowhere") })
+        Auto::choose(Surroundings { env: &env, project: Path::new("/nowhere"), cache: None })
     }
 
     #[test]
@@ -213,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_and_not_there_is_an_error_with_a_hint() {
         let env = |_: &str| None;
-        let around = Surroundings { env: &env, project: Path::new("/nowhere") };
+        let around = Surroundings { env: &env, project: Path::new("/nowhere"), cache: None };
         for choice in [config::Backend::Anthropic, config::Backend::ClaudeCli] {
             let error = take(choice, around).err().unwrap();
             assert!(error.to_string().contains(choice.name()) && error.hint().is_some(), "{error}");

@@ -155,7 +155,7 @@ mod tests {
 
     fn lanes(settings: &Settings) -> Lanes {
         let key = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "key".to_owned());
-        Lanes::take(settings, Surroundings { env: &key, project: Path::new("/nowhere") }).unwrap()
+        Lanes::take(settings, Surroundings { env: &key, project: Path::new("/nowhere"), cache: None }).unwrap()
     }
 
     #[test]

@@ -88,7 +88,8 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     let engine = Engine::new(caps.memory)?;
     let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
     let journal = Journal::open(&paths.journal())?;
-    let mut lanes = Lanes::take(&settings, Surroundings { env: &variable, project: &root })?;
+    let around = Surroundings { env: &variable, project: &root, cache: Some(&paths.cache) };
+    let mut lanes = Lanes::take(&settings, around)?;
     let broker = broker(&settings, lanes.route(&settings, &root));
     settings.warnings.extend(lanes.notes);
     let today = Zoned::now().with_time_zone(TimeZone::UTC).date();

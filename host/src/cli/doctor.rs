@@ -43,7 +43,7 @@ pub(super) fn doctor(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let paths = Paths::find(env)?;
     let choices = Choices { backend: matches.get_one::<Backend>("backend").copied(), ..Choices::default() };
     let settings = Settings::load(&paths.user_file(), &project.join(PROJECT_FILE), env, choices)?;
-    let around = Surroundings { env: &variable, project: &project };
+    let around = Surroundings { env: &variable, project: &project, cache: None };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

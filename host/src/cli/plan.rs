@@ -46,6 +46,7 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> 
                     "role": prompt.role,
                     "tier": prompt.tier.0,
                     "tier_reason": prompt.tier.1,
+                    "denied": prompt.denied,
                     "model": prompt.request.model,
                     "tools": prompt.request.tools,
                     "system": prompt.request.system,
@@ -140,6 +141,9 @@ fn shown(prompt: &Prompt) -> String {
         prompt.tier.0,
         prompt.tier.1,
     );
+    if let Some(denied) = &prompt.denied {
+        text += &format!("[denied] {}\n", clean::line(denied));
+    }
     if !request.tools.is_empty() {
         text += &format!("[tools] {}\n", clean::line(&request.tools.join(", ")));
     }
