@@ -207,6 +207,8 @@ impl Ledger for JournalLedger {
             run: self.run,
             item: record.item.to_string(),
             role: record.role,
+            tier: record.tier.name().to_owned(),
+            answered_tier: record.answered_tier.map(|tier| tier.name().to_owned()),
             model: record.model,
             backend: record.backend.to_owned(),
             attempts: record.attempts,

@@ -91,7 +91,7 @@ fn measure(claude: PathBuf) -> Result<ExitCode, Failed> {
     config.env = environment(home.path(), &url).into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     let backend = {
         let _inside = runtime.enter();
-        ClaudeCli::new(config)?
+        ClaudeCli::new(config)
     };
     let broker =
         Broker::new(vec![Arc::new(backend)], Arc::new(InMemory::default()), Events::new(), BrokerConfig::default());

@@ -92,14 +92,14 @@ impl Fake {
         for pid in self.pids() {
             assert_eq!(tree::started(pid), None, "{pid} is still there");
         }
-        let records = fs::read_dir(self.folder.path().join("instances")).expect("a folder").count();
+        let records = fs::read_dir(self.folder.path().join("instances")).map_or(0, Iterator::count);
         assert_eq!(records, 0, "a record is left");
     }
 }
 
 /// A broker that asks `claude-cli` and nobody else.
 pub(crate) fn broker(config: ClaudeConfig, broker: BrokerConfig) -> Broker {
-    let backend = ClaudeCli::new(config).expect("a folder for records");
+    let backend = ClaudeCli::new(config);
     Broker::new(vec![Arc::new(backend)], Arc::new(InMemory::default()), Events::new(), broker)
 }
 

@@ -8,6 +8,8 @@ mod cache;
 #[cfg(unix)]
 mod claude_cli;
 mod cli;
+#[cfg(unix)]
+mod doctor;
 mod hostile;
 mod input;
 mod interrupt;
@@ -19,3 +21,4 @@ mod real_claude;
 mod reports;
 mod resume;
 mod support;
+mod tiers;

@@ -72,7 +72,7 @@ impl Real {
 
     /// How many processes there are, by their wardens' records.
     fn living(&self) -> usize {
-        let records = std::fs::read_dir(self.folder.path().join("instances")).expect("a folder").flatten();
+        let records = std::fs::read_dir(self.folder.path().join("instances")).into_iter().flatten().flatten();
         records.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).count()
     }
 

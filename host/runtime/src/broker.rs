@@ -234,11 +234,16 @@ impl Broker {
                 let reason = format!("{message}; {} is asked instead", candidate.request.model);
                 self.restart(life, reason, Duration::ZERO, listener).await;
             }
+            let tier = candidate.tier;
             match self.ask_model(life, candidate, is_last, checker, listener).await {
                 Err(failure) if !is_last && self.moves_on(life, &failure) => {
                     // Another model's answer is good for this question, not for the next one.
                     life.memorable = false;
                     lost = Some(failure);
+                }
+                Ok(cached) => {
+                    life.draft.answered_at(tier);
+                    return Ok(cached);
                 }
                 result => return result,
             }
@@ -264,6 +269,9 @@ impl Broker {
         let lane = self.lane(&candidate);
         let mut request = candidate.request;
         self.scan(life, &mut request).await?;
+        if let Some(message) = self.config.route.denial(candidate.tier, &request.tools) {
+            return Err(Failure::new(FailureKind::Denied, message));
+        }
         let profile = Arc::new(lane.backend.profile(&request));
         let mut corrected = false;
         let mut tries = Tries { failures: 0, is_last };
@@ -387,6 +395,8 @@ impl Broker {
             run: self.config.run.clone(),
             item: asker.item_id.clone(),
             role: question.role.clone(),
+            tier: self.config.route.tier(question),
+            answered_tier: None,
             model: String::new(),
             backend: "",
             attempts: 0,

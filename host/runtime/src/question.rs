@@ -23,6 +23,17 @@ pub enum Tier {
     Comprehensive,
 }
 
+impl Tier {
+    /// The name in files, options and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Speed => "speed",
+            Self::Comprehensive => "comprehensive",
+        }
+    }
+}
+
 /// What a plugin asks Claude, for an item.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Question {

@@ -2,8 +2,17 @@
 //!
 //! A tier has a backend, a model and the models to fall back to. A question of the tier `comprehensive` that can't be
 //! answered there goes a tier down, to `speed`. A model named by the user goes before all, and has no fallback.
+//!
+//! Which tier a question goes to first is decided by the first of these that says something: an [`AbTest`], the tier
+//! named by the user, the question's own, what the user made of `auto`, the [rule](auto).
+
+pub mod ab;
+pub mod auto;
+pub mod tools;
 
 use std::time::Duration;
+
+pub use ab::AbTest;
 
 use crate::backend::Request;
 use crate::question::{Question, Tier};
@@ -25,6 +34,8 @@ pub struct TierRoute {
     pub fallback_models: Vec<String>,
     /// What is added to every question's instructions.
     pub instructions: Option<String>,
+    /// Claude's tools that the user grants: a question gets no others. See [`tools`].
+    pub tools: Vec<String>,
     /// MCP servers, as the text of an `.mcp.json`.
     pub mcp: Option<String>,
     /// The longest answer of a question that names none, in tokens.
@@ -44,6 +55,7 @@ impl Default for TierRoute {
             model: "claude-haiku-5-5".to_owned(),
             fallback_models: Vec::new(),
             instructions: None,
+            tools: Vec::new(),
             mcp: None,
             max_output_tokens: 4_096,
             most_output_tokens: 32_000,
@@ -60,8 +72,12 @@ pub struct Route {
     pub speed: TierRoute,
     /// The tier `comprehensive`.
     pub comprehensive: TierRoute,
-    /// What `auto` means; `auto` itself counts as `speed`.
+    /// What `auto` means; `auto` itself: the [rule](auto) decides.
     pub auto: Tier,
+    /// The tier that every question goes to, by the user's wish, whatever tier it names.
+    pub tier: Option<Tier>,
+    /// Two tiers that are compared.
+    pub ab: Option<AbTest>,
     /// The model that answers everything, by the user's wish.
     pub model: Option<String>,
 }
@@ -71,7 +87,9 @@ impl Default for Route {
         Self {
             speed: TierRoute::default(),
             comprehensive: TierRoute { model: "claude-opus-5-5".to_owned(), ..TierRoute::default() },
-            auto: Tier::Speed,
+            auto: Tier::Auto,
+            tier: None,
+            ab: None,
             model: None,
         }
     }
@@ -91,10 +109,41 @@ pub struct Candidate {
 impl Route {
     /// The tier that a question goes to first: never `auto`.
     pub fn tier(&self, question: &Question) -> Tier {
-        match (question.tier, self.auto) {
-            (Tier::Comprehensive, _) | (Tier::Auto, Tier::Comprehensive) => Tier::Comprehensive,
-            (Tier::Speed, _) | (Tier::Auto, _) => Tier::Speed,
+        self.decide(question).0
+    }
+
+    /// Why a question goes to its tier first, in a few words: `it needs tools`.
+    pub fn explain(&self, question: &Question) -> String {
+        self.decide(question).1
+    }
+
+    fn decide(&self, question: &Question) -> (Tier, String) {
+        let named = |tier: Option<Tier>| tier.filter(|tier| *tier != Tier::Auto);
+        if let Some(ab) = &self.ab {
+            return (ab.arm(question), "drawn by --ab".to_owned());
         }
+        if let Some(tier) = named(self.tier) {
+            return (tier, "chosen by the user".to_owned());
+        }
+        if let Some(tier) = named(Some(question.tier)) {
+            return (tier, "named by the question".to_owned());
+        }
+        if let Some(tier) = named(Some(self.auto)) {
+            return (tier, "what auto means here".to_owned());
+        }
+        let why = auto::needs(question);
+        (why.tier(), why.to_string())
+    }
+
+    /// Why a question can't have what it wants of a tier, with what to do; none: it can.
+    pub fn denial(&self, tier: Tier, wanted: &[String]) -> Option<String> {
+        let missing = tools::missing(&self.of(tier).tools, wanted)?;
+        let tier = if tier == Tier::Comprehensive { tier } else { Tier::Speed };
+        Some(format!(
+            "the question needs the tool `{missing}`, which the tier {0} does not grant: add it to `tools` in \
+             [tiers.{0}] of your config.toml if you trust this command with it",
+            tier.name()
+        ))
     }
 
     /// What a tier is; `auto` counts as `speed`.
@@ -105,6 +154,18 @@ impl Route {
     /// The model that a question goes to first.
     pub fn model(&self, question: &Question) -> &str {
         self.model.as_deref().unwrap_or(&self.of(self.tier(question)).model)
+    }
+
+    /// The models that questions without a tier can go to first: one, or those of the two tiers that are compared.
+    pub fn models(&self) -> Vec<&str> {
+        let tiers = match (&self.ab, &self.model) {
+            (Some(ab), None) => ab.arms().to_vec(),
+            _ => vec![self.tier(&Question::default())],
+        };
+        let mut models: Vec<&str> =
+            tiers.into_iter().map(|tier| self.model.as_deref().unwrap_or(&self.of(tier).model)).collect();
+        models.dedup();
+        models
     }
 
     /// The request that a question becomes at first.
@@ -123,6 +184,10 @@ impl Route {
         let mut candidates: Vec<Candidate> = Vec::new();
         for tier in tiers {
             let route = self.of(*tier);
+            // A tier below that lacks the question's tools could only answer another question.
+            if !candidates.is_empty() && tools::missing(&route.tools, &question.tools).is_some() {
+                continue;
+            }
             let models: Vec<&String> = match &self.model {
                 Some(model) => vec![model],
                 None => std::iter::once(&route.model).chain(&route.fallback_models).collect(),
@@ -198,7 +263,50 @@ mod tests {
     }
 
     #[test]
-    fn a_tier_has_its_model_and_auto_is_speed() {
+    fn an_ab_test_goes_before_the_user_the_user_before_the_question_the_question_before_the_rule() {
+        let long = |tier| Question { max_output_tokens: Some(30_000), ..question(tier) };
+        let mut route = Route::default();
+        let decided = |route: &Route, question: &Question| (route.tier(question), route.explain(question));
+        let by_rule = decided(&route, &long(Tier::Auto));
+        assert_eq!(by_rule, (Tier::Comprehensive, "an answer of 30000 tokens is several steps".to_owned()));
+        route.auto = Tier::Speed;
+        assert_eq!(decided(&route, &long(Tier::Auto)), (Tier::Speed, "what auto means here".to_owned()));
+        let own = decided(&route, &question(Tier::Comprehensive));
+        assert_eq!(own, (Tier::Comprehensive, "named by the question".to_owned()));
+        route.tier = Some(Tier::Speed);
+        let users = decided(&route, &question(Tier::Comprehensive));
+        assert_eq!(users, (Tier::Speed, "chosen by the user".to_owned()));
+        route.ab = AbTest::new(Tier::Speed, Tier::Comprehensive, 9_999);
+        let drawn = decided(&route, &question(Tier::Speed));
+        assert_eq!(drawn, (Tier::Comprehensive, "drawn by --ab".to_owned()));
+    }
+
+    #[test]
+    fn two_tiers_that_are_compared_have_two_models() {
+        let mut route = Route::default();
+        assert_eq!(route.models(), ["claude-haiku-5-5"]);
+        route.ab = AbTest::new(Tier::Speed, Tier::Comprehensive, 1);
+        assert_eq!(route.models(), ["claude-haiku-5-5", "claude-opus-5-5"]);
+        route.model = Some("one".to_owned());
+        assert_eq!(route.models(), ["one"]);
+    }
+
+    #[test]
+    fn a_question_with_tools_goes_no_tier_down_that_lacks_them() {
+        let mut route = Route::default();
+        route.comprehensive.tools = vec!["Read".to_owned()];
+        let with_tools = Question { tools: vec!["Read".to_owned()], ..question(Tier::Auto) };
+        let tiers = |route: &Route| route.candidates(&with_tools).iter().map(|one| one.tier).collect::<Vec<_>>();
+        assert_eq!(tiers(&route), [Tier::Comprehensive]);
+        assert_eq!(route.denial(Tier::Comprehensive, &with_tools.tools), None);
+        let denied = route.denial(Tier::Speed, &with_tools.tools).unwrap();
+        assert!(denied.contains("`Read`") && denied.contains("[tiers.speed]"), "{denied}");
+        route.speed.tools = vec!["Read".to_owned()];
+        assert_eq!(tiers(&route), [Tier::Comprehensive, Tier::Speed]);
+    }
+
+    #[test]
+    fn a_tier_has_its_model_and_a_simple_question_is_for_speed() {
         let route = Route::default();
         assert_eq!(route.request(&question(Tier::Speed)).model, "claude-haiku-5-5");
         assert_eq!(route.request(&question(Tier::Comprehensive)).model, "claude-opus-5-5");

@@ -428,3 +428,21 @@ async fn a_connection_is_left_to_the_next_question() {
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn the_models_show_that_address_and_key_are_right() {
+    let patience = Duration::from_secs(20);
+    let open = standin(Config::default()).await;
+    let models = backend(&open.url()).models(patience).await.expect("models");
+    assert!(models.contains(&"claude-haiku-5-5".to_owned()), "{models:?}");
+    let locked = standin(Config { key: Some("another key".to_owned()), ..Config::default() }).await;
+    let rejected = backend(&locked.url()).models(patience).await.expect_err("a wrong key");
+    assert_eq!(rejected.kind, FailureKind::Auth);
+    assert!(!rejected.to_string().contains(KEY), "{rejected}");
+    // A port that was free a moment ago: nobody listens.
+    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    let gone = backend(&format!("http://{nobody}")).models(patience).await.expect_err("nobody");
+    assert_eq!(gone.kind, FailureKind::Network);
+    let elsewhere = backend(&format!("{}/nowhere", open.url())).models(patience).await.expect_err("another path");
+    assert_eq!(elsewhere.kind, FailureKind::Invalid);
+}

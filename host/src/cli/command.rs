@@ -5,13 +5,10 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use convoke_runtime::admission::AdmissionConfig;
-use convoke_runtime::backend::Backend;
-use convoke_runtime::backend::anthropic::Anthropic;
-use convoke_runtime::backend::offline::Offline;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
-use convoke_runtime::route::{Route, TierRoute};
+use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
 use jiff::Zoned;
 use jiff::civil::Date;
@@ -21,6 +18,8 @@ use super::error::CliError;
 use super::options::{Format, Options};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, cache, plan};
+use crate::backends::tiers::{Lanes, route_name};
+use crate::backends::{Surroundings, variable};
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{self, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
@@ -30,7 +29,7 @@ use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
 use crate::progress::{Detail, Show, show};
 use crate::report::baseline::Baseline;
 use crate::report::human::{Style, Verbosity};
-use crate::report::{ExitCode, Report, exit_code, human, json, markdown, sarif};
+use crate::report::{ExitCode, Report, clean, exit_code, human, json, markdown, sarif};
 use crate::run::Session;
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
@@ -55,13 +54,15 @@ struct Prepared {
     session: Session,
     baseline: Option<Baseline>,
     today: Date,
+    /// Which backend `auto` took, and why.
+    said: Option<String>,
 }
 
 fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
     let env = |name: &str| std::env::var(name).ok();
     let cwd =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
-    let root = project_folder(&cwd, options)?;
+    let root = project_folder(options.project.as_deref())?;
     let paths = Paths::find(env)?;
     let mut settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
 
@@ -87,9 +88,12 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     let engine = Engine::new(caps.memory)?;
     let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
     let journal = Journal::open(&paths.journal())?;
-    let backend = backend(settings.backend)?;
-    let mut broker = broker(&settings);
-    if backend.has_model() && !options.dry_run {
+    let records = paths.instances();
+    let around = Surroundings { env: &variable, project: &root, cache: Some(&paths.cache), records: &records };
+    let mut lanes = Lanes::take(&settings, around)?;
+    let mut broker = broker(&settings, lanes.route(&settings, &root));
+    settings.warnings.extend(std::mem::take(&mut lanes.notes));
+    if lanes.backends.iter().any(|backend| backend.has_model()) && !options.dry_run {
         broker.responses = cache::of_a_run(&paths, &mut settings, options);
     }
     let today = Zoned::now().with_time_zone(TimeZone::UTC).date();
@@ -106,13 +110,13 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
             plugin_digest: plugin.digest.clone(),
             subcommand: arguments.subcommand,
             arguments: arguments.json,
-            route: route_name(backend.as_ref(), &broker.route),
+            route: route_name(&lanes.backends, &broker.route),
             project: root.to_string_lossy().into_owned(),
         },
         plugin,
         sandbox: Sandbox { engine: Arc::new(engine), plugin: loaded, project, call, caps, events: events.clone() },
         journal,
-        backend,
+        backends: lanes.backends,
         broker,
         events,
         whole_project: arguments.paths.is_empty() && since.is_none(),
@@ -120,12 +124,14 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         fresh: options.fresh,
         settings,
     };
-    Ok(Prepared { session, baseline, today })
+    Ok(Prepared { session, baseline, today, said: lanes.said })
 }
 
-fn project_folder(cwd: &Path, options: &Options) -> Result<PathBuf, CliError> {
-    let named = options.project.as_deref();
-    let folder = named.map_or_else(|| project_root(cwd), |folder| cwd.join(folder));
+/// The project's folder, with no link in it: the one that was named, else the nearest.
+pub(super) fn project_folder(named: Option<&Path>) -> Result<PathBuf, CliError> {
+    let cwd =
+        std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
+    let folder = named.map_or_else(|| project_root(&cwd), |folder| cwd.join(folder));
     let real = std::fs::canonicalize(&folder)
         .map_err(|error| CliError::usage(format!("the project's folder {}: {error}", folder.display())))?;
     if real.is_dir() { Ok(real) } else { Err(CliError::usage(format!("{} is not a folder", folder.display()))) }
@@ -141,31 +147,10 @@ fn project_limits(limits: &config::Limits) -> ProjectLimits {
     }
 }
 
-/// The backend that was asked for; `auto` is the first that is there.
-fn backend(choice: config::Backend) -> Result<Arc<dyn Backend>, CliError> {
-    let anthropic = || Anthropic::from_environment(|name| std::env::var(name).ok());
-    let found = match choice {
-        config::Backend::Offline => None,
-        config::Backend::Auto => anthropic(),
-        config::Backend::Anthropic => match anthropic() {
-            None => {
-                return Err(CliError::usage("the backend `anthropic` needs a key")
-                    .hint(Some("set ANTHROPIC_API_KEY, or use --backend offline")));
-            }
-            found => found,
-        },
-    };
-    match found {
-        None => Ok(Arc::new(Offline)),
-        Some(Ok(anthropic)) => Ok(Arc::new(anthropic)),
-        Some(Err(error)) => Err(CliError::usage(error.to_string())),
-    }
-}
-
-fn broker(settings: &Settings) -> BrokerConfig {
+fn broker(settings: &Settings, route: Route) -> BrokerConfig {
     let limits = &settings.limits;
     BrokerConfig {
-        route: route(settings),
+        route,
         scan: match limits.scan {
             Scan::Strict => ScanMode::Strict,
             Scan::Standard => ScanMode::Standard,
@@ -177,37 +162,16 @@ fn broker(settings: &Settings) -> BrokerConfig {
     }
 }
 
-fn route(settings: &Settings) -> Route {
-    let timed = |tier: TierRoute| TierRoute {
-        timeout: settings.limits.question_timeout,
-        stall: settings.limits.stall_timeout,
-        ..tier
-    };
-    let Route { speed, comprehensive, auto, .. } = Route::default();
-    Route { speed: timed(speed), comprehensive: timed(comprehensive), auto, model: settings.model.clone() }
-}
-
-/// What of the route a result depends on.
-fn route_name(backend: &dyn Backend, route: &Route) -> String {
-    if !backend.has_model() {
-        return backend.name().to_owned();
-    }
-    match &route.model {
-        Some(model) => format!("{} {model}", backend.name()),
-        None => format!("{} {} {} {:?}", backend.name(), route.speed.model, route.comprehensive.model, route.auto),
-    }
-}
-
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { session, baseline, today } = prepared;
+    let Prepared { session, baseline, today, said } = prepared;
     let planned = session.plan().await?;
     if options.dry_run {
         let prompts = if options.show_prompts { Some(session.rehearse(&planned).await?) } else { None };
         put(&plan::render(&session, &planned, prompts.as_deref(), options.format), options.output.as_deref())?;
         return Ok(ExitCode::Success);
     }
-    if !options.quiet {
-        announce(&session, terminal);
+    if let Some(said) = said.filter(|_| !options.quiet) {
+        announce(&said, terminal);
     }
     let shown =
         show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
@@ -230,13 +194,12 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 
-fn announce(session: &Session, terminal: &Terminal) {
-    if session.settings.backend == config::Backend::Auto && !session.backend.has_model() {
-        say("No key was found, so no model is asked. Set ANTHROPIC_API_KEY to change that.");
-        if terminal.live {
-            // The report comes next.
-            say("");
-        }
+/// Which backend `auto` took, and why: on standard error, whatever the form of the report.
+fn announce(said: &str, terminal: &Terminal) {
+    say(&clean::line(said));
+    if terminal.live {
+        // The report comes next.
+        say("");
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
+use crate::backends::BackendError;
 use crate::config::ConfigError;
 use crate::plugin::build::BuildError;
 use crate::plugin::engine::EngineError;
@@ -94,6 +95,13 @@ fn graphical(diagnostic: &dyn Diagnostic, color: bool) -> String {
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         Self { diagnostic: Some(Box::new(error)), ..Self::usage("the configuration is wrong") }
+    }
+}
+
+impl From<BackendError> for CliError {
+    fn from(error: BackendError) -> Self {
+        let hint = error.hint();
+        Self::usage(error.to_string()).hint(hint)
     }
 }
 

@@ -3,6 +3,7 @@
 mod build;
 mod cache;
 mod command;
+mod doctor;
 mod error;
 mod list;
 mod options;
@@ -79,6 +80,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         }
     };
     match matches.subcommand() {
+        Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("list", matches)) => list::list(&runnables, matches),
         Some(("build", matches)) => build::build(matches),
         Some(("cache", matches)) => cache::cache(matches),
@@ -147,6 +149,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .arg_required_else_help(true)
         .subcommand_help_heading("Commands")
         .subcommand(list::command())
+        .subcommand(doctor::command())
         .subcommand(build::command())
         .subcommand(cache::command())
         .subcommand(schema::command())

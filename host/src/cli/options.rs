@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{Backend, Choices, FailOn, Mode};
+use crate::config::{Ab, Backend, Choices, FailOn, Mode, TierName};
 
 /// How a command is run.
 #[derive(Args, Clone, Debug, Default)]
@@ -30,13 +30,22 @@ pub(super) struct Options {
     #[arg(long, value_name = "MODE")]
     pub mode: Option<Mode>,
 
-    /// Who answers: anthropic (with ANTHROPIC_API_KEY), offline (nobody), or auto, the first of these that is there
+    /// Who answers: anthropic (with ANTHROPIC_API_KEY), claude-cli (your own `claude` program, logged in), offline
+    /// (nobody), or auto, the first of these that is there
     #[arg(long, value_name = "BACKEND")]
     pub backend: Option<Backend>,
 
     /// The model, whatever the question's tier
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
+
+    /// The tier of every question: speed or comprehensive
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<TierName>,
+
+    /// Compare two tiers: each question goes to one of them, this share to the second. Like speed,comprehensive=20%
+    #[arg(long, value_name = "TIERS", conflicts_with_all = ["tier", "model"])]
+    pub ab: Option<Ab>,
 
     /// Do everything again, also what an earlier run has done; questions that were answered before are not paid for
     /// again (see --refresh)
@@ -95,6 +104,8 @@ impl Options {
             mode: self.mode,
             backend: self.backend,
             model: self.model.clone(),
+            tier: self.tier,
+            ab: self.ab,
             instances: self.instances,
             fail_on: self.fail_on,
         }

@@ -44,7 +44,11 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> 
                 json!({
                     "item": &*prompt.item,
                     "role": prompt.role,
+                    "tier": prompt.tier.0,
+                    "tier_reason": prompt.tier.1,
+                    "denied": prompt.denied,
                     "model": prompt.request.model,
+                    "tools": prompt.request.tools,
                     "system": prompt.request.system,
                     "context": prompt.request.context,
                     "prompt": prompt.request.prompt,
@@ -59,7 +63,7 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> 
     let plan = json!({
         "schema_version": 1,
         "command": session.command,
-        "backend": session.backend.name(),
+        "backend": session.backend_names(),
         "mode": session.settings.mode.name(),
         "census": census(planned),
         "items": items,
@@ -107,7 +111,7 @@ fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> 
 }
 
 fn price(session: &Session, estimate: &crate::run::allocate::Estimate) -> String {
-    if !session.backend.has_model() {
+    if !session.has_model() {
         return "Nothing would be asked: no model, each question gets its plugin's own fallback.".to_owned();
     }
     let usd = estimate.usd.map_or_else(|| "at a price that is not known".to_owned(), |usd| format!("at most {usd}"));
@@ -116,8 +120,8 @@ fn price(session: &Session, estimate: &crate::run::allocate::Estimate) -> String
         estimate.questions,
         estimate.input_tokens,
         estimate.output_tokens,
-        session.broker.route.model(&convoke_runtime::question::Question::default()),
-        session.backend.name(),
+        session.broker.route.models().join(" or "),
+        session.backend_names(),
     );
     if estimate.unknown > 0 {
         text += &format!(" For {} items the plugin gives no estimate; --show-prompts finds out.", estimate.unknown);
@@ -129,12 +133,20 @@ fn shown(prompt: &Prompt) -> String {
     let request = &prompt.request;
     let usd = prompt.estimate.usd.map_or_else(String::new, |usd| format!(", at most {usd}"));
     let mut text = format!(
-        "\n── {} asks {} ({}, about {} tokens{usd}) ──\n",
+        "\n── {} asks {} ({}, about {} tokens{usd}) ──\n[tier] {}: {}\n",
         clean::line(&prompt.item),
         clean::line(&prompt.role),
         request.model,
         prompt.estimate.input_tokens,
+        prompt.tier.0,
+        prompt.tier.1,
     );
+    if let Some(denied) = &prompt.denied {
+        text += &format!("[denied] {}\n", clean::line(denied));
+    }
+    if !request.tools.is_empty() {
+        text += &format!("[tools] {}\n", clean::line(&request.tools.join(", ")));
+    }
     text += &format!("[system]\n{}\n", clean::block(&request.system));
     if let Some(context) = &request.context {
         text += &format!("[context]\n{}\n", clean::block(context));

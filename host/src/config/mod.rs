@@ -11,11 +11,13 @@ pub mod files;
 pub mod limits;
 pub mod paths;
 pub mod project;
+pub mod tiers;
 pub mod user;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use convoke_runtime::work::Severity;
 use jiff::civil::Date;
@@ -28,6 +30,7 @@ pub use cache::Cache;
 pub use error::ConfigError;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
+pub use tiers::{Ab, ClaudeMd, TierName, TierSettings, Tiers};
 
 /// The version of `config.toml` and `convoke.toml` that is read. A file without a version has it.
 pub const VERSION: u32 = 1;
@@ -41,19 +44,22 @@ pub enum Backend {
     Auto,
     /// Anthropic's Messages API.
     Anthropic,
+    /// The user's own `claude` program, with its login.
+    ClaudeCli,
     /// Nobody: questions are answered by their own fallback.
     Offline,
 }
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Anthropic, Self::Offline];
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Anthropic, Self::ClaudeCli, Self::Offline];
 
     /// The name in files and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Anthropic => "anthropic",
+            Self::ClaudeCli => "claude-cli",
             Self::Offline => "offline",
         }
     }
@@ -147,6 +153,10 @@ pub struct Choices {
     pub backend: Option<Backend>,
     /// `CONVOKE_MODEL`, `--model`.
     pub model: Option<String>,
+    /// `CONVOKE_TIER`, `--tier`.
+    pub tier: Option<TierName>,
+    /// `--ab`.
+    pub ab: Option<Ab>,
     /// `CONVOKE_INSTANCES`, `--instances`.
     pub instances: Option<u32>,
     /// `CONVOKE_FAIL_ON`, `--fail-on`.
@@ -177,6 +187,8 @@ impl Choices {
             mode: read(&env, "CONVOKE_MODE")?,
             backend: read(&env, "CONVOKE_BACKEND")?,
             model: read(&env, "CONVOKE_MODEL")?,
+            tier: read(&env, "CONVOKE_TIER")?,
+            ab: None,
             instances,
             fail_on: read(&env, "CONVOKE_FAIL_ON")?,
         })
@@ -189,6 +201,8 @@ impl Choices {
             mode: self.mode.or(other.mode),
             backend: self.backend.or(other.backend),
             model: self.model.or(other.model),
+            tier: self.tier.or(other.tier),
+            ab: self.ab.or(other.ab),
             instances: self.instances.or(other.instances),
             fail_on: self.fail_on.or(other.fail_on),
         }
@@ -202,8 +216,14 @@ pub struct Settings {
     pub mode: Mode,
     /// Who answers.
     pub backend: Backend,
-    /// The model that is asked; none: the route's.
+    /// The model that is asked, whatever the tier; none: the tiers'.
     pub model: Option<String>,
+    /// Where the questions of each tier go. What goes before them is taken out of them.
+    pub tiers: Tiers,
+    /// The tier of every question; none: the question's, or what it needs.
+    pub tier: Option<TierName>,
+    /// Two tiers that are compared.
+    pub ab: Option<Ab>,
     /// From which severity on findings fail the run.
     pub fail_on: FailOn,
     /// What may be used at once, and how long it may take.
@@ -261,6 +281,7 @@ impl Settings {
 
         let mut limits = Limits::of(mode);
         user.limits.replace(&mut limits);
+        let users = limits.clone();
         project.limits.lower(&mut limits, &mut refused);
         if let Some(instances) = chosen.instances {
             limits.instances = instances;
@@ -270,6 +291,20 @@ impl Settings {
 
         let mut backend = user.backend.unwrap_or_default();
         project.tighten_backend(&mut backend, &mut refused);
+        project.refuse_tiers(&mut refused);
+        let mut tiers = user.tiers;
+        for tier in tiers.each_mut() {
+            if chosen.backend.is_some() || project.backend == Some(Backend::Offline) {
+                tier.backend = None;
+            }
+            // What a project has lowered is lower for every tier.
+            let lower = |own: &mut Option<Duration>, now: Duration, before: Duration| {
+                *own = own.map(|own| if now < before { own.min(now) } else { own });
+            };
+            lower(&mut tier.question_timeout, limits.question_timeout, users.question_timeout);
+            lower(&mut tier.stall_timeout, limits.stall_timeout, users.stall_timeout);
+        }
+        let model = chosen.model.or_else(|| tiers::model_of_all(user.model, &mut tiers));
         let mut fail_on = user.fail_on.unwrap_or_default();
         project.tighten_fail_on(&mut fail_on, &mut refused);
 
@@ -281,7 +316,10 @@ impl Settings {
         Self {
             mode,
             backend: chosen.backend.unwrap_or(backend),
-            model: chosen.model.or(user.model),
+            model,
+            tiers,
+            tier: chosen.tier,
+            ab: chosen.ab,
             fail_on: chosen.fail_on.unwrap_or(fail_on),
             limits,
             budget,
@@ -386,6 +424,32 @@ mod tests {
         for key in ["mode", "backend", "fail_on", "instances", "read_mib", "question_timeout_s"] {
             assert!(settings.warnings.iter().any(|warning| warning.contains(key)), "{key}: {:?}", settings.warnings);
         }
+    }
+
+    #[test]
+    fn a_tier_is_the_users_own_and_flags_and_tightening_go_before_it() {
+        let user = "model = \"base\"\n[tiers.speed]\nbackend = \"anthropic\"\nquestion_timeout_s = 100\n\
+                    [tiers.comprehensive]\nmodel = \"large\"\nquestion_timeout_s = 600\n";
+        let own = settings(user, "", &[], Choices::default());
+        assert_eq!((own.model.as_deref(), own.tiers.speed.model.as_deref()), (None, Some("base")));
+        assert_eq!(own.tiers.comprehensive.model.as_deref(), Some("large"));
+        assert_eq!(own.tiers.speed.backend, Some(Backend::Anthropic));
+        let flags = Choices { backend: Some(Backend::Offline), model: Some("mine".to_owned()), ..Choices::default() };
+        let by_flag = settings(user, "", &[("CONVOKE_TIER", "comprehensive")], flags);
+        assert_eq!((by_flag.tiers.speed.backend, by_flag.model.as_deref()), (None, Some("mine")));
+        assert_eq!(by_flag.tier, Some(TierName::Comprehensive));
+        let project = "backend = \"offline\"\n[limits]\nquestion_timeout_s = 60\n[tiers.speed]\nmodel = \"theirs\"\n";
+        let tightened = settings(user, project, &[], Choices::default());
+        assert_eq!((tightened.backend, tightened.tiers.speed.backend), (Backend::Offline, None));
+        assert_eq!(tightened.tiers.speed.model.as_deref(), Some("base"));
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(
+            (tightened.tiers.speed.question_timeout, tightened.tiers.comprehensive.question_timeout),
+            (minute, minute)
+        );
+        assert!(tightened.warnings.iter().any(|warning| warning.contains("[tiers]")), "{:?}", tightened.warnings);
+        let alone = settings("model = \"one\"\n", "", &[], Choices::default());
+        assert_eq!((alone.model.as_deref(), alone.tiers), (Some("one"), Tiers::default()));
     }
 
     #[test]

@@ -65,6 +65,11 @@ impl Paths {
         self.data.join("responses.key")
     }
 
+    /// The records of the processes that run.
+    pub fn instances(&self) -> PathBuf {
+        self.data.join("instances")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")

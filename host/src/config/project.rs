@@ -57,6 +57,8 @@ pub struct Project {
     pub severity: BTreeMap<String, Override>,
     /// `[[suppress]]`.
     pub suppressions: Vec<Suppression>,
+    /// Whether it has `[tiers]`, which it can't set.
+    pub tiers: bool,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +78,8 @@ struct File {
     severity: BTreeMap<String, Level>,
     #[serde(default)]
     suppress: Vec<Suppress>,
+    // Whatever stands there is not used.
+    tiers: Option<toml::Value>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -125,6 +129,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
             .into_iter()
             .map(|suppress| suppress.check(document))
             .collect::<Result<Vec<_>, _>>()?,
+        tiers: file.tiers.is_some(),
     })
 }
 
@@ -199,6 +204,13 @@ impl Project {
                 refused.push(format!("fail_on {} is laxer than {}, which stays", asked.name(), fail_on.name()));
             }
             None => {}
+        }
+    }
+
+    /// A tier says who is asked, what that may do and what it costs.
+    pub(super) fn refuse_tiers(&self, refused: &mut Vec<String>) {
+        if self.tiers {
+            refused.push("a project can only tighten, so its [tiers] is not used: tiers are your own".to_owned());
         }
     }
 

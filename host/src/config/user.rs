@@ -3,7 +3,7 @@
 //! ```toml
 //! version = 1
 //! mode = "balanced"              # safe, balanced, performance
-//! backend = "auto"               # auto, anthropic, offline
+//! backend = "auto"               # auto, anthropic, claude-cli, offline
 //! model = "a-model"
 //! fail_on = "high"               # never, critical, high, medium, low, info
 //! suppress_comments = true       # whether comments in files may suppress findings in them
@@ -28,6 +28,24 @@
 //! responses = true
 //! max_mib = 256
 //! max_age_days = 30
+//!
+//! [tiers]
+//! auto = "rule"                  # what a question without a tier gets: rule, speed, comprehensive
+//!
+//! [tiers.speed]
+//! model = "a-small-model"
+//! max_output_tokens = 4_096      # of a question that names no length
+//!
+//! [tiers.comprehensive]
+//! backend = "claude-cli"         # default: the run's
+//! model = "a-large-model"
+//! fallback_models = ["another"]  # where the model has too much to do
+//! instructions = "Show your evidence."
+//! tools = ["Read", "Grep"]       # that you grant: a question gets no others
+//! claude_md = "minimal"          # of the project's CLAUDE.md: none, minimal (its head), modular (all, with imports)
+//! question_timeout_s = 600
+//! stall_timeout_s = 60
+//! # mcp_config = "mcp.json"      # MCP servers; relative to this file
 //! ```
 
 use std::path::Path;
@@ -37,6 +55,7 @@ use serde::Deserialize;
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::tiers::{Tiers, TiersTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 
 /// What it says.
@@ -58,6 +77,8 @@ pub struct User {
     pub budget: Budget,
     /// `[cache]`.
     pub cache: Cache,
+    /// `[tiers]`.
+    pub tiers: Tiers,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +97,8 @@ struct File {
     budget: BudgetTable,
     #[serde(default)]
     cache: CacheTable,
+    #[serde(default)]
+    tiers: TiersTable,
 }
 
 /// Keys that only a project's file has.
@@ -101,6 +124,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         limits: file.limits.check(document)?,
         budget: file.budget.check(document)?,
         cache: file.cache.check(document)?,
+        tiers: file.tiers.check(document)?,
     })
 }
 
@@ -119,6 +143,9 @@ mod tests {
         assert_eq!(user.budget.requests, Some(500));
         assert_ne!(user.limits, AskedLimits::default());
         assert_eq!(user.cache, Cache::default(), "the example shows the defaults");
+        assert_eq!(user.tiers.comprehensive.backend, Some(Backend::ClaudeCli));
+        assert_eq!(user.tiers.comprehensive.tools, ["Read", "Grep"]);
+        assert_eq!(user.tiers.speed.max_output_tokens, Some(4_096));
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
         actions: merged.actions,
         notes: notes(&facts, merged.notes),
         usage: UsageInfo::from(facts.usage),
+        comparison: None,
         timing: timing(facts.wall, &facts.workers),
         failures: facts.items.iter().filter_map(failure).collect(),
         warnings,

@@ -20,6 +20,7 @@ pub fn render(report: &Report) -> String {
     page.edits(report);
     page.actions(report);
     page.metrics(report);
+    page.comparison(report);
     page.warnings(report);
     page.end(report)
 }
@@ -115,6 +116,12 @@ impl Page {
             let name = clean::markdown(&metric.name);
             let unit = clean::markdown(&metric.unit);
             self.push(&format!("| {name} | {} |\n", format!("{} {unit}", metric.value).trim_end()));
+        }
+    }
+
+    fn comparison(&mut self, report: &Report) {
+        if let Some(comparison) = &report.comparison {
+            self.push(&format!("\n### Comparison\n\n{}", super::comparison::markdown(comparison)));
         }
     }
 

@@ -14,6 +14,7 @@ pub mod baseline;
 pub mod build;
 pub mod clean;
 pub mod comment;
+pub mod comparison;
 pub mod edits;
 pub mod exit;
 pub mod fingerprint;
@@ -39,6 +40,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use build::{Facts, ItemFacts, WorkerFacts, build};
+pub use comparison::{Arm, Comparison};
 pub use exit::{ExitCode, exit_code};
 
 /// The version of the JSON report. It grows by new members; what would break a reader makes the next one.
@@ -76,6 +78,9 @@ pub struct Report {
     pub notes: Vec<Note>,
     /// What was used, as the provider counted it.
     pub usage: UsageInfo,
+    /// Two tiers side by side, if `--ab` compared them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// How long it took.
     pub timing: Timing,
     /// The items that failed: as many as the census says.
@@ -115,7 +120,7 @@ pub struct RunInfo {
     pub plugin: PluginInfo,
     /// `safe`, `balanced` or `performance`.
     pub mode: String,
-    /// Who answered questions: `offline`, `anthropic`.
+    /// Who answered questions: `offline`, `anthropic`; several, where tiers have their own: `offline+anthropic`.
     pub backend: String,
     /// When it began.
     #[schemars(with = "String", extend("format" = "date-time"))]

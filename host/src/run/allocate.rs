@@ -3,7 +3,6 @@
 use convoke_runtime::allocate::{Segment, Sizing, crowding_note, deal, size_pool};
 use convoke_runtime::money::Usd;
 use convoke_runtime::prices::Prices;
-use convoke_runtime::question::Question;
 use convoke_runtime::route::Route;
 
 use super::assess::Assessed;
@@ -60,8 +59,11 @@ pub fn allocate(assessed: &Assessed, limits: &Limits, hints: &manifest::Sizing, 
                 None => estimate.unknown += 1,
             }
         }
-        let model = route.model(&Question::default());
-        estimate.usd = Prices::built_in().at_most(model, estimate.input_tokens, estimate.output_tokens);
+        // Of two that are compared, the dearer.
+        let prices = Prices::built_in();
+        let of_each = route.models().into_iter();
+        let of_each = of_each.map(|model| prices.at_most(model, estimate.input_tokens, estimate.output_tokens));
+        estimate.usd = of_each.collect::<Option<Vec<_>>>().and_then(|usd| usd.into_iter().max());
     }
     Allocated { notes: crowding_note(to_do.len(), segments.len()).into_iter().collect(), segments, estimate }
 }

@@ -31,6 +31,10 @@ pub struct Prompt {
     pub item: Arc<str>,
     /// Who would answer.
     pub role: String,
+    /// The tier, and why it is that one.
+    pub tier: (&'static str, String),
+    /// Why it would not be sent: it needs a tool that is not granted.
+    pub denied: Option<String>,
     /// After routing and scanning.
     pub request: Request,
     /// What it would take at most.
@@ -54,7 +58,10 @@ impl Rehearsal {
         let estimate = self.broker.price_of(&question);
         let mut request = self.route.request(&question);
         scan(self.scan, &mut request)?;
-        let prompt = Prompt { item: asker.item_id.clone(), role: question.role, request, estimate };
+        let tier = self.route.tier(&question);
+        let denied = self.route.denial(tier, &question.tools);
+        let tier = (tier.name(), self.route.explain(&question));
+        let prompt = Prompt { item: asker.item_id.clone(), role: question.role, tier, denied, request, estimate };
         self.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(prompt);
         let reason = "a rehearsal asks nobody";
         match question.fallback {

@@ -9,24 +9,31 @@ use convoke_runtime::journal::{Journal, QuestionRow, RunId};
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
+use super::arms::Arms;
+
 /// Writes the questions of one run to the journal.
-pub(super) struct JournalLedger {
+pub(crate) struct JournalLedger {
     /// The journal.
     pub journal: Journal,
     /// The run.
     pub run: RunId,
     /// Attempts that may have cost something, and nobody knows what.
     pub unmetered: Arc<AtomicU64>,
+    /// Its tiers.
+    pub arms: Arc<Arms>,
 }
 
 impl Ledger for JournalLedger {
     fn record(&self, record: QuestionRecord) -> BoxFuture<'_, Result<(), String>> {
         self.unmetered.fetch_add(record.unmetered.into(), Ordering::Relaxed);
+        self.arms.add(&record);
         let took = Duration::from_millis(record.took_ms);
         let row = QuestionRow {
             run: self.run,
             item: record.item.to_string(),
             role: record.role,
+            tier: record.tier.name().to_owned(),
+            answered_tier: record.answered_tier.map(|tier| tier.name().to_owned()),
             model: record.model,
             backend: record.backend.to_owned(),
             attempts: record.attempts,

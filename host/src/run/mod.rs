@@ -3,9 +3,10 @@
 pub mod aggregate;
 pub mod allocate;
 pub mod answers;
+pub mod arms;
 pub mod assess;
 pub mod execute;
-mod ledger;
+pub(crate) mod ledger;
 mod seat;
 mod shared;
 pub mod since;
@@ -25,6 +26,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::backends::tiers::names;
 use crate::config::Settings;
 use crate::plugin::inspect::Inspected;
 use crate::plugin::manifest::RuleSeverity;
@@ -33,6 +35,7 @@ use crate::report::suppress::Filters;
 use crate::report::{Facts, PluginInfo, Report, RuleInfo, RunInfo};
 use allocate::{Allocated, allocate};
 use answers::{Answers, Prompt, Rehearsal};
+use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
 use execute::{Executed, Stop, execute};
 use ledger::JournalLedger;
@@ -53,8 +56,8 @@ pub struct Session {
     pub journal: Journal,
     /// What the user set.
     pub settings: Settings,
-    /// Who answers.
-    pub backend: Arc<dyn Backend>,
+    /// Who answers, in the order in which the broker's route names them.
+    pub backends: Vec<Arc<dyn Backend>>,
     /// How questions are asked.
     pub broker: BrokerConfig,
     /// Where everything is told.
@@ -98,7 +101,7 @@ impl Session {
         let assessed =
             assess(&self.command, &self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh)
                 .await?;
-        let route = self.backend.has_model().then_some(&self.broker.route);
+        let route = self.has_model().then_some(&self.broker.route);
         let allocated = allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route);
         // What the board would refuse is refused before anything is spent.
         board(&assessed, &allocated)?;
@@ -112,8 +115,8 @@ impl Session {
     pub async fn run(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
         let (began, started, id) = (Instant::now(), Timestamp::now(), RunId::new());
         let Planned { assessed, allocated } = planned;
-        let unmetered = Arc::default();
-        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered)));
+        let (unmetered, arms) = (Arc::default(), Arc::default());
+        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms)));
         let shared =
             self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events).await?;
         let Assessed { work, reusable, .. } = assessed;
@@ -122,6 +125,8 @@ impl Session {
         let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
         let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
         report.warnings.extend(unmetered_warning(unmetered.load(Ordering::Relaxed)));
+        report.warnings.extend(arms.warnings());
+        report.comparison = self.broker.route.ab.map(|test| arms.compare(&test, &report.findings));
         shared.answers.broker().close().await;
         if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
             // All that was done is in the journal; only that the run has ended is not.
@@ -139,7 +144,7 @@ impl Session {
         let journal = Journal::in_memory()?;
         let (id, started) = (RunId::new(), Timestamp::now());
         let answers = Answers::Rehearsal(Box::new(Rehearsal::new(
-            self.broker(&id, &journal, &Arc::default()),
+            self.broker(&id, &journal, &Arc::default(), &Arc::default()),
             self.broker.route.clone(),
             self.broker.scan,
         )));
@@ -153,10 +158,21 @@ impl Session {
         }
     }
 
-    fn broker(&self, id: &RunId, journal: &Journal, unmetered: &Arc<AtomicU64>) -> Broker {
-        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered: unmetered.clone() };
+    /// Whether any model can be asked.
+    pub fn has_model(&self) -> bool {
+        self.backends.iter().any(|backend| backend.has_model())
+    }
+
+    /// The backends' names, as reports show them.
+    pub fn backend_names(&self) -> String {
+        names(&self.backends)
+    }
+
+    fn broker(&self, id: &RunId, journal: &Journal, unmetered: &Arc<AtomicU64>, arms: &Arc<Arms>) -> Broker {
+        let (unmetered, arms) = (unmetered.clone(), arms.clone());
+        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
-        Broker::new(vec![self.backend.clone()], Arc::new(ledger), self.events.clone(), config)
+        Broker::new(self.backends.clone(), Arc::new(ledger), self.events.clone(), config)
     }
 
     /// Writes down that the run begins, and with which items.
@@ -183,7 +199,7 @@ impl Session {
                 arguments: self.identity.arguments.clone(),
                 project: self.identity.project.clone(),
                 mode: self.settings.mode.name().to_owned(),
-                backend: self.backend.name().to_owned(),
+                backend: self.backend_names(),
                 started,
             })
             .await?;
@@ -251,7 +267,7 @@ impl Session {
                     digest: self.plugin.digest.clone(),
                 },
                 mode: self.settings.mode.name().to_owned(),
-                backend: self.backend.name().to_owned(),
+                backend: self.backend_names(),
                 started,
                 arguments: self.arguments(),
             },

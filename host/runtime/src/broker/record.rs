@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::event::{Events, Fact};
-use crate::question::Usage;
+use crate::question::{Tier, Usage};
 
 /// How many models without a price are remembered: an instance names itself, and may name itself anything.
 const MOST_UNPRICED: usize = 64;
@@ -37,6 +37,10 @@ pub struct QuestionRecord {
     pub item: Arc<str>,
     /// The role that was asked.
     pub role: String,
+    /// The tier it was meant for: never `auto`.
+    pub tier: Tier,
+    /// The tier whose model answered; none: no model did in this run.
+    pub answered_tier: Option<Tier>,
     /// The model it was routed to, or that answered; empty where none was asked.
     pub model: String,
     /// The backend.
@@ -198,6 +202,10 @@ impl Draft {
 
     pub(super) fn answered_by(&mut self, model: &str) {
         self.with(|record| model.clone_into(&mut record.model));
+    }
+
+    pub(super) fn answered_at(&mut self, tier: Tier) {
+        self.with(|record| record.answered_tier = Some(tier));
     }
 
     pub(super) fn attempts(&self) -> u32 {

@@ -266,6 +266,10 @@ pub struct QuestionRow {
     pub item: String,
     /// Who was to answer: `code-reviewer`.
     pub role: String,
+    /// The tier it was meant for: `speed`, `comprehensive`.
+    pub tier: String,
+    /// The tier whose model answered, if one did.
+    pub answered_tier: Option<String>,
     /// The model it was routed to; empty where there was none.
     pub model: String,
     /// `anthropic`, `offline`.

@@ -13,7 +13,7 @@ const APPLICATION: i64 = 0x436e_766b;
 
 /// Each brings the schema to the format of its place, counted from 1. Only ever add to the end: files of each format
 /// are on users' disks.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The newest format known.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
@@ -305,6 +305,24 @@ mod tests {
                 opener.join().unwrap().unwrap();
             }
         });
+    }
+
+    #[test]
+    fn a_journal_of_format_1_keeps_its_questions_and_gains_their_tiers() {
+        let (_folder, path) = place();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        let question =
+            "INSERT INTO questions VALUES (1, 'r', 'i', 'role', 'm', 'b', 1, 'model', 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)";
+        old.execute_batch(&format!("{question}; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1"))
+            .unwrap();
+        drop(old);
+        let (_writer, reader) = open(&path, AT_ONCE).unwrap();
+        let row = "SELECT tier, answered_tier, took FROM questions";
+        let kept: (String, Option<String>, i64) =
+            reader.query_row(row, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        assert_eq!(kept, (String::new(), None, 10));
     }
 
     #[test]

@@ -76,6 +76,8 @@ fn question(run: RunId, asked: Timestamp, usd: Usd) -> QuestionRow {
         run,
         item: "a".to_owned(),
         role: "code-reviewer".to_owned(),
+        tier: "speed".to_owned(),
+        answered_tier: Some("speed".to_owned()),
         model: "model".to_owned(),
         backend: "anthropic".to_owned(),
         attempts: 1,
@@ -394,6 +396,23 @@ async fn two_processes_write_one_journal() {
     let runs: BTreeSet<_> = futures::future::join_all(write).await.into_iter().collect();
     let seen: BTreeSet<_> = journals[0].runs(9).await.unwrap().into_iter().map(|row| row.run.id).collect();
     assert_eq!(seen, runs);
+}
+
+#[tokio::test]
+async fn a_questions_tiers_are_in_the_ledger() {
+    let (_folder, path) = on_disk();
+    let journal = Journal::open(&path).unwrap();
+    let run = begun(&journal, &["a"]).await;
+    let moved = QuestionRow { tier: "comprehensive".to_owned(), ..question(run, then(), Usd::from_pico(1)) };
+    journal.record_question(moved).await.unwrap();
+    journal.record_question(QuestionRow { answered_tier: None, ..question(run, then(), Usd::ZERO) }).await.unwrap();
+    journal.flush().await.unwrap();
+    let connection = Connection::open(&path).unwrap();
+    let mut select = connection.prepare("SELECT tier, answered_tier FROM questions ORDER BY seq").unwrap();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let rows: Vec<(String, Option<String>)> = rows.map(Result::unwrap).collect();
+    let speed = || "speed".to_owned();
+    assert_eq!(rows, [("comprehensive".to_owned(), Some(speed())), (speed(), None)]);
 }
 
 #[tokio::test]

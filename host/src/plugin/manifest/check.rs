@@ -58,6 +58,7 @@ pub const RESERVED_NAMES: &[&str] = &[
 
 /// Options that every command has, now or later. No parameter can be called like one.
 pub const RESERVED_OPTIONS: &[&str] = &[
+    "ab",
     "all",
     "apply",
     "backend",

@@ -5,7 +5,7 @@ use convoke_runtime::work::{Severity, Status};
 use textwrap::core::display_width;
 
 use super::{Out, Verbosity, offline_words, paint_of};
-use crate::report::{Counts, Report, clean, words};
+use crate::report::{Counts, Report, clean, comparison, words};
 
 /// So many warnings are shown.
 const WARNINGS: usize = 20;
@@ -38,6 +38,27 @@ pub(super) fn metrics(out: &mut Out, report: &Report) {
         }
         let gap = " ".repeat(width - display_width(&name) + 2);
         out.wrapped(&format!("  {name}{gap}"), width + 4, &text, &Paint::new());
+    }
+}
+
+/// Two tiers side by side.
+pub(super) fn comparison(out: &mut Out, report: &Report) {
+    let Some(compared) = &report.comparison else { return };
+    let rows = comparison::rows(compared);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| display_width(cell)).max().unwrap_or_default()
+    };
+    out.title("Comparison");
+    for row in &rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let gap = " ".repeat(width(column).saturating_sub(display_width(cell)));
+            line += &if column == 0 { format!("  {cell}{gap}") } else { format!("  {gap}{cell}") };
+        }
+        out.line(&line);
+    }
+    if let Some(remark) = comparison::remark(compared) {
+        out.wrapped("  ", 2, &remark, &Paint::new().dim());
     }
 }
 

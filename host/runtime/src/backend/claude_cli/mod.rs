@@ -136,19 +136,14 @@ pub struct ClaudeCli {
 
 impl ClaudeCli {
     /// Ends what earlier hosts have left, and starts nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// When the folder for the records can't be made.
-    pub fn new(config: ClaudeConfig) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&config.records)?;
+    pub fn new(config: ClaudeConfig) -> Self {
         warden::reap(&config.records);
-        Ok(Self {
+        Self {
             account: config.account(),
             config: Arc::new(config),
             ending: TaskTracker::new(),
             next_start: Mutex::default(),
-        })
+        }
     }
 
     /// Waits for its turn among the starts.

@@ -81,6 +81,8 @@ impl Process {
         slot: Slot,
         ending: TaskTracker,
     ) -> Result<Self, Failure> {
+        std::fs::create_dir_all(&config.records)
+            .map_err(|error| failed(&format!("no record in {}", config.records.display()), error))?;
         let charge = Charge {
             record: slot.record(&config.records),
             slot: slot.path().to_owned(),

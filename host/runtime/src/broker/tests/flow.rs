@@ -194,3 +194,28 @@ async fn the_plan_knows_the_most_that_a_question_can_take() {
     assert_eq!(estimate.usd, Some(Usd::from_pico(3 * 5_000_000 + 4_096 * 20_000_000)));
     assert_eq!(bench.backend.sent().len(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_is_not_granted_is_denied_before_anything_is_sent() {
+    let mut route = Route::default();
+    route.comprehensive.tools = vec!["Read".to_owned()];
+    let bench = Bench::with(BrokerConfig { route, ..BrokerConfig::default() }, |_, _| Act::answer("yes"));
+    let wants = |tool: &str| Question { tools: vec![tool.to_owned()], ..with_fallback("?") };
+    let denied = bench.ask(wants("Bash")).await.unwrap_err();
+    assert_eq!(denied.kind, FailureKind::Denied);
+    assert!(denied.message.contains("`Bash`") && denied.message.contains("[tiers.comprehensive]"), "{denied}");
+    assert!(bench.backend.prompts().is_empty());
+    assert!(bench.ask(wants("Read")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_written_down_with_the_tier_it_was_meant_for_and_the_one_that_answered() {
+    let bench = Bench::new(|_, request| match request.model.as_str() {
+        "claude-opus-5-5" => Act::fail(FailureKind::Overloaded),
+        _ => Act::answer("yes"),
+    });
+    bench.ask(Question { tier: Tier::Comprehensive, ..question("?") }).await.unwrap();
+    bench.ask(question("??")).await.unwrap();
+    let tiers: Vec<_> = bench.ledger.records().iter().map(|record| (record.tier, record.answered_tier)).collect();
+    assert_eq!(tiers, [(Tier::Comprehensive, Some(Tier::Speed)), (Tier::Speed, Some(Tier::Speed))]);
+}
