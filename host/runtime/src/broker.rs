@@ -5,6 +5,7 @@
 //! attempts; dropping the future at any point gives everything back.
 
 mod attempt;
+mod pace;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, Standing
 use crate::backend::offline::Offline;
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
 use crate::cache::{Cache, Cached, Found, Key};
+use crate::cassette::{Asked, Tape};
 use crate::event::{Events, Fact};
 use crate::money::Usd;
 use crate::prices::Prices;
@@ -56,6 +58,8 @@ pub struct BrokerConfig {
     pub cache_bytes: usize,
     /// What tokens cost.
     pub prices: Prices,
+    /// Where questions and what came of them are recorded, if they are.
+    pub tape: Option<Arc<Tape>>,
 }
 
 impl Default for BrokerConfig {
@@ -70,6 +74,7 @@ impl Default for BrokerConfig {
             watch: WatchConfig::default(),
             cache_bytes: 64 * 1024 * 1024,
             prices: Prices::built_in(),
+            tape: None,
         }
     }
 }
@@ -186,8 +191,29 @@ impl Broker {
         }
     }
 
-    /// Asks one candidate after the other, until one answers or fails in a way that the next would too.
+    /// Asks those who may answer, and records what came of it. A replay asks the first: what all of them came to is
+    /// recorded under it.
     async fn ask_models(
+        &self,
+        life: &mut Life<'_>,
+        mut candidates: Vec<Candidate>,
+        checker: Option<&Checker>,
+        listener: Listener<'_>,
+    ) -> Result<Cached, Failure> {
+        if candidates.first().is_some_and(|first| self.lane(first).backend.replays()) {
+            candidates.truncate(1);
+        }
+        let taped = self.config.tape.as_ref().zip(candidates.first().map(|first| first.request.clone()));
+        let result = self.ask_each(life, candidates, checker, listener).await;
+        if let Some((tape, request)) = taped {
+            let (role, usage) = (life.question.role.as_str(), life.draft.usage());
+            tape.note(&Asked { id: life.id, asker: life.asker, role, request: &request, usage }, result.as_ref());
+        }
+        result
+    }
+
+    /// Asks one candidate after the other, until one answers or fails in a way that the next would too.
+    async fn ask_each(
         &self,
         life: &mut Life<'_>,
         candidates: Vec<Candidate>,
@@ -230,13 +256,15 @@ impl Broker {
         self.scan(life, &mut request).await?;
         let profile = Arc::new(lane.backend.profile(&request));
         let mut corrected = false;
-        let mut tries = Tries { failures: 0, is_last };
+        let mut tries = Tries { failures: 0, is_last, replays: lane.backend.replays() };
         loop {
             let admitted = self.admit(life, lane, &request, &profile).await?;
             match self.send(life, lane, admitted, &request, &mut tries, listener).await {
                 Attempt::Answered(answer) => match self.fits(life, answer, checker).await {
                     Ok(cached) => return Ok(cached),
-                    Err(failure) if corrected || !life.question.repeatable => return Err(failure),
+                    Err(failure) if corrected || !life.question.repeatable || lane.backend.replays() => {
+                        return Err(failure);
+                    }
                     Err(failure) => {
                         corrected = true;
                         self.restart(life, failure.message.clone(), Duration::ZERO, listener).await;
@@ -427,7 +455,8 @@ fn fallback(
     usage: Usage,
     listener: Listener<'_>,
 ) -> Result<Reply, Failure> {
-    let decided_by_others = matches!(failure.kind, FailureKind::Secret | FailureKind::Denied | FailureKind::Cancelled);
+    use FailureKind::{Cancelled, Denied, NotRecorded, Secret};
+    let decided_by_others = matches!(failure.kind, Secret | Denied | Cancelled | NotRecorded);
     if decided_by_others || failure.kind.is_terminal() {
         return Err(failure);
     }

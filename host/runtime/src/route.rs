@@ -12,7 +12,7 @@ use crate::question::{Question, Tier};
 const LONGEST_ROLE: usize = 64;
 
 /// How a byte count becomes an estimate of tokens.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(crate) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Where the questions of a tier go. The defaults are the design's for `speed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
