@@ -9,6 +9,7 @@ mod hostile;
 mod input;
 mod interrupt;
 mod plans;
+mod replay;
 mod reports;
 mod resume;
 mod support;

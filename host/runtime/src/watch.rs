@@ -399,7 +399,8 @@ mod tests {
     async fn an_answer_far_beyond_its_tokens_is_ended_and_one_a_little_beyond_is_not() {
         let kibibyte: &'static str = (0..256).map(|n| format!("{n:04}")).collect::<String>().leak();
         let other: &'static str = (256..512).map(|n| format!("{n:04}")).collect::<String>().leak();
-        let says = |count: usize| (0..count).map(|n| (0, if n % 2 == 0 { kibibyte } else { other })).collect::<Vec<_>>();
+        let says =
+            |count: usize| (0..count).map(|n| (0, if n % 2 == 0 { kibibyte } else { other })).collect::<Vec<_>>();
         // 100 tokens allowed: 4 times as many, and 1,024 more, are 5,696 bytes.
         let config = WatchConfig::default();
         assert!(guarded(&config, None, Some(100), says(5)).await.0.result.is_ok());

@@ -19,15 +19,16 @@ use jiff::tz::TimeZone;
 
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::taped::{Player, Taped};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, plan};
-use crate::config::paths::PROJECT_FILE;
 use crate::config::{self, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
-use crate::plugin::project::{Limits as ProjectLimits, Project, resolve_typed_path};
+use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
 use crate::progress::{Detail, Show, show};
+use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
 use crate::report::human::{Style, Verbosity};
 use crate::report::{ExitCode, Report, exit_code, human, json, markdown, sarif};
@@ -55,25 +56,35 @@ struct Prepared {
     session: Session,
     baseline: Option<Baseline>,
     today: Date,
+    taped: Taped,
 }
 
 fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
     let env = |name: &str| std::env::var(name).ok();
     let cwd =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
-    let root = project_folder(&cwd, options)?;
+    let mut taped = Taped::of(options, &runnable.manifest.name)?;
+    let root = if taped.player().is_some() { cwd.clone() } else { project_folder(&cwd, options)? };
     let paths = Paths::find(env)?;
-    let settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
+    let settings =
+        Settings::load(&paths.user_file(), &taped.project_file(&root), env, taped.choices(options.choices())?)?;
 
     let mut mounts = Vec::new();
-    let arguments = runnable.manifest.arguments(matches, |typed| {
-        let typed = resolve_typed_path(&cwd, &root, typed)?;
-        mounts.extend(typed.mount);
-        Ok::<_, CliError>(typed.name)
-    })?;
+    let typed = runnable.manifest.arguments(matches, |typed| Ok::<_, CliError>(typed.to_owned()))?;
+    let arguments = match taped.player() {
+        Some(player) => player.arguments(&typed)?,
+        None => runnable.manifest.arguments(matches, |typed| {
+            let typed = resolve_typed_path(&cwd, &root, typed)?;
+            mounts.extend(typed.mount);
+            Ok::<_, CliError>(typed.name)
+        })?,
+    };
     mounts.dedup();
-    let project = Project::open(&root, mounts, project_limits(&settings.limits))?;
-    let since = options.since.as_deref().map(|revision| Since::new(&root, revision)).transpose()?;
+    let project = taped.project(&root, mounts, project_limits(&settings.limits))?;
+    let since = match taped.player() {
+        Some(player) => player.since(),
+        None => options.since.as_deref().map(|revision| Since::new(&root, revision)).transpose()?,
+    };
     let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
 
@@ -86,10 +97,22 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     };
     let engine = Engine::new(caps.memory)?;
     let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
-    let journal = Journal::open(&paths.journal())?;
-    let backend = backend(settings.backend)?;
-    let broker = broker(&settings);
-    let today = Zoned::now().with_time_zone(TimeZone::UTC).date();
+    // A replay leaves nothing behind that a real run could take for done.
+    let journal = if taped.player().is_some() { Journal::in_memory()? } else { Journal::open(&paths.journal())? };
+    let backend = taped.player().map_or_else(|| backend(settings.backend), |player| Ok(player.backend()))?;
+    let broker = taped.broker(broker(&settings));
+    let today = taped.player().map(Player::today);
+    let today = today.unwrap_or_else(|| Zoned::now().with_time_zone(TimeZone::UTC).date());
+    taped.is_about(|| {
+        let plugin = PluginVersion {
+            name: plugin.manifest.name.clone(),
+            version: plugin.manifest.version.to_string(),
+            digest: plugin.digest.clone(),
+        };
+        let how = (settings.mode.name(), settings.limits.instances);
+        let who = (backend.name(), backend.has_model());
+        About::new(&runnable.manifest.name, plugin, &typed, &arguments, since.clone(), how, who, &broker.route, today)
+    });
     let events = Events::new();
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
@@ -114,10 +137,10 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         events,
         whole_project: arguments.paths.is_empty() && since.is_none(),
         since,
-        fresh: options.fresh,
+        fresh: options.fresh || taped.is_fresh(),
         settings,
     };
-    Ok(Prepared { session, baseline, today })
+    Ok(Prepared { session, baseline, today, taped })
 }
 
 fn project_folder(cwd: &Path, options: &Options) -> Result<PathBuf, CliError> {
@@ -196,15 +219,17 @@ fn route_name(backend: &dyn Backend, route: &Route) -> String {
 }
 
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { session, baseline, today } = prepared;
+    let Prepared { session, baseline, today, taped } = prepared;
     let planned = session.plan().await?;
     if options.dry_run {
         let prompts = if options.show_prompts { Some(session.rehearse(&planned).await?) } else { None };
         put(&plan::render(&session, &planned, prompts.as_deref(), options.format), options.output.as_deref())?;
         return Ok(ExitCode::Success);
     }
-    if !options.quiet {
-        announce(&session, terminal);
+    match taped.player() {
+        _ if options.quiet => {}
+        Some(player) => player.announce(),
+        None => announce(&session, terminal),
     }
     let shown =
         show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
@@ -219,11 +244,14 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     // It ends with the run's last event; a painter that failed is not worth the report.
     let _ = shown.await;
     let report = report?;
+    // Before the report, which nobody may be reading; what is wrong with it is said after.
+    let recorded = taped.end(&report, options.quiet);
     put(&rendered(&report, &session, options, terminal)?, options.output.as_deref())?;
     if let Some(file) = &options.write_baseline {
         let written = Baseline::of(&report, baseline.as_ref()).write(file);
         written.map_err(|error| CliError::usage(error.to_string()))?;
     }
+    recorded?;
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 

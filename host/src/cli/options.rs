@@ -42,6 +42,14 @@ pub(super) struct Options {
     #[arg(long)]
     pub fresh: bool,
 
+    /// Record the run in this folder, to be replayed; implies --fresh
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub record: Option<PathBuf>,
+
+    /// Do a recorded run again, in any folder: without a model, a key or the project
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["record", "backend", "model", "since", "project"])]
+    pub replay: Option<PathBuf>,
+
     /// The form of the report
     #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Report")]
     pub format: Format,

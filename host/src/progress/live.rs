@@ -114,23 +114,22 @@ impl Columns {
     /// For a terminal of so many columns.
     fn of(width: usize, color: bool) -> Self {
         let group = (width / 4).clamp(10, 24);
-        // Behind it comes, with its gap, `answering 12:34`.
-        Self { width, group, label: width.saturating_sub(2 + group + 2 + 17).clamp(12, 36), color }
+        // Behind it comes, with its gap, `answering 0:12  ~83 tok/s Read`.
+        Self { width, group, label: width.saturating_sub(2 + group + 2 + 32).clamp(12, 36), color }
     }
 
     /// The group of the item, the item, what is going on with it: never wider than the terminal.
     fn worker(&self, line: &Line, now: Duration) -> String {
-        let used = 2 + self.group + 2 + self.label + 2;
         let group = clean(line.group.as_deref().unwrap_or(&line.segment));
         let label = line.item.as_ref().map(|(_, label)| clean(label)).unwrap_or_default();
         let (doing, paint) = doing(line, now);
-        let doing = console::truncate_str(&doing, self.width.saturating_sub(used), "…");
-        format!(
+        let line = format!(
             "  {}  {}  {}",
             self.paint(Style::new().cyan(), &padded(&group, self.group)),
             padded(&label, self.label),
             self.paint(paint, &doing),
-        )
+        );
+        console::truncate_str(&line, self.width, "…").into_owned()
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
@@ -165,7 +164,7 @@ fn doing(line: &Line, now: Duration) -> (String, Style) {
 /// How long, how fast, with which tool. The end is what a narrow terminal cuts.
 fn answering(line: &Line, since: String) -> String {
     let rate = line.pace.tokens_per_second.map(|rate| format!("  ~{rate} tok/s"));
-    let tool = line.pace.tool.as_deref().map(|tool| format!("  {}", clean(tool)));
+    let tool = line.pace.tool.as_deref().map(|tool| format!(" {}", clean(tool)));
     [Some(since), rate, tool].into_iter().flatten().collect()
 }
 
@@ -226,12 +225,12 @@ mod tests {
     fn an_answer_that_comes_shows_its_pace_and_its_last_tool_and_still_fits() {
         let mut line = line(Doing::Answering);
         line.pace = Pace { tokens_per_second: Some(83), tool: Some("Read".to_owned()) };
-        let wide = Columns::of(100, false).worker(&line, Duration::from_secs(11));
-        assert!(wide.ends_with("  answering  ~83 tok/s  Read"), "{wide}");
+        let wide = Columns::of(80, false).worker(&line, Duration::from_secs(11));
+        assert!(wide.ends_with("  answering  ~83 tok/s Read"), "{wide}");
         line.pace.tool = Some("mcp__a-server-with-a-long-name__and\u{1b}[2Ja-tool".to_owned());
         for width in [80, 60, 40, 20] {
             let shown = Columns::of(width, false).worker(&line, Duration::from_secs(700));
-            assert!(console::measure_text_width(&shown) <= width.max(28), "{width}: {shown}");
+            assert!(console::measure_text_width(&shown) <= width, "{width}: {shown}");
             assert!(!shown.contains('\u{1b}'), "{shown}");
         }
     }

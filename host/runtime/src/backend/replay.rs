@@ -259,7 +259,8 @@ mod tests {
 
     #[test]
     fn a_question_gets_its_answers_in_turn_then_the_last_again() {
-        let replay = Replay::new(vec![cassette("a", "one", &[Ok("1"), Ok("2")]), cassette("b", "two", &[Ok("3")])], true);
+        let replay =
+            Replay::new(vec![cassette("a", "one", &[Ok("1"), Ok("2")]), cassette("b", "two", &[Ok("3")])], true);
         assert_eq!(replay.unasked(), 2);
         assert_eq!(texts(&replay, "one", 1), ["1"]);
         assert_eq!(texts(&replay, "two", 1), ["3"]);

@@ -114,9 +114,7 @@ impl Broker {
             listener(event);
         };
         match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
-            Some(instance) => {
-                watched(&self.config.watch, affordable, instance.as_mut(), request, &mut heard).await
-            }
+            Some(instance) => watched(&self.config.watch, affordable, instance.as_mut(), request, &mut heard).await,
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
         }
     }

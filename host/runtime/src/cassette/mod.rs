@@ -155,7 +155,7 @@ impl Came {
             Ok(Cached { text, model }) => {
                 let text = scrubbed(text);
                 let json = serde_json::from_str::<Value>(&text).ok();
-                let json = json.filter(|json| !json.is_null() && json.to_string() == text);
+                let json = json.filter(|json| !json.is_null() && format!("{json}") == text);
                 let text = json.is_none().then(|| Text::of(&text));
                 Self { model: Some(scrubbed(model)), text, json, failure: None, usage }
             }

@@ -77,10 +77,12 @@ impl Tape {
         }
         taped.bytes += more;
         let role = super::scrubbed(asked.role);
-        let track = taped
-            .by_key
-            .entry(key)
-            .or_insert_with(|| Track { item: item.clone(), role, request, answers: BTreeMap::new() });
+        let track = taped.by_key.entry(key).or_insert_with(|| Track {
+            item: item.clone(),
+            role,
+            request,
+            answers: BTreeMap::new(),
+        });
         if item < track.item {
             track.item = item;
         }
@@ -137,8 +139,7 @@ mod tests {
         note(&tape, 4, "c", "given up", Err(FailureKind::Cancelled));
         let cassettes = tape.cassettes().unwrap();
         assert_eq!(cassettes.iter().map(|one| one.item.as_str()).collect::<Vec<_>>(), ["a", "c"]);
-        let texts: Vec<String> =
-            cassettes[0].answers.iter().map(|came| came.result().unwrap().unwrap().text).collect();
+        let texts: Vec<String> = cassettes[0].answers.iter().map(|came| came.result().unwrap().unwrap().text).collect();
         assert_eq!(texts, ["first", "second"]);
         assert_eq!(cassettes[1].answers[0].result().unwrap().unwrap_err().kind, FailureKind::Refused);
     }

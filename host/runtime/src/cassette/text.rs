@@ -20,7 +20,11 @@ impl Text {
     /// A text without its credentials.
     pub fn of(text: &str) -> Self {
         let clean = scrubbed(text);
-        if clean.contains('\n') { Self::Lines(clean.split('\n').map(str::to_owned).collect()) } else { Self::Line(clean) }
+        if clean.contains('\n') {
+            Self::Lines(clean.split('\n').map(str::to_owned).collect())
+        } else {
+            Self::Line(clean)
+        }
     }
 
     /// The text.

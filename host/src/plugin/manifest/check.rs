@@ -84,6 +84,8 @@ pub const RESERVED_OPTIONS: &[&str] = &[
     "progress",
     "project",
     "quiet",
+    "record",
+    "replay",
     "resume",
     "show-prompts",
     "since",

@@ -232,9 +232,8 @@ impl Reads {
     /// The files of which a credential was redacted.
     pub fn redacted(&self) -> Vec<String> {
         let seen = self.lock();
-        let redacted = seen.files.values().filter(|file| {
-            file.found.as_ref().is_some_and(|content| !content.redacted.is_empty())
-        });
+        let redacted =
+            seen.files.values().filter(|file| file.found.as_ref().is_some_and(|content| !content.redacted.is_empty()));
         redacted.map(|file| file.asked.clone()).collect()
     }
 
@@ -321,12 +320,18 @@ impl Project {
     /// A file's content, the same for the whole run.
     pub(super) async fn content(&self, path: &str) -> Result<Pinned<Arc<[u8]>>, ProjectError> {
         if let Tape::Replay(reads) = &self.0.tape {
-            return reads.serve(path, "the file", |seen| &seen.files, |content| {
-                let broken = |fault: &str| ProjectError::Recorded { message: format!("{path}: {fault}"), hint: None };
-                let bytes = content.bytes().map_err(broken)?;
-                let digest: Digest = Sha256::digest(&bytes).into();
-                Ok(Pinned { value: bytes.into(), digest })
-            });
+            return reads.serve(
+                path,
+                "the file",
+                |seen| &seen.files,
+                |content| {
+                    let broken =
+                        |fault: &str| ProjectError::Recorded { message: format!("{path}: {fault}"), hint: None };
+                    let bytes = content.bytes().map_err(broken)?;
+                    let digest: Digest = Sha256::digest(&bytes).into();
+                    Ok(Pinned { value: bytes.into(), digest })
+                },
+            );
         }
         let result = self.content_now(path).await;
         if let Some(reads) = self.writes_down(&result) {
@@ -341,10 +346,15 @@ impl Project {
     pub(super) async fn listing(&self, query: &Query) -> Result<Pinned<Arc<Listing>>, ProjectError> {
         let key = Ask::List(query.clone()).text();
         if let Tape::Replay(reads) = &self.0.tape {
-            return reads.serve(&key, "the listing", |seen| &seen.listings, |listing| {
-                let digest = list::digest_of(&listing.entries);
-                Ok(Pinned { value: Arc::new(listing.clone()), digest })
-            });
+            return reads.serve(
+                &key,
+                "the listing",
+                |seen| &seen.listings,
+                |listing| {
+                    let digest = list::digest_of(&listing.entries);
+                    Ok(Pinned { value: Arc::new(listing.clone()), digest })
+                },
+            );
         }
         let result = self.listing_now(query).await;
         if let Some(reads) = self.writes_down(&result) {
@@ -360,10 +370,15 @@ impl Project {
     pub(super) async fn found(&self, query: &SearchQuery) -> Result<Pinned<Arc<Findings>>, ProjectError> {
         let key = Ask::Search(query.clone()).text();
         if let Tape::Replay(reads) = &self.0.tape {
-            return reads.serve(&key, "the search", |seen| &seen.searches, |findings| {
-                let digest = search::digest_of(&findings.matches);
-                Ok(Pinned { value: Arc::new(findings.clone()), digest })
-            });
+            return reads.serve(
+                &key,
+                "the search",
+                |seen| &seen.searches,
+                |findings| {
+                    let digest = search::digest_of(&findings.matches);
+                    Ok(Pinned { value: Arc::new(findings.clone()), digest })
+                },
+            );
         }
         let result = self.found_now(query).await;
         if let Some(reads) = self.writes_down(&result) {
@@ -381,9 +396,12 @@ impl Project {
     /// What stands at a path now.
     pub(super) async fn look(&self, path: &str) -> Result<Option<Entry>, ProjectError> {
         if let Tape::Replay(reads) = &self.0.tape {
-            return reads.serve(path, "what stands at", |seen| &seen.stats, |stat| {
-                Ok(stat.kind.map(|kind| Entry { path: path.to_owned(), kind, size: stat.size }))
-            });
+            return reads.serve(
+                path,
+                "what stands at",
+                |seen| &seen.stats,
+                |stat| Ok(stat.kind.map(|kind| Entry { path: path.to_owned(), kind, size: stat.size })),
+            );
         }
         let result = self.look_now(path).await;
         if let Some(reads) = self.writes_down(&result) {
