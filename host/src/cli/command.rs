@@ -11,8 +11,10 @@ use convoke_runtime::backend::offline::Offline;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
+use convoke_runtime::money::Usd;
 use convoke_runtime::route::{Route, TierRoute};
 use convoke_runtime::scan::ScanMode;
+use convoke_runtime::watch::WatchConfig;
 use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -192,6 +194,10 @@ fn broker(settings: &Settings) -> BrokerConfig {
             Scan::Basic => ScanMode::Basic,
         },
         admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
+        watch: WatchConfig {
+            most_usd: Some(limits.question_usd).filter(|most| *most < Usd::from_pico(u64::MAX)),
+            ..WatchConfig::default()
+        },
         seed: std::process::id().into(),
         ..BrokerConfig::default()
     }

@@ -115,10 +115,9 @@ pub struct Content {
 #[serde(deny_unknown_fields)]
 pub struct Stat {
     /// None: nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
     /// Bytes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "list::is_zero")]
     pub size: u64,
 }
 
