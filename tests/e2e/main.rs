@@ -4,11 +4,15 @@
 
 mod agent_audit;
 mod backend;
+#[cfg(unix)]
+mod claude_cli;
 mod cli;
 mod hostile;
 mod input;
 mod interrupt;
 mod plans;
+#[cfg(unix)]
+mod real_claude;
 mod replay;
 mod reports;
 mod resume;

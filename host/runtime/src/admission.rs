@@ -199,6 +199,12 @@ impl Admission {
         std::mem::take(&mut self.lock().changes)
     }
 
+    /// Ends the instance that was idle longest, if any is.
+    pub fn close_oldest(&self) {
+        let oldest = self.lock().pool.remove_oldest();
+        drop(oldest);
+    }
+
     /// Ends all idle instances.
     pub fn close_idle(&self) {
         let idle = self.lock().pool.clear();

@@ -182,8 +182,14 @@ impl Broker {
         };
         match answered {
             Ok(answer) => {
-                let Cached { text, model } = Arc::unwrap_or_clone(answer);
-                Ok(Reply { text, by: AnsweredBy::Model(model), usage: life.draft.usage(), unasked_fallback: false })
+                let Cached { text, model, edits } = Arc::unwrap_or_clone(answer);
+                Ok(Reply {
+                    text,
+                    by: AnsweredBy::Model(model),
+                    usage: life.draft.usage(),
+                    unasked_fallback: false,
+                    edits,
+                })
             }
             // Where dispatch has stopped, no fallback hides it.
             Err(failure) if self.failure().is_some_and(|stopped| stopped.kind == failure.kind) => Err(failure),
@@ -431,10 +437,13 @@ impl Broker {
         }
     }
 
-    /// Ends the idle instances: the run is over.
-    pub fn close_idle(&self) {
+    /// Ends the idle instances, and waits until they and those that were given up have ended: the run is over.
+    pub async fn close(&self) {
         for lane in &self.lanes {
             lane.admission.close_idle();
+        }
+        for lane in &self.lanes {
+            lane.backend.close().await;
         }
     }
 }
@@ -443,7 +452,13 @@ fn from_cache(cached: &Cached, listener: Listener<'_>) -> Reply {
     listener(StreamEvent::Started);
     listener(StreamEvent::Text(cached.text.clone()));
     let by = AnsweredBy::Cache(cached.model.clone());
-    Reply { text: cached.text.clone(), by, usage: Usage::default(), unasked_fallback: false }
+    Reply {
+        text: cached.text.clone(),
+        by,
+        usage: Usage::default(),
+        unasked_fallback: false,
+        edits: cached.edits.clone(),
+    }
 }
 
 /// The question's own answer in place of a model's, where that may be.
@@ -472,7 +487,7 @@ fn fallback(
         listener(StreamEvent::Restarted(failure.message.clone()));
     }
     listener(StreamEvent::Text(text.clone()));
-    Ok(Reply { text, by: AnsweredBy::Fallback(failure.message), usage, unasked_fallback: unasked })
+    Ok(Reply { text, by: AnsweredBy::Fallback(failure.message), usage, unasked_fallback: unasked, edits: Vec::new() })
 }
 
 /// The prompt that asks again, saying what was wrong.

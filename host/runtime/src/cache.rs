@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::backend::Request;
 use crate::question::Failure;
+use crate::work::Edit;
 
 /// The version of the key's encoding.
 const KEY_VERSION: u64 = 2;
@@ -26,6 +27,8 @@ pub struct Cached {
     pub text: String,
     /// The model that gave it.
     pub model: String,
+    /// What its tools would change.
+    pub edits: Vec<Edit>,
 }
 
 type Landed = Result<Arc<Cached>, Failure>;
@@ -194,7 +197,7 @@ mod tests {
     }
 
     fn cached(text: &str) -> Arc<Cached> {
-        Arc::new(Cached { text: text.to_owned(), model: "m".to_owned() })
+        Arc::new(Cached { text: text.to_owned(), model: "m".to_owned(), edits: Vec::new() })
     }
 
     async fn flight(cache: &Cache, key: Key) -> Flight<'_> {

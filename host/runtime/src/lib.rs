@@ -6,7 +6,8 @@
 //! - [`question`]: what is asked, what comes back, what it costs;
 //! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`], [`scan`], [`queue`],
 //!   [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`]), [`watch`], [`schema`], [`retry`];
-//! - [`backend`]: the kinds of instances that answer; [`cassette`]: what a recorded run is answered from;
+//! - [`backend`]: the kinds of instances that answer, the [`warden`] that ends what they started, and [`cassette`]: what
+//!   a recorded run is answered from;
 //! - [`journal`]: what a crash must not lose;
 //! - [`event`]: the one stream of committed facts that everything a user sees is made of.
 
@@ -22,6 +23,7 @@ pub mod event;
 pub mod gate;
 pub mod journal;
 pub mod limiter;
+pub mod machine;
 pub mod money;
 pub mod pool;
 pub mod prices;
@@ -32,5 +34,7 @@ pub mod retry;
 pub mod route;
 pub mod scan;
 pub mod schema;
+#[cfg(unix)]
+pub mod warden;
 pub mod watch;
 pub mod work;

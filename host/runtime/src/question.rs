@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::money::Usd;
+use crate::work::Edit;
 
 /// Which kind of instance answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,6 +102,8 @@ pub struct Reply {
     pub usage: Usage,
     /// Whether a fallback was used although a model should have answered. It makes the item's outcome `fallback`.
     pub unasked_fallback: bool,
+    /// What Claude's tools would change in the project: proposals of the item that asked.
+    pub edits: Vec<Edit>,
 }
 
 /// A piece of an answer that is on its way.

@@ -297,7 +297,14 @@ mod tests {
                     });
                     text.push_str(chunk);
                 }
-                Ok(Answer { text, model: "m".to_owned(), usage: Usage::default(), truncated: false, limits: None })
+                Ok(Answer {
+                    text,
+                    model: "m".to_owned(),
+                    usage: Usage::default(),
+                    truncated: false,
+                    limits: None,
+                    edits: Vec::new(),
+                })
             })
         }
     }

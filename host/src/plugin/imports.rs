@@ -7,8 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use convoke_runtime::journal::Read;
 use convoke_runtime::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent};
-use convoke_runtime::work::{Item, Partial};
+use convoke_runtime::work::{Edit, Item, Partial};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -75,6 +76,8 @@ pub struct Record {
     pub stopped: Option<String>,
     /// Why the last result that it was to end with was refused.
     pub refused: Option<String>,
+    /// What Claude's tools would change, by the answers so far.
+    pub edits: Vec<Edit>,
     /// The item has ended.
     pub ended: bool,
 }
@@ -285,8 +288,17 @@ async fn answer(
         return Err(convert::failure_to_wit(&failure));
     }
     let question = convert::question_from_wit(question).map_err(|failure| convert::failure_to_wit(&failure))?;
+    let has_tools = !question.tools.is_empty();
     match services.ask(task, question, listener).await {
-        Ok(reply) => {
+        Ok(mut reply) => {
+            task.record().edits.append(&mut reply.edits);
+            if has_tools && !matches!(reply.by, AnsweredBy::Fallback(_)) {
+                // What tools have read is not known: a later run can't see whether it has changed.
+                let noted = task.recorder.note(Read::Outside { kind: "tools".to_owned() });
+                noted.map_err(|error| {
+                    convert::failure_to_wit(&Failure::new(FailureKind::TooLarge, error.to_string()))
+                })?;
+            }
             if let (true, AnsweredBy::Fallback(reason)) = (reply.unasked_fallback, &reply.by) {
                 task.record().fallback.get_or_insert_with(|| reason.clone());
             }

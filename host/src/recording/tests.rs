@@ -20,7 +20,7 @@ fn about() -> About {
 
 fn cassette(item: &str, prompt: &str, context: Option<&str>) -> Cassette {
     let question = Question { prompt: prompt.to_owned(), context: context.map(str::to_owned), ..Question::default() };
-    let cached = Cached { text: format!("to {prompt}"), model: "m".to_owned() };
+    let cached = Cached { text: format!("to {prompt}"), model: "m".to_owned(), edits: Vec::new() };
     Cassette {
         item: item.to_owned(),
         role: "tester".to_owned(),

@@ -129,7 +129,7 @@ impl Session {
         let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
         let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
         report.warnings.extend(unmetered_warning(unmetered.load(Ordering::Relaxed)));
-        shared.answers.broker().close_idle();
+        shared.answers.broker().close().await;
         if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
             // All that was done is in the journal; only that the run has ended is not.
             report.warnings.push(format!("the end of the run could not be written down: {error}"));

@@ -252,7 +252,7 @@ impl Services for Seat {
 
     fn finish<'a>(&'a self, task: &'a Arc<Task>, ending: Ending) -> BoxFuture<'a, Result<(), Refused>> {
         Box::pin(async move {
-            let fallback = {
+            let (fallback, edits) = {
                 let mut record = task.record();
                 if record.ended {
                     return Err(Refused::new(format!("item {:?} has ended already", task.item.id)));
@@ -261,10 +261,10 @@ impl Services for Seat {
                     return Err(Refused::new(format!("the run is being stopped: {reason}")));
                 }
                 record.ended = true;
-                record.fallback.take()
+                (record.fallback.take(), std::mem::take(&mut record.edits))
             };
             let missed = task.recorder.missed();
-            let (outcome, partial) = match (ending, fallback) {
+            let (outcome, mut partial) = match (ending, fallback) {
                 (Ending::Done(partial), None) => (Outcome::Done, partial),
                 (Ending::Done(partial), Some(reason)) => (Outcome::Fallback(reason), partial),
                 (Ending::Failed(reason, partial), _) => (Outcome::Failed(reason), partial),
@@ -272,6 +272,7 @@ impl Services for Seat {
             };
             // Whatever its plugin made of it: this is not what the recorded run would have done.
             let outcome = missed.map_or(outcome, Outcome::Failed);
+            partial.edits.extend(edits);
             let ended = self.end(task.clone(), outcome, Some(partial)).await;
             ended.unwrap_or_else(|error| Err(Refused::new(format!("the end was not written: {error}"))))
         })

@@ -4,6 +4,8 @@
 //! retries, limits and fallbacks have one owner, the [`broker`](crate::broker).
 
 pub mod anthropic;
+#[cfg(unix)]
+pub mod claude_cli;
 pub mod offline;
 pub mod replay;
 #[cfg(test)]
@@ -15,6 +17,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::question::{Failure, ProviderLimits, StreamEvent, Usage};
+use crate::work::Edit;
 
 /// A request as it is sent: the question after [`route`](crate::route) and [`scan`](crate::scan).
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +88,8 @@ pub struct Answer {
     pub truncated: bool,
     /// The provider's limits.
     pub limits: Option<ProviderLimits>,
+    /// What its tools would change in the project, which they have not touched.
+    pub edits: Vec<Edit>,
 }
 
 /// Hears the pieces of an answer while they come.
@@ -136,4 +141,14 @@ pub trait Backend: Send + Sync {
 
     /// Starts an instance.
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>>;
+
+    /// Whether one more instance would leave too little memory: an idle one should go first.
+    fn is_short_of_memory(&self) -> bool {
+        false
+    }
+
+    /// Waits until the instances that were dropped have ended.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }

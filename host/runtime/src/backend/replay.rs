@@ -80,7 +80,14 @@ impl Replay {
             Failure::new(FailureKind::Malformed, message)
         };
         let cached = came.map(Came::result).ok_or_else(|| broken("it has no answers"))?.map_err(broken)??;
-        Ok(Answer { text: cached.text, model: cached.model, usage: Usage::default(), truncated: false, limits: None })
+        Ok(Answer {
+            text: cached.text,
+            model: cached.model,
+            usage: Usage::default(),
+            truncated: false,
+            limits: None,
+            edits: cached.edits,
+        })
     }
 }
 
@@ -242,7 +249,10 @@ mod tests {
 
     fn cassette(item: &str, prompt: &str, answers: &[Result<&str, FailureKind>]) -> Cassette {
         let came = |answer: &Result<&str, FailureKind>| match answer {
-            Ok(text) => Came::of(Ok(&Cached { text: (*text).to_owned(), model: "m".to_owned() }), Usage::default()),
+            Ok(text) => Came::of(
+                Ok(&Cached { text: (*text).to_owned(), model: "m".to_owned(), edits: Vec::new() }),
+                Usage::default(),
+            ),
             Err(kind) => Came::of(Err(&Failure::new(kind.clone(), "as recorded")), Usage::default()),
         };
         Cassette {

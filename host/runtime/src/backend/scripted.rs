@@ -170,7 +170,7 @@ impl Instance for One {
             listener(StreamEvent::Text(text.clone()));
             let usage = Usage { requests: 1, input_tokens: 100, output_tokens: 10, ..Usage::default() };
             let (model, truncated, limits) = (request.model.clone(), act.truncated, act.limits);
-            Ok(Answer { text, model, usage, truncated, limits })
+            Ok(Answer { text, model, usage, truncated, limits, edits: Vec::new() })
         }
         .boxed()
     }

@@ -77,6 +77,9 @@ impl Broker {
                 }
                 lease.instance = None;
             }
+            if lane.backend.is_short_of_memory() {
+                lane.admission.close_oldest();
+            }
             lease.instance = Some(lane.backend.start(lease.profile()).await?);
             Ok(())
         };
@@ -253,10 +256,10 @@ impl Broker {
             if answer.truncated {
                 self.books.warn(format!("{}: {cut}", life.asker.item_id)).await;
             }
-            return Ok(Cached { text: answer.text, model: answer.model });
+            return Ok(Cached { text: answer.text, model: answer.model, edits: answer.edits });
         };
         match checker.check(&answer.text) {
-            Ok(text) => Ok(Cached { text: text.to_owned(), model: answer.model }),
+            Ok(text) => Ok(Cached { text: text.to_owned(), model: answer.model, edits: answer.edits }),
             Err(fault) => {
                 let message = match answer.truncated {
                     true => format!("{cut}: {fault}"),

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::backend::Request;
 use crate::cache::Cached;
 use crate::question::{Failure, FailureKind, Usage};
+use crate::work::Edit;
 
 pub use tape::{Asked, MOST_BYTES, Tape, TooMuch};
 pub use text::{Text, scrub, scrubbed};
@@ -123,6 +124,9 @@ pub struct Came {
     /// Its answer, where it is JSON that is written the same again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<Value>,
+    /// What it changed in its copy of the project.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<Edit>,
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failed>,
@@ -152,12 +156,13 @@ impl Came {
     pub fn of(result: Result<&Cached, &Failure>, usage: Usage) -> Self {
         let usage = (usage != Usage::default()).then_some(usage);
         match result {
-            Ok(Cached { text, model }) => {
+            Ok(Cached { text, model, edits }) => {
                 let text = scrubbed(text);
                 let json = serde_json::from_str::<Value>(&text).ok();
                 let json = json.filter(|json| !json.is_null() && format!("{json}") == text);
                 let text = json.is_none().then(|| Text::of(&text));
-                Self { model: Some(scrubbed(model)), text, json, failure: None, usage }
+                let edits = edits.iter().filter_map(clean_edit).collect();
+                Self { model: Some(scrubbed(model)), text, json, edits, failure: None, usage }
             }
             Err(failure) => {
                 let failed = Failed {
@@ -189,14 +194,22 @@ impl Came {
     }
 
     fn cached(&self, text: String) -> Cached {
-        Cached { text, model: self.model.clone().unwrap_or_default() }
+        Cached { text, model: self.model.clone().unwrap_or_default(), edits: self.edits.clone() }
     }
 
     fn bytes(&self) -> usize {
         let json = self.json.as_ref().map_or(0, |json| json.to_string().len());
         let failure = self.failure.as_ref().map_or(0, |failed| failed.message.bytes());
-        self.text.as_ref().map_or(0, Text::bytes) + json + failure
+        let edits: usize = self.edits.iter().map(|edit| format!("{edit:?}").len()).sum();
+        self.text.as_ref().map_or(0, Text::bytes) + json + failure + edits
     }
+}
+
+/// An edit without credentials. Only its strings change, so it is always an edit again.
+fn clean_edit(edit: &Edit) -> Option<Edit> {
+    let mut value = serde_json::to_value(edit).ok()?;
+    scrub(&mut value);
+    serde_json::from_value(value).ok()
 }
 
 /// A question, and what came of it each time that it was asked.
@@ -266,7 +279,7 @@ mod tests {
     #[test]
     fn an_answer_and_a_failure_come_back_as_they_were() {
         for text in ["plain\ntext", r#"{"verdict":"good"}"#, "{ \"spaced\": 1 }", "null", "7"] {
-            let cached = Cached { text: text.to_owned(), model: "m".to_owned() };
+            let cached = Cached { text: text.to_owned(), model: "m".to_owned(), edits: Vec::new() };
             let came = Came::of(Ok(&cached), Usage::default());
             let written = serde_json::to_string(&came).unwrap();
             assert_eq!(serde_json::from_str::<Came>(&written).unwrap().result(), Ok(Ok(cached)), "{written}");

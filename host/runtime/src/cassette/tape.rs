@@ -125,7 +125,9 @@ mod tests {
         let asker = Asker { command: "audit".into(), item: 0, item_id: item.into() };
         let asked = Asked { id, asker: &asker, role: "tester", request: &request, usage: Usage::default() };
         match answer {
-            Ok(text) => tape.note(&asked, Ok(&Cached { text: text.to_owned(), model: "m".to_owned() })),
+            Ok(text) => {
+                tape.note(&asked, Ok(&Cached { text: text.to_owned(), model: "m".to_owned(), edits: Vec::new() }))
+            }
             Err(kind) => tape.note(&asked, Err(&Failure::new(kind, "no"))),
         }
     }

@@ -86,6 +86,11 @@ impl Pool {
         None
     }
 
+    /// Takes the instance out that was idle longest.
+    pub fn remove_oldest(&mut self) -> Discarded {
+        (!self.idle.is_empty()).then(|| self.idle.remove(0).1)
+    }
+
     /// Empties the pool of idle instances.
     pub fn clear(&mut self) -> Vec<Box<dyn Instance>> {
         self.idle.drain(..).map(|(_, instance)| instance).collect()
@@ -158,6 +163,17 @@ mod tests {
         drop(discarded);
         assert!(!lives(&old) && lives(&young) && lease.instance.is_none());
         assert_eq!((pool.leased(), pool.idle()), (1, 1));
+    }
+
+    #[test]
+    fn the_longest_idle_goes_when_memory_is_short() {
+        let mut pool = Pool::new(3);
+        let ((one, old), (two, young)) = (started(&mut pool, "a"), started(&mut pool, "b"));
+        assert!(pool.give_back(one, true).is_none() && pool.give_back(two, true).is_none());
+        drop(pool.remove_oldest());
+        assert!(!lives(&old) && lives(&young));
+        drop(pool.remove_oldest());
+        assert!(pool.remove_oldest().is_none());
     }
 
     #[test]

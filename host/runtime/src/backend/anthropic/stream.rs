@@ -310,7 +310,7 @@ impl Partial {
             }
             None => return malformed("the answer ended without saying why".to_owned()),
         };
-        Ok(Answer { text: self.text, model, usage: self.usage, truncated, limits: None })
+        Ok(Answer { text: self.text, model, usage: self.usage, truncated, limits: None, edits: Vec::new() })
     }
 }
 

@@ -86,7 +86,7 @@ async fn an_instance_is_started_once_and_used_again() {
         bench.ask(question(&number.to_string())).await.unwrap();
     }
     assert_eq!((bench.backend.started(), bench.backend.living()), (1, 1));
-    bench.broker.close_idle();
+    bench.broker.close().await;
     assert_eq!(bench.backend.living(), 0);
 }
 
