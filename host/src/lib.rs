@@ -5,5 +5,6 @@ pub mod cli;
 pub mod config;
 pub mod plugin;
 pub mod progress;
+pub mod recording;
 pub mod report;
 pub mod run;

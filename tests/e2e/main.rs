@@ -18,6 +18,7 @@ mod network;
 mod plans;
 #[cfg(unix)]
 mod real_claude;
+mod replay;
 mod reports;
 mod resume;
 mod support;

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod leader;
+mod pace;
 mod record;
 mod remember;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, Standing
 use crate::backend::offline::Offline;
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
 use crate::cache::{Cache, Cached, Found, Key};
+use crate::cassette::{Asked, Tape};
 use crate::event::{Events, Fact};
 use crate::money::Usd;
 use crate::prices::Prices;
@@ -63,6 +65,8 @@ pub struct BrokerConfig {
     pub responses: Option<Responses>,
     /// What tokens cost.
     pub prices: Prices,
+    /// Where questions and what came of them are recorded, if they are.
+    pub tape: Option<Arc<Tape>>,
 }
 
 impl Default for BrokerConfig {
@@ -78,6 +82,7 @@ impl Default for BrokerConfig {
             cache_bytes: 64 * 1024 * 1024,
             responses: None,
             prices: Prices::built_in(),
+            tape: None,
         }
     }
 }
@@ -218,8 +223,29 @@ impl Broker {
         }
     }
 
-    /// Asks one candidate after the other, until one answers or fails in a way that the next would too.
+    /// Asks those who may answer, and records what came of it. A replay asks the first: what all of them came to is
+    /// recorded under it.
     async fn ask_models(
+        &self,
+        life: &mut Life<'_>,
+        mut candidates: Vec<Candidate>,
+        checker: Option<&Checker>,
+        listener: Listener<'_>,
+    ) -> Result<Cached, Failure> {
+        if candidates.first().is_some_and(|first| self.lane(first).backend.replays()) {
+            candidates.truncate(1);
+        }
+        let taped = self.config.tape.as_ref().zip(candidates.first().map(|first| first.request.clone()));
+        let result = self.ask_each(life, candidates, checker, listener).await;
+        if let Some((tape, request)) = taped {
+            let (role, usage) = (life.question.role.as_str(), life.draft.usage());
+            tape.note(&Asked { id: life.id, asker: life.asker, role, request: &request, usage }, result.as_ref());
+        }
+        result
+    }
+
+    /// Asks one candidate after the other, until one answers or fails in a way that the next would too.
+    async fn ask_each(
         &self,
         life: &mut Life<'_>,
         candidates: Vec<Candidate>,
@@ -274,7 +300,7 @@ impl Broker {
         }
         let profile = Arc::new(lane.backend.profile(&request));
         let mut corrected = false;
-        let mut tries = Tries { failures: 0, is_last };
+        let mut tries = Tries { failures: 0, is_last, replays: lane.backend.replays() };
         loop {
             let admitted = self.admit_in_turn(life, lane, &request, &profile).await?;
             let attempt = self.send(life, lane, admitted, &request, &mut tries, listener).await;
@@ -283,7 +309,9 @@ impl Broker {
             match attempt {
                 Attempt::Answered(answer) => match self.fits(life, answer, checker).await {
                     Ok(cached) => return Ok(cached),
-                    Err(failure) if corrected || !life.question.repeatable => return Err(failure),
+                    Err(failure) if corrected || !life.question.repeatable || lane.backend.replays() => {
+                        return Err(failure);
+                    }
                     Err(failure) => {
                         corrected = true;
                         self.restart(life, failure.message.clone(), Duration::ZERO, listener).await;
@@ -517,7 +545,8 @@ fn fallback(
     usage: Usage,
     listener: Listener<'_>,
 ) -> Result<Reply, Failure> {
-    let decided_by_others = matches!(failure.kind, FailureKind::Secret | FailureKind::Denied | FailureKind::Cancelled);
+    use FailureKind::{Cancelled, Denied, NotRecorded, Secret};
+    let decided_by_others = matches!(failure.kind, Secret | Denied | Cancelled | NotRecorded);
     if decided_by_others || failure.kind.is_terminal() {
         return Err(failure);
     }

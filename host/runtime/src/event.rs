@@ -132,6 +132,17 @@ pub enum Fact {
         /// Since it was sent.
         after: Duration,
     },
+    /// How its answer comes on, at most five times a second. May be dropped when a consumer is slow.
+    QuestionProgress {
+        /// Which.
+        question: u64,
+        /// For which item.
+        item: usize,
+        /// Output tokens a second, estimated from the bytes of the text; none before it says something.
+        tokens_per_second: Option<u32>,
+        /// The last tool that was used.
+        tool: Option<String>,
+    },
     /// It will be asked again.
     QuestionRetried {
         /// Which.

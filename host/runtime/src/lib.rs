@@ -6,7 +6,8 @@
 //! - [`question`]: what is asked, what comes back, what it costs;
 //! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`], [`queue`],
 //!   [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`]), [`watch`], [`schema`], [`retry`];
-//! - [`backend`]: the kinds of instances that answer, and the [`warden`] that ends what they started;
+//! - [`backend`]: the kinds of instances that answer, the [`warden`] that ends what they started, and [`cassette`]: what
+//!   a recorded run is answered from;
 //! - [`journal`]: what a crash must not lose;
 //! - [`event`]: the one stream of committed facts that everything a user sees is made of.
 
@@ -17,6 +18,7 @@ pub mod board;
 pub mod breaker;
 pub mod broker;
 pub mod cache;
+pub mod cassette;
 pub mod event;
 pub mod gate;
 pub mod journal;

@@ -1,5 +1,6 @@
 //! What is asked, what comes back, and how it can fail.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -128,7 +129,21 @@ pub enum StreamEvent {
     /// What came so far is void: the question is asked again, and why.
     Restarted(String),
     /// A tool is used.
-    Tool(String),
+    Tool {
+        /// The tool: `Read`.
+        name: String,
+        /// A digest of its input: equal for equal calls. See [`StreamEvent::tool`].
+        input: u64,
+    },
+}
+
+impl StreamEvent {
+    /// That a tool is used. `input` is what it is given, as it stands in the answer.
+    pub fn tool(name: impl Into<String>, input: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        input.hash(&mut hasher);
+        Self::Tool { name: name.into(), input: hasher.finish() }
+    }
 }
 
 /// How a question can fail. Each kind has one consequence, and [`retry`](crate::retry) and
@@ -173,6 +188,8 @@ pub enum FailureKind {
     Died,
     /// There is no backend that could answer, and no fallback.
     NoModel,
+    /// It is none of the questions that were recorded.
+    NotRecorded,
     /// The secret scan stopped it.
     Secret,
     /// Something is needed that was not granted.
@@ -228,6 +245,7 @@ impl FailureKind {
             Self::RanAway => "ran-away",
             Self::Died => "died",
             Self::NoModel => "no-model",
+            Self::NotRecorded => "not-recorded",
             Self::Secret => "secret",
             Self::Denied => "denied",
             Self::Cancelled => "cancelled",

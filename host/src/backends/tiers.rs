@@ -61,6 +61,11 @@ impl Lanes {
         Ok(lanes)
     }
 
+    /// One backend for everything.
+    pub fn only(backend: Arc<dyn Backend>) -> Self {
+        Self { backends: vec![backend], speed: 0, comprehensive: 0, said: None, notes: Vec::new() }
+    }
+
     /// The route over them. Instructions get what the tiers want of the project's `CLAUDE.md`; what can't be read of it
     /// is added to the notes.
     pub fn route(&mut self, settings: &Settings, project: &Path) -> Route {

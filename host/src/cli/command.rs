@@ -8,25 +8,28 @@ use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
+use convoke_runtime::money::Usd;
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
+use convoke_runtime::watch::WatchConfig;
 use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::taped::{Player, Taped};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, cache, plan};
-use crate::backends::tiers::{Lanes, route_name};
+use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
-use crate::config::paths::PROJECT_FILE;
 use crate::config::{self, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
-use crate::plugin::project::{Limits as ProjectLimits, Project, resolve_typed_path};
+use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
 use crate::progress::{Detail, Show, show};
+use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
 use crate::report::human::{Style, Verbosity};
 use crate::report::{ExitCode, Report, clean, exit_code, human, json, markdown, sarif};
@@ -56,25 +59,38 @@ struct Prepared {
     today: Date,
     /// Which backend `auto` took, and why.
     said: Option<String>,
+    taped: Taped,
 }
 
 fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
     let env = |name: &str| std::env::var(name).ok();
     let cwd =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
-    let root = project_folder(options.project.as_deref())?;
+    let mut taped = Taped::of(options, &runnable.manifest.name)?;
+    let root = match taped.player() {
+        Some(_) => cwd.clone(),
+        None => project_folder(options.project.as_deref())?,
+    };
     let paths = Paths::find(env)?;
-    let mut settings = Settings::load(&paths.user_file(), &root.join(PROJECT_FILE), env, options.choices())?;
+    let mut settings =
+        Settings::load(&paths.user_file(), &taped.project_file(&root), env, taped.choices(options.choices())?)?;
 
     let mut mounts = Vec::new();
-    let arguments = runnable.manifest.arguments(matches, |typed| {
-        let typed = resolve_typed_path(&cwd, &root, typed)?;
-        mounts.extend(typed.mount);
-        Ok::<_, CliError>(typed.name)
-    })?;
+    let typed = runnable.manifest.arguments(matches, |typed| Ok::<_, CliError>(typed.to_owned()))?;
+    let arguments = match taped.player() {
+        Some(player) => player.arguments(&typed)?,
+        None => runnable.manifest.arguments(matches, |typed| {
+            let typed = resolve_typed_path(&cwd, &root, typed)?;
+            mounts.extend(typed.mount);
+            Ok::<_, CliError>(typed.name)
+        })?,
+    };
     mounts.dedup();
-    let project = Project::open(&root, mounts, project_limits(&settings.limits))?;
-    let since = options.since.as_deref().map(|revision| Since::new(&root, revision)).transpose()?;
+    let project = taped.project(&root, mounts, project_limits(&settings.limits))?;
+    let since = match taped.player() {
+        Some(player) => player.since(),
+        None => options.since.as_deref().map(|revision| Since::new(&root, revision)).transpose()?,
+    };
     let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
 
@@ -87,16 +103,34 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     };
     let engine = Engine::new(caps.memory)?;
     let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
-    let journal = Journal::open(&paths.journal())?;
+    // A replay leaves nothing behind that a real run could take for done.
+    let journal = if taped.player().is_some() { Journal::in_memory()? } else { Journal::open(&paths.journal())? };
     let records = paths.instances();
     let around = Surroundings { env: &variable, project: &root, cache: Some(&paths.cache), records: &records };
-    let mut lanes = Lanes::take(&settings, around)?;
-    let mut broker = broker(&settings, lanes.route(&settings, &root));
+    let mut lanes = match taped.player() {
+        Some(player) => Lanes::only(player.backend()),
+        None => Lanes::take(&settings, around)?,
+    };
+    let mut broker = taped.broker(broker(&settings, lanes.route(&settings, &root)));
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
-    if lanes.backends.iter().any(|backend| backend.has_model()) && !options.dry_run {
+    let has_model = lanes.backends.iter().any(|backend| backend.has_model());
+    // A recording needs all answers, a replay none.
+    if has_model && !options.dry_run && !taped.is_fresh() {
         broker.responses = cache::of_a_run(&paths, &mut settings, options);
     }
-    let today = Zoned::now().with_time_zone(TimeZone::UTC).date();
+    let today = taped.player().map(Player::today);
+    let today = today.unwrap_or_else(|| Zoned::now().with_time_zone(TimeZone::UTC).date());
+    taped.is_about(|| {
+        let plugin = PluginVersion {
+            name: plugin.manifest.name.clone(),
+            version: plugin.manifest.version.to_string(),
+            digest: plugin.digest.clone(),
+        };
+        let how = (settings.mode.name(), settings.limits.instances);
+        let who = names(&lanes.backends);
+        let who = (who.as_str(), has_model);
+        About::new(&runnable.manifest.name, plugin, &typed, &arguments, since.clone(), how, who, &broker.route, today)
+    });
     let events = Events::new();
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
@@ -121,10 +155,10 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         events,
         whole_project: arguments.paths.is_empty() && since.is_none(),
         since,
-        fresh: options.fresh,
+        fresh: options.fresh || taped.is_fresh(),
         settings,
     };
-    Ok(Prepared { session, baseline, today, said: lanes.said })
+    Ok(Prepared { session, baseline, today, said: lanes.said, taped })
 }
 
 /// The project's folder, with no link in it: the one that was named, else the nearest.
@@ -157,21 +191,28 @@ fn broker(settings: &Settings, route: Route) -> BrokerConfig {
             Scan::Basic => ScanMode::Basic,
         },
         admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
+        watch: WatchConfig {
+            most_usd: Some(limits.question_usd).filter(|most| *most < Usd::from_pico(u64::MAX)),
+            ..WatchConfig::default()
+        },
         seed: std::process::id().into(),
         ..BrokerConfig::default()
     }
 }
 
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { session, baseline, today, said } = prepared;
+    let Prepared { session, baseline, today, said, taped } = prepared;
     let planned = session.plan().await?;
     if options.dry_run {
         let prompts = if options.show_prompts { Some(session.rehearse(&planned).await?) } else { None };
         put(&plan::render(&session, &planned, prompts.as_deref(), options.format), options.output.as_deref())?;
         return Ok(ExitCode::Success);
     }
-    if let Some(said) = said.filter(|_| !options.quiet) {
-        announce(&said, terminal);
+    match (taped.player(), said) {
+        _ if options.quiet => {}
+        (Some(player), _) => player.announce(),
+        (None, Some(said)) => announce(&said, terminal),
+        (None, None) => {}
     }
     let shown =
         show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
@@ -186,11 +227,14 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     // It ends with the run's last event; a painter that failed is not worth the report.
     let _ = shown.await;
     let report = report?;
+    // Before the report, which nobody may be reading; what is wrong with it is said after.
+    let recorded = taped.end(&report, options.quiet);
     put(&rendered(&report, &session, options, terminal)?, options.output.as_deref())?;
     if let Some(file) = &options.write_baseline {
         let written = Baseline::of(&report, baseline.as_ref()).write(file);
         written.map_err(|error| CliError::usage(error.to_string()))?;
     }
+    recorded?;
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 

@@ -9,6 +9,7 @@ mod list;
 mod options;
 mod plan;
 mod schema;
+mod taped;
 mod terminal;
 
 use std::ffi::OsString;

@@ -59,6 +59,13 @@ pub(super) struct Options {
     /// Ask again what earlier runs were answered, and keep the new answers
     #[arg(long)]
     pub refresh: bool,
+    /// Record the run in this folder, to be replayed; implies --fresh
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub record: Option<PathBuf>,
+
+    /// Do a recorded run again, in any folder: without a model, a key or the project
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["record", "backend", "model", "since", "project"])]
+    pub replay: Option<PathBuf>,
 
     /// The form of the report
     #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Report")]

@@ -85,6 +85,9 @@ pub struct Limits {
     pub component_bytes: u64,
     /// The largest file that a plugin may read, in bytes: 16 MiB. Sources and lockfiles are smaller, dumps are not.
     pub read_bytes: u64,
+    /// What one question may take, at list price: an answer that would take more is ended. Defaults: no such limit, which
+    /// is the largest amount there is.
+    pub question_usd: Usd,
     /// How deep items may add further items. Defaults: 3.
     pub depth: u32,
     /// How many items an item may add. Defaults: 32.
@@ -135,6 +138,7 @@ impl Limits {
             plugin_fuel: 100_000_000_000,
             component_bytes: 64 * MIB,
             read_bytes: 16 * MIB,
+            question_usd: Usd::from_pico(u64::MAX),
             depth: 3,
             width: 32,
             operations: Operations {
@@ -204,6 +208,7 @@ pub(super) struct LimitsTable {
     plugin_memory_mib: Option<Spanned<u64>>,
     plugin_fuel: Option<Spanned<u64>>,
     read_mib: Option<Spanned<u64>>,
+    question_usd: Option<Spanned<f64>>,
 }
 
 /// `[budget]` as it stands in a file.
@@ -227,6 +232,7 @@ pub struct AskedLimits {
     plugin_memory: Option<u64>,
     plugin_fuel: Option<u64>,
     read_bytes: Option<u64>,
+    question_usd: Option<Usd>,
 }
 
 impl LimitsTable {
@@ -243,6 +249,7 @@ impl LimitsTable {
             plugin_memory: mebibytes("plugin_memory_mib", self.plugin_memory_mib, 4_096)?,
             plugin_fuel: document.within("plugin_fuel", self.plugin_fuel, 1_000_000..=u64::MAX)?,
             read_bytes: mebibytes("read_mib", self.read_mib, 1_024)?,
+            question_usd: document.within("question_usd", self.question_usd, 0.0..=1_000_000.0)?.map(Usd::from_dollars),
         })
     }
 }
@@ -296,6 +303,7 @@ impl AskedLimits {
         set(&mut limits.plugin_memory, self.plugin_memory, "plugin_memory_mib", takes);
         set(&mut limits.plugin_fuel, self.plugin_fuel, "plugin_fuel", takes);
         set(&mut limits.read_bytes, self.read_bytes, "read_mib", takes);
+        set(&mut limits.question_usd, self.question_usd, "question_usd", takes);
     }
 }
 
@@ -318,6 +326,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_question_may_take_is_unlimited_until_it_is_set_and_a_project_can_only_lower_it() {
+        let asked = |dollars| AskedLimits { question_usd: Some(Usd::from_dollars(dollars)), ..AskedLimits::default() };
+        let (mut limits, mut refused) = (Limits::of(Mode::Balanced), Vec::new());
+        asked(2.0).lower(&mut limits, &mut refused);
+        asked(3.0).lower(&mut limits, &mut refused);
+        assert_eq!((limits.question_usd.dollars(), refused.len()), (2.0, 1));
+    }
+
+    #[test]
     fn a_budget_is_only_lowered() {
         let mut budget = Budget { requests: Some(10), ..Budget::default() };
         Budget { requests: Some(20), input_tokens: Some(5), ..Budget::default() }.lower(&mut budget);
@@ -331,6 +348,7 @@ mod tests {
             ("instances = 101", "instances"),
             ("plugin_memory_mib = 5000", "plugin_memory_mib"),
             ("question_timeout_s = 0", "question_timeout_s"),
+            ("question_usd = -0.5", "question_usd"),
         ] {
             let document = Document { path: std::path::Path::new("config.toml"), text };
             let error = document.parse::<LimitsTable>(&[]).unwrap().check(document).unwrap_err();

@@ -196,7 +196,7 @@ pub(super) fn failure_to_wit(failure: &Failure) -> wit::Failure {
         FailureKind::Invalid | FailureKind::TooLarge => wit::FailureKind::Invalid,
         FailureKind::Refused | FailureKind::OffSchema => wit::FailureKind::Refused,
         FailureKind::LimitReached { .. } | FailureKind::Auth => wit::FailureKind::Exhausted,
-        FailureKind::Denied | FailureKind::Secret => wit::FailureKind::Denied,
+        FailureKind::Denied | FailureKind::Secret | FailureKind::NotRecorded => wit::FailureKind::Denied,
         FailureKind::Cancelled => wit::FailureKind::Cancelled,
         FailureKind::RateLimited
         | FailureKind::Overloaded
@@ -218,7 +218,7 @@ pub(super) fn event_to_wit(event: StreamEvent) -> Option<wit::Event> {
         StreamEvent::Started | StreamEvent::Thinking => None,
         StreamEvent::Text(text) => Some(wit::Event::Text(text)),
         StreamEvent::Restarted(reason) => Some(wit::Event::Restarted(reason)),
-        StreamEvent::Tool(name) => Some(wit::Event::Tool(name)),
+        StreamEvent::Tool { name, .. } => Some(wit::Event::Tool(name)),
     }
 }
 

@@ -305,6 +305,9 @@ async fn answer(
             Ok(convert::reply_to_wit(reply))
         }
         Err(failure) => {
+            if failure.kind == FailureKind::NotRecorded {
+                task.recorder.miss(failure.message.clone());
+            }
             if failure.kind.is_terminal() || failure.kind == FailureKind::Cancelled {
                 task.record().stopped.get_or_insert_with(|| failure.message.clone());
             }

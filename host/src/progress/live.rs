@@ -104,6 +104,7 @@ fn style(template: &str) -> ProgressStyle {
 /// How wide the parts of a worker's line are.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
+    width: usize,
     group: usize,
     label: usize,
     color: bool,
@@ -113,21 +114,22 @@ impl Columns {
     /// For a terminal of so many columns.
     fn of(width: usize, color: bool) -> Self {
         let group = (width / 4).clamp(10, 24);
-        // Behind it comes, with its gap, `answering 12:34`.
-        Self { group, label: width.saturating_sub(2 + group + 2 + 17).clamp(12, 36), color }
+        // Behind it comes, with its gap, `answering 0:12  ~83 tok/s Read`.
+        Self { width, group, label: width.saturating_sub(2 + group + 2 + 32).clamp(12, 36), color }
     }
 
-    /// The group of the item, the item, what is going on with it.
+    /// The group of the item, the item, what is going on with it: never wider than the terminal.
     fn worker(&self, line: &Line, now: Duration) -> String {
         let group = clean(line.group.as_deref().unwrap_or(&line.segment));
         let label = line.item.as_ref().map(|(_, label)| clean(label)).unwrap_or_default();
         let (doing, paint) = doing(line, now);
-        format!(
+        let line = format!(
             "  {}  {}  {}",
             self.paint(Style::new().cyan(), &padded(&group, self.group)),
             padded(&label, self.label),
             self.paint(paint, &doing),
-        )
+        );
+        console::truncate_str(&line, self.width, "…").into_owned()
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
@@ -152,11 +154,18 @@ fn doing(line: &Line, now: Duration) -> (String, Style) {
         Doing::Working => (clean(&line.note), Style::new().dim()),
         Doing::Queued => since("queued"),
         Doing::Asked => since("asked"),
-        Doing::Answering => (since("answering").0, Style::new().green()),
+        Doing::Answering => (answering(line, since("answering").0), Style::new().green()),
         Doing::Retrying(at, reason) => {
             (format!("again in {}: {}", clock(at.saturating_sub(now)), clean(reason)), Style::new().yellow())
         }
     }
+}
+
+/// How long, how fast, with which tool. The end is what a narrow terminal cuts.
+fn answering(line: &Line, since: String) -> String {
+    let rate = line.pace.tokens_per_second.map(|rate| format!("  ~{rate} tok/s"));
+    let tool = line.pace.tool.as_deref().map(|tool| format!(" {}", clean(tool)));
+    [Some(since), rate, tool].into_iter().flatten().collect()
 }
 
 fn summary(state: &State, now: Duration) -> String {
@@ -176,6 +185,7 @@ fn summary(state: &State, now: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::state::Pace;
     use super::*;
 
     fn line(doing: Doing) -> Line {
@@ -186,6 +196,7 @@ mod tests {
             doing,
             note: String::new(),
             since: Duration::from_secs(10),
+            pace: Pace::default(),
         }
     }
 
@@ -208,6 +219,20 @@ mod tests {
         assert!(shown(80, Doing::Asked, 10).starts_with("  04-quality-security "));
         let idle = Line { group: None, item: None, ..line(Doing::Idle) };
         assert!(Columns::of(80, false).worker(&idle, Duration::ZERO).starts_with("  dealt "));
+    }
+
+    #[test]
+    fn an_answer_that_comes_shows_its_pace_and_its_last_tool_and_still_fits() {
+        let mut line = line(Doing::Answering);
+        line.pace = Pace { tokens_per_second: Some(83), tool: Some("Read".to_owned()) };
+        let wide = Columns::of(80, false).worker(&line, Duration::from_secs(11));
+        assert!(wide.ends_with("  answering  ~83 tok/s Read"), "{wide}");
+        line.pace.tool = Some("mcp__a-server-with-a-long-name__and\u{1b}[2Ja-tool".to_owned());
+        for width in [80, 60, 40, 20] {
+            let shown = Columns::of(width, false).worker(&line, Duration::from_secs(700));
+            assert!(console::measure_text_width(&shown) <= width, "{width}: {shown}");
+            assert!(!shown.contains('\u{1b}'), "{shown}");
+        }
     }
 
     #[test]

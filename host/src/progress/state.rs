@@ -34,6 +34,15 @@ pub(super) struct Line {
     pub(super) doing: Doing,
     pub(super) note: String,
     pub(super) since: Duration,
+    /// Of the answer that is coming.
+    pub(super) pace: Pace,
+}
+
+/// How an answer comes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pace {
+    pub(super) tokens_per_second: Option<u32>,
+    pub(super) tool: Option<String>,
 }
 
 /// The whole picture.
@@ -68,6 +77,7 @@ impl State {
                     doing: Doing::Idle,
                     note: String::new(),
                     since: event.at,
+                    pace: Pace::default(),
                 };
                 self.workers.insert(*worker, line);
             }
@@ -99,6 +109,11 @@ impl State {
             Fact::QuestionQueued { item, .. } => self.does(*item, Doing::Queued, event.at),
             Fact::QuestionSent { item, .. } => self.does(*item, Doing::Asked, event.at),
             Fact::QuestionStarted { item, .. } => self.does(*item, Doing::Answering, event.at),
+            Fact::QuestionProgress { item, tokens_per_second, tool, .. } => {
+                if let Some(line) = self.line(*item).filter(|line| line.doing == Doing::Answering) {
+                    line.pace = Pace { tokens_per_second: *tokens_per_second, tool: tool.clone() };
+                }
+            }
             Fact::QuestionRetried { item, wait, reason, .. } => {
                 self.does(*item, Doing::Retrying(event.at + *wait, reason.clone()), event.at);
             }
@@ -132,6 +147,7 @@ impl State {
         if let Some(line) = self.line(item) {
             line.doing = doing;
             line.since = at;
+            line.pace = Pace::default();
         }
     }
 
@@ -172,6 +188,21 @@ mod tests {
         hear(&mut state, 2, Fact::QuestionRetried { question: 1, item: 7, reason: "rate limited".to_owned(), wait });
         assert_eq!(state.workers[&0].doing, Doing::Retrying(Duration::from_secs(47), "rate limited".to_owned()));
         assert_eq!(state.workers[&1].doing, Doing::Idle);
+    }
+
+    #[test]
+    fn how_fast_an_answer_comes_is_forgotten_with_the_answer() {
+        let mut state = State::default();
+        hear(&mut state, 0, Fact::WorkerStarted { worker: 0, segment: String::new() });
+        hear(&mut state, 1, Fact::ItemStarted { worker: 0, item: 7, label: "a".to_owned(), group: None, attempt: 1 });
+        let late = |tokens| Fact::QuestionProgress { question: 1, item: 7, tokens_per_second: tokens, tool: None };
+        hear(&mut state, 2, Fact::QuestionStarted { question: 1, item: 7, after: Duration::ZERO });
+        hear(&mut state, 3, late(Some(80)));
+        assert_eq!(state.workers[&0].pace.tokens_per_second, Some(80));
+        let settled = Fact::QuestionSettled { question: 1, item: 7, by: "model".to_owned(), usage: Usage::default() };
+        hear(&mut state, 4, settled);
+        hear(&mut state, 4, late(Some(90)));
+        assert_eq!(state.workers[&0].pace, Pace::default(), "what comes late belongs to no answer");
     }
 
     #[test]

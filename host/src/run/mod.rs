@@ -79,6 +79,9 @@ pub enum RunError {
     /// The plan contradicts itself.
     #[error("the plan can't be carried out: {0}")]
     Plan(#[from] BoardError),
+    /// A replay has no record of what its plan needs.
+    #[error("the plan needs what was not recorded: {0}")]
+    NotRecorded(String),
     /// It can't be written down what is done.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -101,6 +104,10 @@ impl Session {
         let assessed =
             assess(&self.command, &self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh)
                 .await?;
+        let missed = self.sandbox.project.take_missed();
+        if !missed.is_empty() {
+            return Err(RunError::NotRecorded(missed.join(", ")));
+        }
         let route = self.has_model().then_some(&self.broker.route);
         let allocated = allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route);
         // What the board would refuse is refused before anything is spent.
@@ -255,6 +262,7 @@ impl Session {
         let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         warnings.extend(self.events.warned());
+        warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
         let left_out = self.sandbox.project.left_out();
         warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
         let facts = Facts {

@@ -263,12 +263,15 @@ impl Services for Seat {
                 record.ended = true;
                 (record.fallback.take(), std::mem::take(&mut record.edits))
             };
+            let missed = task.recorder.missed();
             let (outcome, mut partial) = match (ending, fallback) {
                 (Ending::Done(partial), None) => (Outcome::Done, partial),
                 (Ending::Done(partial), Some(reason)) => (Outcome::Fallback(reason), partial),
                 (Ending::Failed(reason, partial), _) => (Outcome::Failed(reason), partial),
                 (Ending::Skipped(reason, partial), _) => (Outcome::Skipped(reason), partial),
             };
+            // Whatever its plugin made of it: this is not what the recorded run would have done.
+            let outcome = missed.map_or(outcome, Outcome::Failed);
             partial.edits.extend(edits);
             let ended = self.end(task.clone(), outcome, Some(partial)).await;
             ended.unwrap_or_else(|error| Err(Refused::new(format!("the end was not written: {error}"))))

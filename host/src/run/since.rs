@@ -6,9 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use convoke_runtime::work::Item;
+use serde::{Deserialize, Serialize};
 
 /// The files that have changed since a revision, those that git doesn't track included.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Since {
     /// As the user named it.
     pub revision: String,

@@ -7,6 +7,7 @@ pub mod anthropic;
 #[cfg(unix)]
 pub mod claude_cli;
 pub mod offline;
+pub mod replay;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -120,6 +121,12 @@ pub trait Backend: Send + Sync {
     /// Whether a model answers. The offline backend has none: a question's fallback is what was asked for then.
     fn has_model(&self) -> bool {
         true
+    }
+
+    /// Whether it gives recorded answers: nothing is sent, nothing is paid, and what it fails with is how a question
+    /// ended, so that nobody is asked again.
+    fn replays(&self) -> bool {
+        false
     }
 
     /// Whose quota is used, without telling a credential: limits are kept by it.

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout};
 
+use super::pace::Pace;
 use super::*;
 use crate::admission::{End, Spent};
 use crate::breaker::Signal;
@@ -26,6 +27,8 @@ pub(super) struct Tries {
     pub(super) failures: u32,
     /// Whether no other is left to be asked.
     pub(super) is_last: bool,
+    /// Whether what comes was recorded: then it is final.
+    pub(super) replays: bool,
 }
 
 /// So often a model with too much to do is asked where another is left.
@@ -52,7 +55,9 @@ impl Broker {
             }
         };
         let attempt = match watched.result {
-            Ok(answer) => Attempt::Answered(self.settle_answer(life, admitted, request, answer, watched.first_event)),
+            Ok(answer) => {
+                Attempt::Answered(self.settle_answer(life, lane, admitted, request, answer, watched.first_event))
+            }
             Err(failure) => {
                 tries.failures += 1;
                 self.settle_failure(life, admitted, request, failure, tries, watched.first_event).await
@@ -94,10 +99,14 @@ impl Broker {
     ) -> Watched {
         let attempt = life.draft.sending(lane.backend.name(), &request.model);
         let (question, item) = (life.id, life.asker.item);
+        let affordable = match self.affordable(request) {
+            Ok(affordable) => affordable,
+            Err(failure) => return Watched { result: Err(failure), first_event: None },
+        };
         admitted.sending();
         self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
         let sent = Instant::now();
-        let mut silent = true;
+        let (mut silent, mut pace) = (true, Pace::default());
         let mut heard = |event| {
             if std::mem::take(&mut silent) {
                 self.books.events.mention(Fact::QuestionStarted { question, item, after: sent.elapsed() });
@@ -105,24 +114,43 @@ impl Broker {
                     turn.begun(sent);
                 }
             }
+            if let Some((tokens_per_second, tool)) = pace.hears(&event, Instant::now()) {
+                self.books.events.mention(Fact::QuestionProgress { question, item, tokens_per_second, tool });
+            }
             listener(event);
         };
         match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
-            Some(instance) => watched(&self.config.watch, instance.as_mut(), request, &mut heard).await,
+            Some(instance) => watched(&self.config.watch, affordable, instance.as_mut(), request, &mut heard).await,
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
         }
+    }
+
+    /// How many output tokens one question may pay for; none: there is no ceiling, or no price.
+    fn affordable(&self, request: &Request) -> Result<Option<u64>, Failure> {
+        let Some(most) = self.config.watch.most_usd else { return Ok(None) };
+        let price = |input, output| self.config.prices.at_most(&request.model, input, output);
+        let (Some(input), Some(million)) = (price(estimated_input_tokens(request), 0), price(0, 1_000_000)) else {
+            return Ok(None);
+        };
+        if input >= most {
+            let message = format!("its input alone takes about {input}, and one question may take {most}");
+            return Err(Failure::new(FailureKind::RanAway, message));
+        }
+        let left = u128::from(most.saturating_sub(input).pico()) * 1_000_000;
+        Ok(left.checked_div(u128::from(million.pico())).map(|tokens| u64::try_from(tokens).unwrap_or(u64::MAX)))
     }
 
     /// Between the answer and the settling there is no await: what was paid for can't be dropped unaccounted.
     fn settle_answer(
         &self,
         life: &mut Life<'_>,
+        lane: &Lane,
         admitted: Admitted,
         request: &Request,
         mut answer: Answer,
         first_event: Option<Instant>,
     ) -> Answer {
-        answer.usage.requests = answer.usage.requests.max(1);
+        answer.usage.requests = answer.usage.requests.max(u32::from(!lane.backend.replays()));
         let used = Cost::of(&answer.usage);
         answer.usage = self.priced(&answer.model, &request.model, answer.usage);
         life.draft.ended(answer.usage, true, first_event);
@@ -147,14 +175,15 @@ impl Broker {
         tries: &Tries,
         first_event: Option<Instant>,
     ) -> Attempt {
-        let requests = u32::from(admitted.was_sent());
+        let replays = tries.replays;
+        let requests = u32::from(admitted.was_sent() && !replays);
         let (usage, spent) = match failure.usage {
             Some(usage) => {
                 let usage = Usage { requests: usage.requests.max(requests), ..usage };
                 (self.priced(&request.model, &request.model, usage), Spent::Known(Cost::of(&usage)))
             }
             None => {
-                let spent = if failure.reached_model { Spent::Unknown } else { Spent::Nothing };
+                let spent = if failure.reached_model && !replays { Spent::Unknown } else { Spent::Nothing };
                 (Usage { requests, ..Usage::default() }, spent)
             }
         };
@@ -163,17 +192,17 @@ impl Broker {
             && !tries.is_last
             && tries.failures >= OVERLOADED_TRIES
             && self.moves_on(life, &failure);
-        let decision = match moves_on {
+        let decision = match moves_on || (replays && !failure.kind.is_terminal()) {
             true => Decision::GiveUp(None),
             false => self.retry().decide(&failure, tries.failures, life.question.repeatable),
         };
         let end = End {
-            signal: Signal::of(&failure.kind),
+            signal: if replays { Signal::Neutral } else { Signal::of(&failure.kind) },
             words: failure.message.clone(),
             spent,
             told: told(failure.limits, first_event),
             pause: match failure.kind {
-                FailureKind::RateLimited => failure.retry_after.or(Some(self.config.retry.base)),
+                FailureKind::RateLimited if !replays => failure.retry_after.or(Some(self.config.retry.base)),
                 _ => None,
             },
             reusable: admitted.lease().and_then(|lease| lease.instance.as_ref()).is_some_and(|one| one.survived()),

@@ -3,6 +3,7 @@ mod flow;
 mod leader;
 mod load;
 mod responses;
+mod taped;
 
 use std::sync::Arc;
 use std::time::Duration;

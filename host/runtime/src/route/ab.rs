@@ -3,6 +3,7 @@
 //! The draw is a digest of the question's content, so that the same question goes the same way in every run, and a
 //! repeated run pays for nothing twice.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::question::{Question, Tier};
@@ -11,7 +12,7 @@ use crate::question::{Question, Tier};
 const ALL: u32 = 10_000;
 
 /// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AbTest {
     first: Tier,
     second: Tier,

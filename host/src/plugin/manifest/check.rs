@@ -87,6 +87,8 @@ pub const RESERVED_OPTIONS: &[&str] = &[
     "project",
     "quiet",
     "refresh",
+    "record",
+    "replay",
     "resume",
     "show-prompts",
     "since",

@@ -108,6 +108,20 @@ pub enum ProjectError {
         /// The operating system's words.
         why: String,
     },
+    /// What the project said when it was recorded.
+    #[error("{message}")]
+    Recorded {
+        /// The words.
+        message: String,
+        /// What was advised.
+        hint: Option<String>,
+    },
+    /// A replay is asked what the recorded run did not ask.
+    #[error("{what} was not recorded")]
+    NotRecorded {
+        /// What: `the file src/lib.rs`.
+        what: String,
+    },
     /// The operation was stopped, because the run is.
     #[error("the operation was stopped")]
     Stopped,
@@ -115,7 +129,7 @@ pub enum ProjectError {
 
 impl ProjectError {
     /// What to do about it, where there is something.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         Some(match self {
             Self::Outside { .. } => "a command sees the project's folder and the paths that were typed, nothing else",
             Self::Git { .. } => "a command never sees what is below .git",
@@ -126,6 +140,8 @@ impl ProjectError {
             Self::BadRegex { .. } => {
                 "the syntax is that of Rust's regex crate, without look-around and back references"
             }
+            Self::Recorded { hint, .. } => return hint.as_deref(),
+            Self::NotRecorded { .. } => "record the run again",
             Self::TooMany { .. } | Self::TooDeep { .. } => "narrow it by a folder, or leave folders out",
             Self::Missing { .. }
             | Self::NotAFile { .. }
@@ -154,6 +170,8 @@ impl ProjectError {
             Self::TooMany { .. } => "too-many",
             Self::TooDeep { .. } => "too-deep",
             Self::Io { .. } => "io",
+            Self::Recorded { .. } => "recorded",
+            Self::NotRecorded { .. } => "not-recorded",
             Self::Stopped => "stopped",
         }
     }

@@ -52,7 +52,8 @@ impl Kind {
 }
 
 /// A path, and what stands there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// As plugins see it.
     pub path: String,
@@ -84,18 +85,22 @@ pub struct Query {
 /// never in it. Of ignore files, only `.gitignore` at or below the project's folder (or the mounted one) counts: not the
 /// user's own, `.git/info/exclude`, or those of folders above, so that the same project gives the same listing on every
 /// machine. A folder that is itself ignored can be listed by its name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Listing {
     /// Sorted by path, bytewise.
     pub entries: Vec<Entry>,
     /// What should be in it and can't: the first 100, sorted by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
     /// How many were skipped in all.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped_count: u64,
 }
 
 /// Something that was left out of a result against the asker's wish.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Skipped {
     /// As plugins see it; what is not UTF-8 is replaced.
     pub path: String,
@@ -104,7 +109,8 @@ pub struct Skipped {
 }
 
 /// Why something was left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 pub enum SkipReason {
     /// Paths are text in the contract.
     #[error("its name is not UTF-8")]
@@ -177,6 +183,11 @@ fn globs(globs: &[String]) -> Result<Gitignore, ProjectError> {
     builder
         .build()
         .map_err(|error| ProjectError::BadGlob { glob: String::new(), why: printable(&error.to_string(), 200) })
+}
+
+/// What is left out where it says nothing.
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What is compared of entries: path, kind and size of each.

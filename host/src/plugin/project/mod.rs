@@ -18,6 +18,7 @@ mod pins;
 mod read;
 mod record;
 mod search;
+pub mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -121,6 +122,7 @@ struct Inner {
     read_permits: Arc<Semaphore>,
     counts: Counters,
     left_out: Mutex<BTreeSet<Skipped>>,
+    tape: tape::Tape,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +141,10 @@ impl Project {
     /// # Errors
     /// When one of them is not there or may not be opened, or two mounts have the same name.
     pub fn open(root: &Path, mounts: Vec<Mount>, limits: Limits) -> Result<Self, ProjectError> {
+        Self::with_tape(root, mounts, limits, tape::Tape::Off)
+    }
+
+    fn with_tape(root: &Path, mounts: Vec<Mount>, limits: Limits, tape: tape::Tape) -> Result<Self, ProjectError> {
         Ok(Self(Arc::new(Inner {
             mounts: Mounts::open(root, mounts)?,
             limits,
@@ -150,6 +156,7 @@ impl Project {
             read_permits: Arc::new(Semaphore::new(limits.read_at_once)),
             counts: Counters::default(),
             left_out: Mutex::default(),
+            tape,
         })))
     }
 
@@ -176,7 +183,7 @@ impl Project {
     pub async fn list(&self, recorder: Option<&Recorder>, query: &Query) -> Result<Arc<Listing>, ProjectError> {
         count(&self.0.counts.lists, 1);
         let query = query.tidy()?;
-        let result = self.listing(&query).await;
+        let result = missed(recorder, self.listing(&query).await);
         if let Ok(listing) = &result {
             self.leave_out(&listing.value.skipped);
         }
@@ -202,7 +209,7 @@ impl Project {
     pub async fn read(&self, recorder: Option<&Recorder>, path: &str) -> Result<Arc<[u8]>, ProjectError> {
         count(&self.0.counts.reads, 1);
         let path = mounts::normalise(path)?;
-        let result = self.content(&path).await;
+        let result = missed(recorder, self.content(&path).await);
         if let Some(recorder) = recorder {
             match &result {
                 Ok(content) => recorder.note(Read::File { path, sha256: Digest::from_bytes(content.digest) })?,
@@ -224,7 +231,7 @@ impl Project {
     pub async fn stat(&self, recorder: Option<&Recorder>, path: &str) -> Result<Option<Entry>, ProjectError> {
         count(&self.0.counts.stats, 1);
         let path = mounts::normalise(path)?;
-        let result = self.look(&path).await;
+        let result = missed(recorder, self.look(&path).await);
         if let Some(recorder) = recorder {
             match &result {
                 Ok(None) => recorder.note(Read::Missing { path })?,
@@ -248,7 +255,7 @@ impl Project {
     pub async fn exists(&self, recorder: Option<&Recorder>, path: &str) -> Result<Option<Kind>, ProjectError> {
         count(&self.0.counts.stats, 1);
         let path = mounts::normalise(path)?;
-        let result = self.look(&path).await.map(|entry| entry.map(|entry| entry.kind));
+        let result = missed(recorder, self.look(&path).await).map(|entry| entry.map(|entry| entry.kind));
         if let Some(recorder) = recorder {
             match &result {
                 Ok(None) => recorder.note(Read::Missing { path })?,
@@ -270,7 +277,7 @@ impl Project {
     ) -> Result<Arc<Findings>, ProjectError> {
         count(&self.0.counts.searches, 1);
         let query = SearchQuery { files: query.files.tidy()?, ..query.clone() };
-        let result = self.found(&query).await;
+        let result = missed(recorder, self.found(&query).await);
         if let Ok(found) = &result {
             self.leave_out(&found.value.skipped);
         }
@@ -297,8 +304,7 @@ impl Project {
         }
     }
 
-    /// A file's content, the same for the whole run.
-    async fn content(&self, path: &str) -> Result<Pinned<Arc<[u8]>>, ProjectError> {
+    async fn content_now(&self, path: &str) -> Result<Pinned<Arc<[u8]>>, ProjectError> {
         if let Some(known) = self.at_hand(&self.0.contents, path) {
             return Ok(known);
         }
@@ -310,8 +316,7 @@ impl Project {
         blocking(&self.0.read_permits, move |_| inner.load(&path, Keep::Yes)).await
     }
 
-    /// A listing, the same for the whole run. The query is tidy.
-    async fn listing(&self, query: &Query) -> Result<Pinned<Arc<Listing>>, ProjectError> {
+    async fn listing_now(&self, query: &Query) -> Result<Pinned<Arc<Listing>>, ProjectError> {
         let matcher = query.matcher()?;
         let text = Ask::List(query.clone()).text();
         if let Some(known) = self.at_hand(&self.0.listings, &text) {
@@ -331,8 +336,7 @@ impl Project {
         .await
     }
 
-    /// The result of a search, the same for the whole run. The query is tidy.
-    async fn found(&self, query: &SearchQuery) -> Result<Pinned<Arc<Findings>>, ProjectError> {
+    async fn found_now(&self, query: &SearchQuery) -> Result<Pinned<Arc<Findings>>, ProjectError> {
         let matcher = query.matcher()?;
         let text = Ask::Search(query.clone()).text();
         if let Some(known) = self.at_hand(&self.0.findings, &text) {
@@ -342,7 +346,7 @@ impl Project {
         if let Some(known) = self.at_hand(&self.0.findings, &text) {
             return Ok(known);
         }
-        let listing = self.listing(&query.files).await?.value;
+        let listing = self.listing_now(&query.files).await?.value;
         let (inner, limit, under) = (self.0.clone(), query.limit, query.files.under.clone());
         blocking(&self.0.search_permits, move |cancel| {
             let findings = inner.search(&listing, &matcher, limit, cancel)?;
@@ -353,8 +357,7 @@ impl Project {
         .await
     }
 
-    /// What stands at a path now.
-    async fn look(&self, path: &str) -> Result<Option<Entry>, ProjectError> {
+    async fn look_now(&self, path: &str) -> Result<Option<Entry>, ProjectError> {
         let (inner, path) = (self.0.clone(), path.to_owned());
         blocking(&self.0.read_permits, move |_| match inner.mounts.locate(&path) {
             Ok(spot) => read::look(&spot),
@@ -433,6 +436,14 @@ fn note_stat_failure(recorder: &Recorder, path: String, error: &ProjectError) ->
         return Ok(());
     }
     recorder.note(Read::Listing { query: Ask::Stat(path).text(), sha256: Digest::from_bytes(digest_of_failure(error)) })
+}
+
+/// An item that needed what was not recorded can't be done, whatever its plugin makes of it.
+fn missed<T>(recorder: Option<&Recorder>, result: Result<T, ProjectError>) -> Result<T, ProjectError> {
+    if let (Some(recorder), Err(error @ ProjectError::NotRecorded { .. })) = (recorder, &result) {
+        recorder.miss(error.to_string());
+    }
+    result
 }
 
 fn unpinned(why: Unpinned, path: &str) -> ProjectError {

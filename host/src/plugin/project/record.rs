@@ -38,7 +38,10 @@ impl Ask {
 
 /// Notes what one attempt at one item reads.
 #[derive(Debug, Default)]
-pub struct Recorder(Mutex<BTreeSet<Read>>);
+pub struct Recorder {
+    reads: Mutex<BTreeSet<Read>>,
+    missed: Mutex<Option<String>>,
+}
 
 impl Recorder {
     /// A recorder that has seen nothing.
@@ -48,7 +51,17 @@ impl Recorder {
 
     /// What was read so far.
     pub fn read_set(&self) -> ReadSet {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Notes that a replay was asked for what was not recorded, and what. The first one is kept.
+    pub fn miss(&self, what: String) {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+    }
+
+    /// What was needed and not recorded.
+    pub fn missed(&self) -> Option<String> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes something that was read.
@@ -56,7 +69,7 @@ impl Recorder {
     /// # Errors
     /// When the item has read too many different things.
     pub(crate) fn note(&self, read: Read) -> Result<(), ProjectError> {
-        let mut reads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
         if reads.len() >= MOST_READS && !reads.contains(&read) {
             return Err(ProjectError::TooMany { what: "different reads by one item", limit: MOST_READS as u64 });
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::error::ProjectError;
-use super::list::{Query, Skipped};
+use super::list::{Query, Skipped, is_zero};
 use super::pins::Digest;
 use crate::plugin::printable;
 
@@ -32,7 +32,8 @@ pub struct SearchQuery {
 }
 
 /// A line that matches.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Found {
     /// As plugins see it.
     pub path: String,
@@ -43,13 +44,16 @@ pub struct Found {
 }
 
 /// The lines that match. Binary files, those with a NUL in them, are left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Findings {
     /// Sorted by path and line.
     pub matches: Vec<Found>,
     /// Files that could not be searched: the first 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
     /// How many could not be searched in all.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped_count: u64,
 }
 
@@ -110,7 +114,7 @@ impl<'a> Lines<'a> {
 }
 
 /// A text of at most so many bytes, whole characters.
-fn cut(text: &str, bytes: usize) -> String {
+pub(super) fn cut(text: &str, bytes: usize) -> String {
     if text.len() <= bytes { text.to_owned() } else { format!("{}…", &text[..text.floor_char_boundary(bytes)]) }
 }
 

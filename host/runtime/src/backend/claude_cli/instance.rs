@@ -266,7 +266,7 @@ impl Turn {
                 listener(StreamEvent::Text(text));
             }
             Message::Progress if self.requests > 0 => listener(StreamEvent::Thinking),
-            Message::Tool(name) => listener(StreamEvent::Tool(name)),
+            Message::Tool { name, input } => listener(StreamEvent::tool(name, &input)),
             Message::Stopped { reason, usage } => {
                 self.now = most(self.now, usage);
                 self.open = false;

@@ -18,7 +18,11 @@ pub(super) enum Message {
     /// A sign of progress that is no part of the answer.
     Progress,
     /// A tool is used; not the one that takes the structured answer.
-    Tool(String),
+    Tool {
+        name: String,
+        /// What it is given, as JSON.
+        input: String,
+    },
     /// Why the model stopped, and what its answer took so far.
     Stopped { reason: String, usage: Usage },
     /// A request has failed, and the program would send it again after this time.
@@ -84,7 +88,8 @@ impl Message {
             "result" => Self::Done(Box::new(done(&value))),
             "control_response" => response(&value["response"]),
             "control_request" => request(&value),
-            "assistant" | "user" => Self::Progress,
+            "assistant" => assistant(&value),
+            "user" => Self::Progress,
             _ => Self::Other,
         })
     }
@@ -103,6 +108,20 @@ fn system(value: &Value) -> Message {
             error: text(value, "error").to_owned(),
         },
         _ => Message::Other,
+    }
+}
+
+/// A block that has ended. Of a tool it tells the whole input, which no event of the stream does.
+fn assistant(value: &Value) -> Message {
+    if !value["parent_tool_use_id"].is_null() {
+        return Message::Progress;
+    }
+    let is_tool = |block: &&Value| matches!(text(block, "type"), "tool_use" | "server_tool_use" | "mcp_tool_use");
+    match list(&value["message"]["content"]).iter().find(is_tool) {
+        Some(block) if text(block, "name") != STRUCTURED_OUTPUT => {
+            Message::Tool { name: text(block, "name").to_owned(), input: block["input"].to_string() }
+        }
+        _ => Message::Progress,
     }
 }
 
@@ -126,10 +145,7 @@ fn stream(value: &Value, block: &mut Block) -> Message {
                 "tool_use" if name == STRUCTURED_OUTPUT => Block::Structured,
                 _ => Block::Hidden,
             };
-            match (kind, *block) {
-                ("tool_use" | "server_tool_use" | "mcp_tool_use", Block::Hidden) => Message::Tool(name.to_owned()),
-                _ => Message::Progress,
-            }
+            Message::Progress
         }
         "content_block_delta" => {
             let delta = &event["delta"];
@@ -252,9 +268,21 @@ mod tests {
             json!({"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": "{}"}});
         assert_eq!(read(start("tool_use", "StructuredOutput")), Message::Progress);
         assert_eq!(read(json_delta.clone()), Message::Text("{}".to_owned()));
-        assert_eq!(read(start("tool_use", "Read")), Message::Tool("Read".to_owned()));
+        assert_eq!(read(start("tool_use", "Read")), Message::Progress);
         assert_eq!(read(json_delta), Message::Progress);
         assert_eq!(read(start("thinking", "")), Message::Progress);
+    }
+
+    #[test]
+    fn a_tool_is_told_with_its_whole_input_and_an_inner_agents_tool_is_not() {
+        let block = |name: &str| json!([{"type": "tool_use", "name": name, "input": {"path": "a.md"}}]);
+        let line = |name: &str, parent: Value| {
+            read(json!({"type": "assistant", "message": {"content": block(name)}, "parent_tool_use_id": parent}))
+        };
+        let told = Message::Tool { name: "Read".to_owned(), input: r#"{"path":"a.md"}"#.to_owned() };
+        assert_eq!(line("Read", Value::Null), told);
+        assert_eq!(line("StructuredOutput", Value::Null), Message::Progress);
+        assert_eq!(line("Read", json!("toolu_1")), Message::Progress);
     }
 
     #[test]

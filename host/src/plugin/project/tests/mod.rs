@@ -6,6 +6,7 @@ mod listing;
 mod reading;
 mod recording;
 mod searching;
+mod taping;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,90 @@
+//! How fast an answer comes, for those who watch.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::question::StreamEvent;
+use crate::route::BYTES_PER_TOKEN;
+
+/// Nobody reads faster.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Before, a rate is chance.
+const ENOUGH: Duration = Duration::from_millis(500);
+
+/// The longest name of a tool that is told, in characters. A model may make one up.
+const LONGEST_TOOL: usize = 40;
+
+/// Follows one answer.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    first: Option<Instant>,
+    told: Option<Instant>,
+    bytes: u64,
+    tool: Option<String>,
+}
+
+impl Pace {
+    /// Hears an event; what is to be told now, if it is time: tokens a second, estimated, and the last tool.
+    pub(super) fn hears(&mut self, event: &StreamEvent, now: Instant) -> Option<(Option<u32>, Option<String>)> {
+        match event {
+            StreamEvent::Text(text) if !text.is_empty() => {
+                self.first.get_or_insert(now);
+                self.bytes += text.len() as u64;
+            }
+            StreamEvent::Tool { name, .. } => self.tool = Some(name.chars().take(LONGEST_TOOL).collect()),
+            StreamEvent::Restarted(_) => *self = Self { told: self.told, ..Self::default() },
+            StreamEvent::Started | StreamEvent::Text(_) | StreamEvent::Thinking => return None,
+        }
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < EVERY) {
+            return None;
+        }
+        let rate = self.rate(now);
+        if rate.is_none() && self.tool.is_none() {
+            return None;
+        }
+        self.told = Some(now);
+        Some((rate, self.tool.clone()))
+    }
+
+    fn rate(&self, now: Instant) -> Option<u32> {
+        let took = now.saturating_duration_since(self.first?);
+        if took < ENOUGH {
+            return None;
+        }
+        let tokens = self.bytes.div_ceil(BYTES_PER_TOKEN) as f64;
+        Some((tokens / took.as_secs_f64()).round() as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: usize) -> StreamEvent {
+        StreamEvent::Text("x".repeat(bytes))
+    }
+
+    #[test]
+    fn four_hundred_bytes_in_a_second_are_a_hundred_tokens_a_second() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        assert_eq!(pace.hears(&text(200), start), None);
+        assert_eq!(pace.hears(&text(200), start + Duration::from_secs(1)), Some((Some(100), None)));
+    }
+
+    #[test]
+    fn it_is_told_at_most_five_times_a_second() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let told = (0..2_000).filter(|n| pace.hears(&text(4), start + Duration::from_millis(*n)).is_some()).count();
+        assert!((5..=10).contains(&told), "{told} in two seconds");
+    }
+
+    #[test]
+    fn the_last_tool_is_told_at_once_and_its_name_is_bounded() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let told = pace.hears(&StreamEvent::tool("x".repeat(500), "{}"), start);
+        assert_eq!(told, Some((None, Some("x".repeat(LONGEST_TOOL)))));
+        assert_eq!(pace.hears(&StreamEvent::Thinking, start + Duration::from_secs(9)), None);
+    }
+}
