@@ -7,6 +7,7 @@
 mod error;
 mod headers;
 mod hint;
+mod patience;
 mod schema;
 mod stream;
 mod wire;
