@@ -38,7 +38,7 @@ use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
 pub use leader::{KEPT_FOR, LEAST_CONTEXT_TOKENS};
-use leader::{Leaders, Prefix, Turn};
+use leader::{Leaders, Turn};
 pub use record::{Asker, InMemory, Ledger, QuestionRecord};
 use record::{Books, Draft};
 
@@ -337,31 +337,6 @@ impl Broker {
             self.books.warn(format!("{}: {warning}", life.asker.item_id)).await;
         }
         Ok(())
-    }
-
-    /// Admission, when it is the question's turn among those that share its context.
-    async fn admit_in_turn(
-        &self,
-        life: &mut Life<'_>,
-        lane: &Lane,
-        request: &Request,
-        profile: &Arc<Profile>,
-    ) -> Result<Admitted, Failure> {
-        let prefix = if lane.backend.caches_prompts() { Prefix::of(request) } else { None };
-        let Some(prefix) = prefix else { return self.admit(life, lane, request, profile).await };
-        loop {
-            life.turn = None;
-            life.turn = tokio::select! {
-                biased;
-                failure = self.stopping() => return Err(failure),
-                turn = lane.leaders.turn(prefix) => Some(turn),
-            };
-            let admitted = self.admit(life, lane, request, profile).await?;
-            // It may have waited for so long that the provider has forgotten the context.
-            if life.turn.as_ref().is_some_and(Turn::holds) {
-                return Ok(admitted);
-            }
-        }
     }
 
     async fn admit(

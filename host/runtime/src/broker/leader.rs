@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::backend::Request;
+use super::{Broker, Lane, Life};
+use crate::admission::Admitted;
+use crate::backend::{Profile, Request};
+use crate::question::Failure;
 use crate::route::BYTES_PER_TOKEN;
 
 /// The shortest context that is waited for, in estimated tokens: what most models cache at least.
@@ -128,6 +131,33 @@ impl Turn {
     pub(super) fn holds(&self) -> bool {
         let is_warm = |state: &State| matches!(state, State::Warm(_)) && state.holds(Instant::now());
         self.lead.is_some() || self.leaders.lock().get(&self.prefix).is_some_and(is_warm)
+    }
+}
+
+impl Broker {
+    /// Admission, when it is the question's turn among those that share its context.
+    pub(super) async fn admit_in_turn(
+        &self,
+        life: &mut Life<'_>,
+        lane: &Lane,
+        request: &Request,
+        profile: &Arc<Profile>,
+    ) -> Result<Admitted, Failure> {
+        let prefix = if lane.backend.caches_prompts() { Prefix::of(request) } else { None };
+        let Some(prefix) = prefix else { return self.admit(life, lane, request, profile).await };
+        loop {
+            life.turn = None;
+            life.turn = tokio::select! {
+                biased;
+                failure = self.stopping() => return Err(failure),
+                turn = lane.leaders.turn(prefix) => Some(turn),
+            };
+            let admitted = self.admit(life, lane, request, profile).await?;
+            // It may have waited for so long that the provider has forgotten the context.
+            if life.turn.as_ref().is_some_and(Turn::holds) {
+                return Ok(admitted);
+            }
+        }
     }
 }
 

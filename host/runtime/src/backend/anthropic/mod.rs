@@ -8,6 +8,7 @@ mod error;
 mod headers;
 mod hint;
 mod models;
+mod patience;
 mod schema;
 mod stream;
 mod wire;
