@@ -8,6 +8,7 @@ mod cli;
 mod hostile;
 mod input;
 mod interrupt;
+mod money;
 mod plans;
 mod reports;
 mod resume;

@@ -5,11 +5,12 @@
 //! attempts; dropping the future at any point gives everything back.
 
 mod attempt;
+mod pay;
 mod record;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, Standing};
 use crate::backend::offline::Offline;
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
+use crate::budget::{Budget, BudgetConfig};
 use crate::cache::{Cache, Cached, Found, Key};
 use crate::event::{Events, Fact};
 use crate::money::Usd;
@@ -32,7 +34,7 @@ use crate::schema::{Checker, Schemas};
 use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
-pub use record::{Asker, InMemory, Ledger, QuestionRecord};
+pub use record::{Asker, InMemory, Ledger, ModelSpending, QuestionRecord, Spending};
 use record::{Books, Draft};
 
 /// All numbers of a broker. The defaults are the design's for mode `balanced`.
@@ -56,6 +58,8 @@ pub struct BrokerConfig {
     pub cache_bytes: usize,
     /// What tokens cost.
     pub prices: Prices,
+    /// What may be spent. All backends share it.
+    pub budget: Arc<Budget>,
 }
 
 impl Default for BrokerConfig {
@@ -70,6 +74,7 @@ impl Default for BrokerConfig {
             watch: WatchConfig::default(),
             cache_bytes: 64 * 1024 * 1024,
             prices: Prices::built_in(),
+            budget: Arc::new(Budget::unlimited()),
         }
     }
 }
@@ -83,7 +88,7 @@ pub struct Estimate {
     pub input_tokens: u64,
     /// The longest answer it allows, in tokens.
     pub output_tokens: u64,
-    /// Its price at most; none: the model's price is not known.
+    /// Its price at most: bounded by its bytes, not estimated; none: the model's price is not known.
     pub usd: Option<Usd>,
 }
 
@@ -97,6 +102,8 @@ pub struct Broker {
     schemas: Schemas,
     retry: Mutex<Retry>,
     next_id: AtomicU64,
+    /// Whether it was said that a cheaper model is asked than was wished.
+    is_thrifty: AtomicBool,
     /// Why dispatch has stopped. All lanes stop together.
     stopped: watch::Sender<Option<Failure>>,
 }
@@ -119,10 +126,13 @@ impl Broker {
     /// For these backends, at least one; the [`Route`] names them by their places. Must be used inside of one tokio
     /// runtime.
     pub fn new(backends: Vec<Arc<dyn Backend>>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
-        let mut lanes: Vec<Lane> =
-            backends.into_iter().map(|backend| Lane { backend, admission: Admission::new(config.admission) }).collect();
+        let lane = |backend| {
+            let admission = Admission::with_budget(config.admission, config.budget.clone());
+            Lane { backend, admission }
+        };
+        let mut lanes: Vec<Lane> = backends.into_iter().map(lane).collect();
         if lanes.is_empty() {
-            lanes.push(Lane { backend: Arc::new(Offline), admission: Admission::new(config.admission) });
+            lanes.push(lane(Arc::new(Offline)));
         }
         Self {
             lanes,
@@ -131,6 +141,7 @@ impl Broker {
             schemas: Schemas::default(),
             retry: Mutex::new(Retry::new(config.retry, config.seed)),
             next_id: AtomicU64::new(1),
+            is_thrifty: AtomicBool::new(false),
             stopped: watch::Sender::new(None),
             config,
         }
@@ -194,15 +205,27 @@ impl Broker {
         checker: Option<&Checker>,
         listener: Listener<'_>,
     ) -> Result<Cached, Failure> {
-        let mut left = candidates.into_iter().peekable();
+        let mut left = candidates.into_iter();
         let mut lost = None;
         while let Some(candidate) = left.next() {
-            let is_last = left.peek().is_none();
+            let is_last = left.as_slice().is_empty();
+            let cheaper = |left: &[Candidate]| left.iter().find(|other| self.payable(other).is_ok()).cloned();
+            let other = cheaper(left.as_slice());
+            if let (Some(other), Err(why)) = (&other, self.payable(&candidate)) {
+                self.pass_over(&candidate, &why, other).await;
+                continue;
+            }
             if let Some(Failure { message, .. }) = lost.take() {
                 let reason = format!("{message}; {} is asked instead", candidate.request.model);
                 self.restart(life, reason, Duration::ZERO, listener).await;
             }
-            match self.ask_model(life, candidate, is_last, checker, listener).await {
+            match self.ask_model(life, candidate, (is_last, other.is_none()), checker, listener).await {
+                Err(failure) if failure.kind == FailureKind::BudgetSpent && self.failure().is_none() => {
+                    if cheaper(left.as_slice()).is_none() {
+                        return Err(self.stop(failure).await);
+                    }
+                    lost = Some(failure);
+                }
                 Err(failure) if !is_last && self.moves_on(life, &failure) => lost = Some(failure),
                 result => return result,
             }
@@ -216,12 +239,13 @@ impl Broker {
         passing && (life.question.repeatable || !failure.reached_model) && self.failure().is_none()
     }
 
-    /// Sends until there is an answer that fits, or a failure that stays.
+    /// Sends until there is an answer that fits, or a failure that stays. `is_last`: whether nobody else can be asked;
+    /// `is_cheapest`: whether nobody else can be paid.
     async fn ask_model(
         &self,
         life: &mut Life<'_>,
         candidate: Candidate,
-        is_last: bool,
+        (is_last, is_cheapest): (bool, bool),
         checker: Option<&Checker>,
         listener: Listener<'_>,
     ) -> Result<Cached, Failure> {
@@ -232,7 +256,7 @@ impl Broker {
         let mut corrected = false;
         let mut tries = Tries { failures: 0, is_last };
         loop {
-            let admitted = self.admit(life, lane, &request, &profile).await?;
+            let admitted = self.admit(life, lane, &request, &profile, is_cheapest).await?;
             match self.send(life, lane, admitted, &request, &mut tries, listener).await {
                 Attempt::Answered(answer) => match self.fits(life, answer, checker).await {
                     Ok(cached) => return Ok(cached),
@@ -269,7 +293,10 @@ impl Broker {
         lane: &Lane,
         request: &Request,
         profile: &Arc<Profile>,
+        last: bool,
     ) -> Result<Admitted, Failure> {
+        let most = self.most(lane, request);
+        self.can_be_bounded(most, request).map_err(|why| Failure::new(FailureKind::BudgetSpent, why))?;
         self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
         let cost = Cost {
             requests: 1,
@@ -280,6 +307,8 @@ impl Broker {
             command: life.asker.command.clone(),
             priority: life.question.priority,
             cost,
+            most: most.amount,
+            last,
             profile: profile.clone(),
         };
         let queued = Instant::now();
@@ -323,6 +352,7 @@ impl Broker {
             outcome: String::new(),
             usage: Usage::default(),
             unmetered: 0,
+            uncertain: Usd::ZERO,
             queued_ms: 0,
             first_token_ms: None,
             took_ms: 0,
@@ -369,11 +399,16 @@ impl Broker {
 
     /// What a question would take at most: for the plan.
     pub fn price_of(&self, question: &Question) -> Estimate {
-        let request = self.config.route.request(question);
-        let input_tokens = estimated_input_tokens(&request);
-        let output_tokens = u64::from(request.max_output_tokens);
-        let usd = self.config.prices.at_most(&request.model, input_tokens, output_tokens);
-        Estimate { model: request.model, input_tokens, output_tokens, usd }
+        let Some(candidate) = self.config.route.candidates(question).into_iter().next() else {
+            return Estimate { model: String::new(), input_tokens: 0, output_tokens: 0, usd: None };
+        };
+        let most = self.most(self.lane(&candidate), &candidate.request);
+        Estimate {
+            input_tokens: estimated_input_tokens(&candidate.request),
+            output_tokens: most.amount.output_tokens,
+            usd: most.priced.then_some(most.amount.usd),
+            model: candidate.request.model,
+        }
     }
 
     /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.
@@ -389,6 +424,16 @@ impl Broker {
     /// What all questions that have ended took, as far as it is known.
     pub fn spent(&self) -> Usage {
         self.books.spent()
+    }
+
+    /// The same with what nobody knows, and by model.
+    pub fn spending(&self) -> Spending {
+        self.books.spending()
+    }
+
+    /// The budget that all questions are paid from.
+    pub fn budget(&self) -> &Budget {
+        &self.config.budget
     }
 
     /// How the queue, the breaker, the quota and the instances of each backend stand.

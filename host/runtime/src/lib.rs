@@ -5,7 +5,8 @@
 //! - [`work`]: work items, partials, outcomes and their census; [`allocate`]: how many workers, and what each gets;
 //! - [`question`]: what is asked, what comes back, what it costs;
 //! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`], [`scan`], [`queue`],
-//!   [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`]), [`watch`], [`schema`], [`retry`];
+//!   [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]), [`watch`],
+//!   [`schema`], [`retry`];
 //! - [`backend`]: the kinds of instances that answer;
 //! - [`journal`]: what a crash must not lose;
 //! - [`event`]: the one stream of committed facts that everything a user sees is made of.
@@ -16,6 +17,7 @@ pub mod backend;
 pub mod board;
 pub mod breaker;
 pub mod broker;
+pub mod budget;
 pub mod cache;
 pub mod event;
 pub mod gate;

@@ -11,6 +11,7 @@ use convoke_runtime::backend::offline::Offline;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
+use convoke_runtime::prices::Prices;
 use convoke_runtime::route::{Route, TierRoute};
 use convoke_runtime::scan::ScanMode;
 use jiff::Zoned;
@@ -31,10 +32,10 @@ use crate::progress::{Detail, Show, show};
 use crate::report::baseline::Baseline;
 use crate::report::human::{Style, Verbosity};
 use crate::report::{ExitCode, Report, exit_code, human, json, markdown, sarif};
-use crate::run::Session;
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::since::Since;
+use crate::run::{Session, money};
 
 /// Runs it.
 pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
@@ -88,7 +89,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
     let journal = Journal::open(&paths.journal())?;
     let backend = backend(settings.backend)?;
-    let broker = broker(&settings);
+    let broker = broker(&settings)?;
     let today = Zoned::now().with_time_zone(TimeZone::UTC).date();
     let events = Events::new();
     let call = Invocation {
@@ -159,9 +160,13 @@ fn backend(choice: config::Backend) -> Result<Arc<dyn Backend>, CliError> {
     }
 }
 
-fn broker(settings: &Settings) -> BrokerConfig {
+fn broker(settings: &Settings) -> Result<BrokerConfig, CliError> {
     let limits = &settings.limits;
-    BrokerConfig {
+    let mut prices = Prices::built_in();
+    for price in &settings.prices {
+        prices.set(price).map_err(|error| CliError::usage(error.to_string()))?;
+    }
+    Ok(BrokerConfig {
         route: route(settings),
         scan: match limits.scan {
             Scan::Strict => ScanMode::Strict,
@@ -170,8 +175,9 @@ fn broker(settings: &Settings) -> BrokerConfig {
         },
         admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
         seed: std::process::id().into(),
+        prices,
         ..BrokerConfig::default()
-    }
+    })
 }
 
 fn route(settings: &Settings) -> Route {
@@ -196,7 +202,8 @@ fn route_name(backend: &dyn Backend, route: &Route) -> String {
 }
 
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { session, baseline, today } = prepared;
+    let Prepared { mut session, baseline, today } = prepared;
+    session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
     let planned = session.plan().await?;
     if options.dry_run {
         let prompts = if options.show_prompts { Some(session.rehearse(&planned).await?) } else { None };

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{Backend, Choices, FailOn, Mode};
+use convoke_runtime::money::Usd;
+
+use crate::config::{Backend, Choices, FailOn, Mode, limits};
 
 /// How a command is run.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,6 +39,10 @@ pub(super) struct Options {
     /// The model, whatever the question's tier
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
+
+    /// Spend at most this many dollars at list price; what is left to do then is kept for the next run
+    #[arg(long, value_name = "USD", value_parser = limits::dollars)]
+    pub budget_usd: Option<Usd>,
 
     /// Do everything again, also what an earlier run has done
     #[arg(long)]
@@ -88,6 +94,7 @@ impl Options {
             model: self.model.clone(),
             instances: self.instances,
             fail_on: self.fail_on,
+            budget_usd: self.budget_usd,
         }
     }
 }

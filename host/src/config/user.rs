@@ -18,19 +18,29 @@
 //! plugin_fuel = 100_000_000_000
 //! read_mib = 16
 //!
-//! [budget]                       # for one run
+//! [budget]                       # for one run, at list price
 //! usd = 2.0
+//! usd_per_day = 10.0             # of all runs together, days and months are UTC
+//! usd_per_month = 100.0
 //! requests = 500
 //! input_tokens = 2_000_000
 //! output_tokens = 200_000
+//!
+//! [prices."a-model"]             # dollars per million tokens, where the built-in list is wrong or lacks it
+//! input = 3.0
+//! output = 15.0
+//! cache_write = 3.75             # none: 1.25 times the input price
+//! cache_read = 0.3               # none: a tenth of it
 //! ```
 
 use std::path::Path;
 
+use convoke_runtime::prices::ListPrice;
 use serde::Deserialize;
 
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::prices::{self, PricesTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 
 /// What it says.
@@ -50,6 +60,8 @@ pub struct User {
     pub limits: AskedLimits,
     /// `[budget]`.
     pub budget: Budget,
+    /// `[prices]`.
+    pub prices: Vec<ListPrice>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +78,8 @@ struct File {
     limits: LimitsTable,
     #[serde(default)]
     budget: BudgetTable,
+    #[serde(default)]
+    prices: PricesTable,
 }
 
 /// Keys that only a project's file has.
@@ -90,6 +104,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         suppress_comments: file.suppress_comments,
         limits: file.limits.check(document)?,
         budget: file.budget.check(document)?,
+        prices: prices::check(file.prices, document)?,
     })
 }
 
@@ -106,7 +121,21 @@ mod tests {
             (Some(Mode::Balanced), Some(Backend::Auto), Some(FailOn::High))
         );
         assert_eq!(user.budget.requests, Some(500));
+        assert_eq!(user.budget.usd_per_month.map(|usd| usd.dollars()), Some(100.0));
+        assert_eq!((user.prices.len(), user.prices[0].cache_write), (1, Some(3.75)));
         assert_ne!(user.limits, AskedLimits::default());
+    }
+
+    #[test]
+    fn a_price_that_can_not_be_is_refused_with_its_place() {
+        for (text, problem) in [
+            ("[prices.\"m\"]\ninput = -1.0\noutput = 1.0\n", "config.toml:2:9: input is -1"),
+            ("[prices.\"m\"]\ninput = 1.0\noutput = nan\n", "config.toml:3:10: output is NaN"),
+            ("[prices.\"m\"]\ninput = 1.0\n", "missing field `output`"),
+        ] {
+            let error = parse(Path::new("config.toml"), text).unwrap_err().to_string();
+            assert!(error.contains(problem), "{problem}: {error}");
+        }
     }
 
     #[test]

@@ -37,7 +37,13 @@ pub struct Estimate {
 }
 
 /// Sizes the pool and deals what is not cached.
-pub fn allocate(assessed: &Assessed, limits: &Limits, hints: &manifest::Sizing, route: Option<&Route>) -> Allocated {
+pub fn allocate(
+    assessed: &Assessed,
+    limits: &Limits,
+    hints: &manifest::Sizing,
+    route: Option<&Route>,
+    prices: &Prices,
+) -> Allocated {
     let work = &assessed.work;
     let to_do: Vec<_> =
         work.items.iter().enumerate().filter(|(number, _)| !assessed.reusable.contains_key(number)).collect();
@@ -61,7 +67,7 @@ pub fn allocate(assessed: &Assessed, limits: &Limits, hints: &manifest::Sizing, 
             }
         }
         let model = route.model(&Question::default());
-        estimate.usd = Prices::built_in().at_most(model, estimate.input_tokens, estimate.output_tokens);
+        estimate.usd = prices.at_most(model, estimate.input_tokens, estimate.output_tokens, false);
     }
     Allocated { notes: crowding_note(to_do.len(), segments.len()).into_iter().collect(), segments, estimate }
 }

@@ -6,6 +6,7 @@ pub mod answers;
 pub mod assess;
 pub mod execute;
 mod ledger;
+pub mod money;
 mod seat;
 mod shared;
 pub mod since;
@@ -99,7 +100,8 @@ impl Session {
             assess(&self.command, &self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh)
                 .await?;
         let route = self.backend.has_model().then_some(&self.broker.route);
-        let allocated = allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route);
+        let allocated =
+            allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route, &self.broker.prices);
         // What the board would refuse is refused before anything is spent.
         board(&assessed, &allocated)?;
         Ok(Planned { assessed, allocated })

@@ -89,7 +89,7 @@ impl Broker {
         request: &Request,
         listener: Listener<'_>,
     ) -> Watched {
-        let attempt = life.draft.sending(lane.backend.name(), &request.model);
+        let attempt = life.draft.sending(lane.backend.name(), &request.model, admitted.reserved().usd);
         let (question, item) = (life.id, life.asker.item);
         admitted.sending();
         self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
@@ -119,12 +119,14 @@ impl Broker {
         answer.usage.requests = answer.usage.requests.max(1);
         let used = Cost::of(&answer.usage);
         answer.usage = self.priced(&answer.model, &request.model, answer.usage);
-        life.draft.ended(answer.usage, true, first_event);
+        let bill = pay::bill(&answer.usage);
+        life.draft.ended(&answer.model, answer.usage, Some(bill.usd), true, first_event);
         self.retry().succeeded();
         admitted.settle(End {
             signal: Signal::Success,
             words: String::new(),
             spent: Spent::Known(used),
+            bill: Some(bill),
             told: told(answer.limits, first_event),
             pause: None,
             reusable: true,
@@ -152,7 +154,8 @@ impl Broker {
                 (Usage { requests, ..Usage::default() }, spent)
             }
         };
-        life.draft.ended(usage, spent != Spent::Unknown, first_event);
+        let bill = self.bill_of_failure(request, &failure, &usage, admitted.was_sent());
+        life.draft.ended(&request.model, usage, bill.map(|bill| bill.usd), spent != Spent::Unknown, first_event);
         let moves_on = failure.kind == FailureKind::Overloaded
             && !tries.is_last
             && tries.failures >= OVERLOADED_TRIES
@@ -165,6 +168,7 @@ impl Broker {
             signal: Signal::of(&failure.kind),
             words: failure.message.clone(),
             spent,
+            bill,
             told: told(failure.limits, first_event),
             pause: match failure.kind {
                 FailureKind::RateLimited => failure.retry_after.or(Some(self.config.retry.base)),
@@ -239,7 +243,7 @@ impl Broker {
     }
 
     /// A usage with its price; the answering model's, or that of the one that was asked for.
-    fn priced(&self, answered: &str, asked: &str, usage: Usage) -> Usage {
+    pub(super) fn priced(&self, answered: &str, asked: &str, usage: Usage) -> Usage {
         let prices = &self.config.prices;
         let usd = prices.usd(answered, &usage).or_else(|| prices.usd(asked, &usage));
         if usd.is_none() {

@@ -1,6 +1,7 @@
 mod failures;
 mod flow;
 mod load;
+mod money;
 
 use std::sync::Arc;
 use std::time::Duration;

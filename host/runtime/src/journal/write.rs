@@ -167,8 +167,8 @@ fn question(connection: &Connection, row: &QuestionRow) -> Result<(), Fault> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO questions (run, item, role, model, backend, attempts, outcome, requests, input_tokens,
                                 cache_read_tokens, cache_write_tokens, output_tokens, usd_pico, asked, waited,
-                                first, took)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                                first, took, uncertain_pico)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
     insert.execute(params![
         row.run.to_string(),
@@ -188,6 +188,7 @@ fn question(connection: &Connection, row: &QuestionRow) -> Result<(), Fault> {
         micros(row.waited),
         row.first.map(micros),
         micros(row.took),
+        count(row.uncertain.pico()),
     ])?;
     Ok(())
 }
