@@ -155,3 +155,50 @@ async fn a_budget_that_makes_no_sense_is_refused() {
     world.write("convoke.toml", "[prices.\"m\"]\ninput = 0.0\noutput = 0.0\n");
     world.audit([]).run().await.exits(2).says("your own config.toml");
 }
+
+#[tokio::test]
+async fn a_report_has_the_cost_by_model_beside_the_estimate_and_what_is_left() {
+    let (world, standin) = (World::with_agents(4).config("[budget]\nrequests = 10\n"), quick().await);
+    let report = audited(&world, &standin, Usd::from_dollars(1.0), &[]).await;
+    let cost = &report.json["cost"];
+    let number = |pointer: &str| cost.pointer(pointer).and_then(serde_json::Value::as_f64).expect(pointer);
+    assert!((number("/usd") - spent_at(&standin).dollars()).abs() < 1e-12, "{cost:#}");
+    assert_eq!((number("/uncertain_usd"), number("/notional_usd")), (0.0, 0.0));
+    assert!(number("/estimate/usd") > 0.0 && number("/estimate/questions") == 4.0);
+    assert_eq!(cost["by_model"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&cost["by_model"][0]["backend"], number("/by_model/0/usage/requests")), (&"anthropic".into(), 4.0));
+    assert_eq!((&cost["budgets"][0]["limit"], &cost["budgets"][1]["limit"]), (&"usd".into(), &"requests".into()));
+    assert!((number("/budgets/0/left") - (1.0 - number("/usd"))).abs() < 1e-9);
+    assert_eq!(number("/budgets/1/left"), 6.0);
+    for format in ["human", "markdown"] {
+        let call = world.convoke(["agent-audit", "--fresh", "--budget-usd", "1", "--format", format]);
+        let done = call.asking(&standin).run().await.exits(0);
+        for part in ["at list price", "was expected", "spent in this run", "4 of 10 requests"] {
+            assert!(done.stdout.contains(part), "{format}: {part}: {}", done.stdout);
+        }
+        assert!(!done.stdout.contains("$0.0000 "), "{format}: {}", done.stdout);
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_says_whether_the_budget_will_do() {
+    let (world, standin) = (World::with_agents(6), quick().await);
+    let plan = async |budget: &str| {
+        let done = world.audit(["--dry-run", "--budget-usd", budget]).asking(&standin).run().await.exits(0);
+        let json = done.json();
+        let text = world.convoke(["agent-audit", "--dry-run", "--budget-usd", budget]).asking(&standin).run().await;
+        (json, text.exits(0).stdout)
+    };
+    let (json, text) = plan("1").await;
+    assert_eq!((&json["budget_will_do"], &json["prompts"]), (&true.into(), &serde_json::Value::Null));
+    assert!(text.contains("The budget will do") && text.contains("at most $"), "{text}");
+    let most = json["estimate"]["max_usd"].as_f64().expect("dollars");
+    let (json, text) = plan(&format!("{:.12}", most - 1e-9)).await;
+    assert_eq!(json["budget_will_do"], false);
+    assert!(text.contains("The budget may not do") && text.contains("may be needed"), "{text}");
+    assert_eq!(standin.stats().requests, 0);
+    let report = world.audit([]).asking(&standin).run().await.report();
+    assert!(report.json["usage"]["usd"].as_f64().expect("dollars") <= most);
+    let without = world.audit(["--dry-run"]).asking(&standin).run().await.exits(0).json();
+    assert_eq!(without["budget_will_do"], serde_json::Value::Null);
+}

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, Standing};
 use crate::backend::offline::Offline;
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
-use crate::budget::{Budget, BudgetConfig};
+use crate::budget::{Amount, Budget};
 use crate::cache::{Cache, Cached, Found, Key};
 use crate::event::{Events, Fact};
 use crate::money::Usd;
@@ -80,7 +80,7 @@ impl Default for BrokerConfig {
 }
 
 /// What a question would take at most.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {
     /// The model it would go to.
     pub model: String,
@@ -90,6 +90,8 @@ pub struct Estimate {
     pub output_tokens: u64,
     /// Its price at most: bounded by its bytes, not estimated; none: the model's price is not known.
     pub usd: Option<Usd>,
+    /// All that it takes of a budget at most; no dollars where the price is not known.
+    pub most: Amount,
 }
 
 /// Asks the backends, for all commands of a run.
@@ -395,20 +397,6 @@ impl Broker {
 
     fn retry(&self) -> MutexGuard<'_, Retry> {
         self.retry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a question would take at most: for the plan.
-    pub fn price_of(&self, question: &Question) -> Estimate {
-        let Some(candidate) = self.config.route.candidates(question).into_iter().next() else {
-            return Estimate { model: String::new(), input_tokens: 0, output_tokens: 0, usd: None };
-        };
-        let most = self.most(self.lane(&candidate), &candidate.request);
-        Estimate {
-            input_tokens: estimated_input_tokens(&candidate.request),
-            output_tokens: most.amount.output_tokens,
-            usd: most.priced.then_some(most.amount.usd),
-            model: candidate.request.model,
-        }
     }
 
     /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.

@@ -14,6 +14,7 @@ mod spent;
 mod tests;
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -107,6 +108,15 @@ pub struct Amount {
     pub input_tokens: u64,
     /// Output tokens.
     pub output_tokens: u64,
+}
+
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        self.usd += other.usd;
+        self.requests = self.requests.saturating_add(other.requests);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+    }
 }
 
 impl Amount {

@@ -23,7 +23,7 @@ use super::options::{Format, Options};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, plan};
 use crate::config::paths::PROJECT_FILE;
-use crate::config::{self, Paths, Scan, Settings, project_root};
+use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
 use crate::plugin::project::{Limits as ProjectLimits, Project, resolve_typed_path};
@@ -206,8 +206,9 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
     let planned = session.plan().await?;
     if options.dry_run {
-        let prompts = if options.show_prompts { Some(session.rehearse(&planned).await?) } else { None };
-        put(&plan::render(&session, &planned, prompts.as_deref(), options.format), options.output.as_deref())?;
+        let is_limited = session.settings.budget != Budget::default();
+        let rehearsed = if options.show_prompts || is_limited { Some(session.rehearse(&planned).await?) } else { None };
+        put(&plan::render(&session, &planned, rehearsed.as_deref(), options), options.output.as_deref())?;
         return Ok(ExitCode::Success);
     }
     if !options.quiet {

@@ -4,6 +4,7 @@ mod build;
 mod command;
 mod error;
 mod list;
+mod most;
 mod options;
 mod plan;
 mod schema;

@@ -123,7 +123,8 @@ impl Session {
         use_again(&shared, reusable).await;
         let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
         let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
-        report.warnings.extend(unmetered_warning(unmetered.load(Ordering::Relaxed)));
+        let uncertain = shared.answers.broker().spending().uncertain;
+        report.warnings.extend(money::unmetered_warning(unmetered.load(Ordering::Relaxed), uncertain));
         shared.answers.broker().close_idle();
         if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
             // All that was done is in the journal; only that the run has ended is not.
@@ -261,6 +262,7 @@ impl Session {
             items,
             workers: executed.workers,
             usage: shared.answers.broker().spent(),
+            cost: money::cost(shared.answers.broker(), &allocated.estimate, &self.broker.prices),
             wall: began.elapsed(),
             interrupted: executed.interrupted,
             parked: executed.parked.or(stopped).map(|failure| failure.message),
@@ -311,15 +313,6 @@ impl Session {
         }
         None
     }
-}
-
-/// Says that the dollars shown may be too few.
-fn unmetered_warning(attempts: u64) -> Option<String> {
-    (attempts > 0).then(|| {
-        format!(
-            "{attempts} requests broke off after they had reached the model: what they cost is not in the dollars shown"
-        )
-    })
 }
 
 /// Ends the items that earlier runs have done, all at once: the journal writes them together.

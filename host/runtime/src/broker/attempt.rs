@@ -89,7 +89,7 @@ impl Broker {
         request: &Request,
         listener: Listener<'_>,
     ) -> Watched {
-        let attempt = life.draft.sending(lane.backend.name(), &request.model, admitted.reserved().usd);
+        let attempt = life.draft.sending(lane.backend.as_ref(), &request.model, admitted.reserved().usd);
         let (question, item) = (life.id, life.asker.item);
         admitted.sending();
         self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;

@@ -1,7 +1,7 @@
 //! What a question takes of the budget: at most before it is sent, and its bill when it has ended.
 
 use super::*;
-use crate::budget::Amount;
+use crate::budget::BudgetConfig;
 
 /// Input tokens that a provider adds to what is sent: the frame of the messages, and its own instructions for structured
 /// answers and tools. Anthropic tells up to 804 of them for its tools; this is more than twice that.
@@ -17,6 +17,21 @@ pub(super) struct Most {
 }
 
 impl Broker {
+    /// What a question would take at most: for the plan.
+    pub fn price_of(&self, question: &Question) -> Estimate {
+        let Some(candidate) = self.config.route.candidates(question).into_iter().next() else {
+            return Estimate::default();
+        };
+        let most = self.most(self.lane(&candidate), &candidate.request);
+        Estimate {
+            input_tokens: estimated_input_tokens(&candidate.request),
+            output_tokens: most.amount.output_tokens,
+            usd: most.priced.then_some(most.amount.usd),
+            most: most.amount,
+            model: candidate.request.model,
+        }
+    }
+
     /// The bound: a token has at least one byte, and an answer at most the tokens that it was allowed.
     pub(super) fn most(&self, lane: &Lane, request: &Request) -> Most {
         let input_tokens = lane.backend.input_bytes(request).saturating_add(ADDED_TOKENS);

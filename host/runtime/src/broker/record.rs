@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::backend::Backend;
 use crate::event::{Events, Fact};
 use crate::money::Usd;
 use crate::question::Usage;
@@ -73,7 +74,7 @@ pub struct Spending {
     pub usage: Usage,
     /// What may have been spent beyond that, at most.
     pub uncertain: Usd,
-    /// The same for each model that answered, or was asked where none did; by name.
+    /// The same for each model that answered, or was asked where none did, and its backend; by their names.
     pub by_model: Vec<ModelSpending>,
 }
 
@@ -82,6 +83,10 @@ pub struct Spending {
 pub struct ModelSpending {
     /// The model.
     pub model: String,
+    /// The backend that asked it.
+    pub backend: &'static str,
+    /// Whether a subscription pays: the dollars are then list price, and not billed.
+    pub is_notional: bool,
     /// As far as it is known.
     pub usage: Usage,
     /// What may have been spent beyond that, at most.
@@ -150,12 +155,13 @@ impl Books {
         for mut attempt in attempts {
             spent.usage += attempt.usage;
             spent.uncertain += attempt.uncertain;
-            let known =
-                |spent: &Spending, name: &str| spent.by_model.binary_search_by(|one| one.model.as_str().cmp(name));
-            if known(&spent, &attempt.model).is_err() && spent.by_model.len() >= MOST_MODELS {
+            let place_of = |spent: &Spending, new: &ModelSpending| {
+                spent.by_model.binary_search_by(|one| (&*one.model, one.backend).cmp(&(&*new.model, new.backend)))
+            };
+            if place_of(&spent, &attempt).is_err() && spent.by_model.len() >= MOST_MODELS {
                 OTHERS.clone_into(&mut attempt.model);
             }
-            match known(&spent, &attempt.model) {
+            match place_of(&spent, &attempt) {
                 Ok(place) => {
                     spent.by_model[place].usage += attempt.usage;
                     spent.by_model[place].uncertain += attempt.uncertain;
@@ -214,6 +220,8 @@ pub(super) struct Draft {
     sent: Option<Instant>,
     /// What that attempt may cost at most.
     reserved: Usd,
+    /// Whether a subscription pays for it.
+    is_notional: bool,
     /// What each attempt took.
     ended: Vec<ModelSpending>,
 }
@@ -227,6 +235,7 @@ impl Draft {
             began: Instant::now(),
             sent: None,
             reserved: Usd::ZERO,
+            is_notional: false,
             ended: Vec::new(),
         }
     }
@@ -242,12 +251,13 @@ impl Draft {
     }
 
     /// An attempt begins, that may cost so much; its number, counted from 1.
-    pub(super) fn sending(&mut self, backend: &'static str, model: &str, reserved: Usd) -> u32 {
+    pub(super) fn sending(&mut self, backend: &dyn Backend, model: &str, reserved: Usd) -> u32 {
         self.reserved = reserved;
+        self.is_notional = backend.is_subscription();
         self.sent = Some(Instant::now());
         self.with(|record| {
             record.attempts += 1;
-            record.backend = backend;
+            record.backend = backend.name();
             model.clone_into(&mut record.model);
         });
         self.attempts()
@@ -265,7 +275,9 @@ impl Draft {
     ) {
         let uncertain = bill.unwrap_or(self.reserved) - usage.usd;
         if usage != Usage::default() || uncertain != Usd::ZERO {
-            self.ended.push(ModelSpending { model: model.to_owned(), usage, uncertain });
+            let backend = self.record.as_ref().map_or("", |record| record.backend);
+            let (model, is_notional) = (model.to_owned(), self.is_notional);
+            self.ended.push(ModelSpending { model, backend, is_notional, usage, uncertain });
         }
         let sent = self.sent.take();
         self.with(|record| {

@@ -48,6 +48,15 @@ impl Spent {
     }
 }
 
+impl Spent {
+    /// `$0.5000 are left of usd_per_day, and up to $2.00 may be needed`: before anything is asked.
+    pub fn shortage(&self) -> String {
+        let amount = |count| amount(self.limit, count);
+        let name = self.limit.name();
+        format!("{} are left of `{name}`, and up to {} may be needed", amount(self.left()), amount(self.most))
+    }
+}
+
 /// Which budget, its size, what is spent, what was wanted, and what to do.
 impl fmt::Display for Spent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
