@@ -7,7 +7,8 @@
 //!
 //! One budget is shared by all backends of a run. Days and months are UTC. What earlier processes spent is told when a
 //! budget is made; **processes that run at the same time do not see each other's spending**: together they may exceed
-//! the budgets of the day and the month by what the others spend after this one began.
+//! the budgets of the day and the month by what the others spend after this one began. What was under way when a process
+//! was killed is in nobody's ledger, and so in no later budget.
 
 mod spent;
 #[cfg(test)]

@@ -170,6 +170,9 @@ pub(super) fn budgets(report: &Report) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use convoke_runtime::broker::ModelSpending;
+    use convoke_runtime::question::Usage;
+
     use super::*;
     use crate::report::samples;
 
@@ -185,6 +188,23 @@ mod tests {
         report.cost.notional_usd = report.cost.usd;
         assert!(cost(&report).is_some_and(|text| text.contains("$0.0421 notional: list price, not billed")));
         assert_eq!(cost(&samples::offline()), None);
+    }
+
+    #[test]
+    fn what_a_subscription_pays_is_told_apart_from_what_is_billed() {
+        let taken = |backend, is_notional, dollars| ModelSpending {
+            model: "claude-opus-5-5".to_owned(),
+            backend,
+            is_notional,
+            usage: Usage { requests: 1, usd: usd(dollars), ..Usage::default() },
+            uncertain: usd(0.25),
+        };
+        let by_model = vec![taken("anthropic", false, 0.5), taken("claude-cli", true, 1.5)];
+        let usage = Usage { requests: 2, usd: usd(2.0), ..Usage::default() };
+        let spending = Spending { usage, uncertain: usd(0.5), by_model };
+        let cost = Cost::of(spending, Vec::new(), CostEstimate::default(), "2026-11-20");
+        assert_eq!((cost.usd, cost.notional_usd, cost.uncertain_usd), (2.0, 1.5, 0.5));
+        assert_eq!(cost.by_model.iter().map(|one| one.notional).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

@@ -138,12 +138,13 @@ pub trait Backend: Send + Sync {
     }
 
     /// The bytes of all that a request sends as input: no input has more tokens than bytes, so that with what the provider
-    /// adds by itself this bounds what it can cost.
+    /// adds by itself this bounds what it can cost. A backend that sends texts of its own counts them too.
     fn input_bytes(&self, request: &Request) -> u64 {
         request.text_bytes()
     }
 
     /// Whether questions are paid by a subscription: dollars are then what they would cost at list price, and not billed.
+    /// They count for budgets all the same.
     fn is_subscription(&self) -> bool {
         false
     }

@@ -178,9 +178,90 @@ async fn two_backends_share_a_budget_and_wake_each_other() {
     let first = tokio::time::timeout(seconds(40), ask(10, crate::question::Tier::Speed));
     let second = async {
         tokio::time::sleep(seconds(1)).await;
-        ask(11, crate::question::Tier::Comprehensive).await
+        let asked = ask(11, crate::question::Tier::Comprehensive);
+        tokio::time::timeout(seconds(600), asked).await.expect("it was never woken")
     };
     let (_, second) = tokio::join!(first, second);
     assert_eq!(second.unwrap().text, "yes", "what the other gave back is its own now");
     assert_eq!(fast.sent().len(), 1);
+}
+
+/// What a request costs at worst, for what became of it.
+fn worst(bench: &Bench, number: usize, fate: Fate) -> Usd {
+    let prices = Prices::built_in();
+    let (_, request) = &bench.backend.sent()[number];
+    let usage = |output_tokens| Usage { input_tokens: 100, output_tokens, ..Usage::default() };
+    let price = |output_tokens| prices.usd(&request.model, &usage(output_tokens)).unwrap();
+    match fate {
+        Fate::Answered => price(10),
+        Fate::TurnedAway => Usd::ZERO,
+        // All that it was allowed to say, and a token for every byte that it was sent.
+        Fate::Cut => price(request.max_output_tokens.into()),
+        Fate::Lost => {
+            let (input, output) = (request.text_bytes(), request.max_output_tokens.into());
+            prices.at_most(&request.model, input, output, false).unwrap()
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Answered,
+    TurnedAway,
+    Cut,
+    Lost,
+}
+
+impl Fate {
+    fn of(seed: usize, number: usize) -> Self {
+        match (seed * 7 + number * 11 + number * number * seed) % 10 {
+            0 | 1 => Self::TurnedAway,
+            2 => Self::Cut,
+            3 => Self::Lost,
+            _ => Self::Answered,
+        }
+    }
+
+    fn act(self) -> Act {
+        let failed = |kind| Failure::new(kind, "it failed");
+        let usage = Usage { requests: 1, input_tokens: 100, output_tokens: 5, ..Usage::default() };
+        match self {
+            Self::Answered => Act::answer("yes"),
+            Self::TurnedAway => Act::failure(failed(FailureKind::Overloaded)),
+            Self::Cut => Act::failure(Failure { usage: Some(usage), ..failed(FailureKind::Cut) }),
+            Self::Lost => Act::failure(Failure { reached_model: true, ..failed(FailureKind::Network) }),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_in_whatever_order_the_worst_stays_within_the_budget_and_the_ledger_knows_it() {
+    let mut spent_out = 0;
+    for seed in 0..60 {
+        let budget = Usd::from_pico(one().pico() * (3 + seed as u64) / 3);
+        let bench = Bench::with(dollars(budget), move |number, _| Fate::of(seed, number).act());
+        let asked = (0..24).map(|number: usize| {
+            let tier = if number.is_multiple_of(5) { crate::question::Tier::Comprehensive } else { Default::default() };
+            let asked = Question { tier, ..question(&format!("number {}", 10 + number)) };
+            // Some give up in the middle of an answer, which is then lost.
+            let patience = if (number + seed).is_multiple_of(7) { Duration::from_millis(30) } else { seconds(86_400) };
+            tokio::time::timeout(patience, bench.ask(asked))
+        });
+        futures::future::join_all(asked.collect::<Vec<_>>()).await;
+        spent_out += usize::from(bench.broker.stopped().borrow().is_some());
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let records = bench.ledger.records();
+        let counted: Usd = records.iter().map(|record| record.usage.usd + record.uncertain).sum();
+        assert_eq!(bench.broker.budget().standing()[0].spent, counted.pico(), "seed {seed}");
+        assert!(counted <= budget, "seed {seed}");
+        let mut worst_of_all = Usd::ZERO;
+        for number in 0..bench.backend.sent().len() {
+            // One that was given up counts as its reservation, whatever would have become of it.
+            worst_of_all += worst(&bench, number, Fate::of(seed, number));
+        }
+        assert!(worst_of_all <= counted, "seed {seed}: {worst_of_all} of {counted}");
+    }
+    assert!((5..55).contains(&spent_out), "{spent_out} of 60 were stopped");
 }
