@@ -120,7 +120,7 @@ pub(super) fn cost(report: &Report) -> Option<String> {
         return None;
     }
     let mut text = match cost.notional_usd {
-        notional if notional == 0.0 => format!("{} at list price", usd(cost.usd)),
+        0.0 => format!("{} at list price", usd(cost.usd)),
         notional if notional >= cost.usd => format!("{} notional: list price, not billed", usd(cost.usd)),
         notional => format!("{} at list price, {} of it notional: not billed", usd(cost.usd), usd(notional)),
     };
