@@ -214,6 +214,7 @@ impl Ledger for JournalLedger {
             attempts: record.attempts,
             outcome: record.outcome,
             usage: record.usage,
+            uncertain: record.uncertain,
             asked: Timestamp::now(),
             waited: Duration::from_millis(record.queued_ms),
             first: record.first_token_ms.map(Duration::from_millis),

@@ -14,6 +14,7 @@ mod hostile;
 mod input;
 mod interrupt;
 mod leader;
+mod money;
 mod network;
 mod plans;
 #[cfg(unix)]

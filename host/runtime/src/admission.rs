@@ -1,26 +1,34 @@
-//! Breaker, quota, permit and lease: all of them or none.
+//! Breaker, quota, permit, lease and budget: all of them or none.
 //!
 //! They stand under one lock, with the queue of those who wait. Whoever changes something serves the queue: it lets
 //! in its head as long as everything is open for it. Who waits holds nothing but its place, and is woken once, when it
 //! has everything. Where only time is missing, one timer serves the queue when it has come, however many wait.
 //!
 //! The head is not overtaken by a smaller question behind it: else a large one would wait for ever.
+//!
+//! The budget is shared with other backends, and has a lock of its own, which is taken last. What it gives back is told to
+//! the others when no lock is held any more.
+
+mod admitted;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Instance, Profile};
-use crate::breaker::{Breaker, BreakerConfig, Change, Pass, Signal};
+use crate::breaker::{Breaker, BreakerConfig, Change};
+use crate::budget::{Amount, Blocked, Budget, Reservation as Reserved};
 use crate::gate::{Wait, all_open, later};
-use crate::limiter::{Limiter, Permit};
-use crate::pool::{Lease, Pool};
+use crate::limiter::Limiter;
+use crate::pool::Pool;
 use crate::question::{Failure, FailureKind};
 use crate::queue::{Queue, Ticket};
-use crate::quota::{Cost, Quota, QuotaConfig, Reservation, Told};
+use crate::quota::{Cost, Quota, QuotaConfig};
+
+use admitted::Held;
+pub use admitted::{Admitted, End, Spent};
 
 /// The numbers of admission.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +58,11 @@ pub struct Applicant {
     pub priority: u8,
     /// What it takes at most.
     pub cost: Cost,
+    /// What it takes of the budget at most.
+    pub most: Amount,
+    /// Whether there is no cheaper way to ask the question: it then waits for what others may give back, and when they
+    /// can't, admission stops.
+    pub last: bool,
     /// The instance it needs.
     pub profile: Arc<Profile>,
 }
@@ -75,6 +88,7 @@ pub struct Standing {
 pub struct Admission {
     state: Mutex<State>,
     places: Semaphore,
+    budget: Arc<Budget>,
 }
 
 struct State {
@@ -118,9 +132,14 @@ impl Afterwards {
 }
 
 impl Admission {
-    /// Nobody inside, nobody waiting.
+    /// Nobody inside, nobody waiting, and no budget.
     pub fn new(config: AdmissionConfig) -> Arc<Self> {
-        Arc::new(Self {
+        Self::with_budget(config, Arc::new(Budget::unlimited()))
+    }
+
+    /// Nobody inside, nobody waiting.
+    pub fn with_budget(config: AdmissionConfig, budget: Arc<Budget>) -> Arc<Self> {
+        let admission = Arc::new(Self {
             state: Mutex::new(State {
                 queue: Queue::default(),
                 breaker: Breaker::new(config.breaker),
@@ -133,13 +152,21 @@ impl Admission {
                 changes: Vec::new(),
             }),
             places: Semaphore::new(config.queue.clamp(1, Semaphore::MAX_PERMITS)),
-        })
+            budget,
+        });
+        let other = Arc::downgrade(&admission);
+        admission.budget.when_freed(move || {
+            if let Some(admission) = other.upgrade() {
+                admission.look_again();
+            }
+        });
+        admission
     }
 
     /// Waits until everything is open, and takes it all. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// Why dispatch has stopped, or why the backend is given up.
+    /// Why dispatch has stopped, why the backend is given up, or which budget is spent.
     pub async fn admit(self: &Arc<Self>, applicant: Applicant) -> Result<Admitted, Failure> {
         if let Some(admitted) = self.at_once(&applicant) {
             return admitted;
@@ -228,8 +255,13 @@ impl Admission {
             return None;
         }
         state.open(applicant.cost, Instant::now()).ok()?;
+        let reserved = match self.budget.reserve(applicant.most, applicant.last) {
+            Ok(reserved) => reserved,
+            Err(Blocked::Wait) => return None,
+            Err(Blocked::Spent(spent)) => return Some(Err(state.cannot_pay(applicant, &spent))),
+        };
         let mut afterwards = Afterwards::default();
-        let admitted = self.take(&mut state, applicant, &mut afterwards);
+        let admitted = self.take(&mut state, applicant, reserved, &mut afterwards);
         drop(state);
         afterwards.carry_out();
         Some(Ok(admitted))
@@ -263,12 +295,24 @@ impl Admission {
             afterwards.answers.extend(turned_away.map(|waiter| (waiter.answer, Err(failure.clone()))));
         }
         while let Some(head) = state.queue.peek() {
-            let cost = head.applicant.cost;
+            let Applicant { cost, most, last, .. } = head.applicant;
             match state.open(cost, now) {
                 Ok(()) => {
+                    let reserved = match self.budget.reserve(most, last) {
+                        Err(Blocked::Wait) => break,
+                        Err(Blocked::Spent(spent)) => Err(spent),
+                        Ok(reserved) => Ok(reserved),
+                    };
                     let Some(waiter) = state.queue.pop() else { break };
-                    let admitted = self.take(state, &waiter.applicant, &mut afterwards);
-                    afterwards.answers.push((waiter.answer, Ok(admitted)));
+                    let verdict = match reserved {
+                        Ok(reserved) => Ok(self.take(state, &waiter.applicant, reserved, &mut afterwards)),
+                        Err(spent) => Err(state.cannot_pay(&waiter.applicant, &spent)),
+                    };
+                    afterwards.answers.push((waiter.answer, verdict));
+                    if let Some(failure) = state.stopped.clone() {
+                        let turned_away = state.queue.drain().into_iter();
+                        afterwards.answers.extend(turned_away.map(|waiter| (waiter.answer, Err(failure.clone()))));
+                    }
                 }
                 Err(Wait::Until(when)) => {
                     self.set_timer(state, when);
@@ -280,16 +324,31 @@ impl Admission {
         afterwards
     }
 
-    fn take(self: &Arc<Self>, state: &mut State, applicant: &Applicant, afterwards: &mut Afterwards) -> Admitted {
+    /// What was reserved elsewhere has been given back.
+    fn look_again(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let afterwards = self.serve(&mut state);
+        drop(state);
+        afterwards.carry_out();
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        state: &mut State,
+        applicant: &Applicant,
+        reserved: Reserved,
+        afterwards: &mut Afterwards,
+    ) -> Admitted {
         let (lease, discarded) = state.pool.lease(&applicant.profile);
         afterwards.discarded.extend(discarded);
         let held = Held {
             pass: state.breaker.pass(),
             reservation: state.quota.take(applicant.cost),
+            reserved,
             permit: state.limiter.take(),
             lease,
         };
-        Admitted { admission: self.clone(), held: Some(held), sent: false }
+        Admitted::new(self.clone(), held)
     }
 
     /// Serves the queue at that time, unless a timer is set that will do it earlier.
@@ -316,6 +375,10 @@ impl Admission {
             Spent::Unknown => state.quota.keep(held.reservation, end.told, now),
             Spent::Nothing => state.quota.refund(held.reservation, end.told, now),
         }
+        match end.bill {
+            Some(used) => self.budget.settle(held.reserved, used),
+            None => self.budget.keep(held.reserved),
+        }
         state.limiter.give_back(held.permit);
         if let Some(pause) = end.pause {
             state.limiter.pause_until(later(now, pause));
@@ -325,6 +388,7 @@ impl Admission {
         drop(state);
         afterwards.discarded.extend(discarded);
         afterwards.carry_out();
+        self.budget.freed();
     }
 }
 
@@ -345,6 +409,15 @@ impl State {
         let change = self.breaker.tick(now);
         self.changes.extend(change);
         self.breaker.given_up().map(|why| Failure::new(FailureKind::NoModel, why))
+    }
+
+    /// What an applicant gets that no budget can pay. Where it has no cheaper way, all others get it too.
+    fn cannot_pay(&mut self, applicant: &Applicant, spent: &crate::budget::Spent) -> Failure {
+        let failure = Failure::new(FailureKind::BudgetSpent, spent.to_string());
+        if applicant.last {
+            self.stopped = Some(failure.clone());
+        }
+        failure
     }
 
     fn open(&mut self, cost: Cost, now: Instant) -> Result<(), Wait> {
@@ -375,84 +448,6 @@ impl Drop for Waiting<'_> {
         let afterwards = self.admission.serve(&mut state);
         drop(state);
         afterwards.carry_out();
-    }
-}
-
-/// Everything that is needed to send one question. [`settle`](Self::settle) it; dropped, it gives everything back, and
-/// what it reserved counts as spent if it was [`sent`](Self::sending).
-#[must_use = "dropped, it gives everything back"]
-pub struct Admitted {
-    admission: Arc<Admission>,
-    held: Option<Held>,
-    sent: bool,
-}
-
-struct Held {
-    pass: Pass,
-    reservation: Reservation,
-    permit: Permit,
-    lease: Lease,
-}
-
-/// What was spent of a reservation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spent {
-    /// So much.
-    Known(Cost),
-    /// Not known: the reservation counts.
-    Unknown,
-    /// Nothing was sent.
-    Nothing,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug)]
-pub struct End {
-    /// What it says of the backend.
-    pub signal: Signal,
-    /// The same in words.
-    pub words: String,
-    /// What was spent.
-    pub spent: Spent,
-    /// The provider's limits.
-    pub told: Option<Told>,
-    /// For how long nothing may be sent.
-    pub pause: Option<Duration>,
-    /// Whether the instance may answer another question.
-    pub reusable: bool,
-}
-
-impl Admitted {
-    /// The lease, to start its instance or to use it.
-    pub fn lease(&mut self) -> Option<&mut Lease> {
-        self.held.as_mut().map(|held| &mut held.lease)
-    }
-
-    /// From now on its reservation may be spent.
-    pub fn sending(&mut self) {
-        self.sent = true;
-    }
-
-    /// Whether it was sent.
-    pub fn was_sent(&self) -> bool {
-        self.sent
-    }
-
-    /// Gives everything back, with what came of it.
-    pub fn settle(mut self, end: End) {
-        if let Some(held) = self.held.take() {
-            self.admission.give_back(held, end);
-        }
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let Some(held) = self.held.take() else { return };
-        let spent = if self.sent { Spent::Unknown } else { Spent::Nothing };
-        let end =
-            End { signal: Signal::Neutral, words: String::new(), spent, told: None, pause: None, reusable: !self.sent };
-        self.admission.give_back(held, end);
     }
 }
 

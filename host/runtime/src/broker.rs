@@ -7,12 +7,13 @@
 mod attempt;
 mod leader;
 mod pace;
+mod pay;
 mod record;
 mod remember;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep};
 use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, Standing};
 use crate::backend::offline::Offline;
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
+use crate::budget::{Amount, Budget};
 use crate::cache::{Cache, Cached, Found, Key};
 use crate::cassette::{Asked, Tape};
 use crate::event::{Events, Fact};
@@ -39,7 +41,7 @@ use crate::watch::WatchConfig;
 use attempt::{Attempt, Tries};
 pub use leader::{KEPT_FOR, LEAST_CONTEXT_TOKENS};
 use leader::{Leaders, Turn};
-pub use record::{Asker, InMemory, Ledger, QuestionRecord};
+pub use record::{Asker, InMemory, Ledger, ModelSpending, QuestionRecord, Spending};
 use record::{Books, Draft};
 
 /// All numbers of a broker. The defaults are the design's for mode `balanced`.
@@ -67,6 +69,8 @@ pub struct BrokerConfig {
     pub prices: Prices,
     /// Where questions and what came of them are recorded, if they are.
     pub tape: Option<Arc<Tape>>,
+    /// What may be spent. All backends share it.
+    pub budget: Arc<Budget>,
 }
 
 impl Default for BrokerConfig {
@@ -83,12 +87,13 @@ impl Default for BrokerConfig {
             responses: None,
             prices: Prices::built_in(),
             tape: None,
+            budget: Arc::new(Budget::unlimited()),
         }
     }
 }
 
 /// What a question would take at most.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {
     /// The model it would go to.
     pub model: String,
@@ -96,8 +101,10 @@ pub struct Estimate {
     pub input_tokens: u64,
     /// The longest answer it allows, in tokens.
     pub output_tokens: u64,
-    /// Its price at most; none: the model's price is not known.
+    /// Its price at most: bounded by its bytes, not estimated; none: the model's price is not known.
     pub usd: Option<Usd>,
+    /// All that it takes of a budget at most; no dollars where the price is not known.
+    pub most: Amount,
 }
 
 /// Asks the backends, for all commands of a run.
@@ -110,6 +117,8 @@ pub struct Broker {
     schemas: Schemas,
     retry: Mutex<Retry>,
     next_id: AtomicU64,
+    /// Whether it was said that a cheaper model is asked than was wished.
+    is_thrifty: AtomicBool,
     /// Why dispatch has stopped. All lanes stop together.
     stopped: watch::Sender<Option<Failure>>,
 }
@@ -119,12 +128,6 @@ struct Lane {
     backend: Arc<dyn Backend>,
     admission: Arc<Admission>,
     leaders: Leaders,
-}
-
-impl Lane {
-    fn new(backend: Arc<dyn Backend>, admission: AdmissionConfig) -> Self {
-        Self { backend, admission: Admission::new(admission), leaders: Leaders::default() }
-    }
 }
 
 /// A question under way.
@@ -143,9 +146,14 @@ impl Broker {
     /// For these backends, at least one; the [`Route`] names them by their places. Must be used inside of one tokio
     /// runtime.
     pub fn new(backends: Vec<Arc<dyn Backend>>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
-        let mut lanes: Vec<Lane> = backends.into_iter().map(|backend| Lane::new(backend, config.admission)).collect();
+        let lane = |backend| Lane {
+            backend,
+            admission: Admission::with_budget(config.admission, config.budget.clone()),
+            leaders: Leaders::default(),
+        };
+        let mut lanes: Vec<Lane> = backends.into_iter().map(lane).collect();
         if lanes.is_empty() {
-            lanes.push(Lane::new(Arc::new(Offline), config.admission));
+            lanes.push(lane(Arc::new(Offline)));
         }
         Self {
             lanes,
@@ -154,6 +162,7 @@ impl Broker {
             schemas: Schemas::default(),
             retry: Mutex::new(Retry::new(config.retry, config.seed)),
             next_id: AtomicU64::new(1),
+            is_thrifty: AtomicBool::new(false),
             stopped: watch::Sender::new(None),
             config,
         }
@@ -252,16 +261,30 @@ impl Broker {
         checker: Option<&Checker>,
         listener: Listener<'_>,
     ) -> Result<Cached, Failure> {
-        let mut left = candidates.into_iter().peekable();
+        let mut left = candidates.into_iter();
         let mut lost = None;
         while let Some(candidate) = left.next() {
-            let is_last = left.peek().is_none();
+            let is_last = left.as_slice().is_empty();
+            let cheaper = |left: &[Candidate]| left.iter().find(|other| self.payable(other).is_ok()).cloned();
+            let other = cheaper(left.as_slice());
+            if let (Some(other), Err(why)) = (&other, self.payable(&candidate)) {
+                self.pass_over(&candidate, &why, other).await;
+                life.memorable = false;
+                continue;
+            }
             if let Some(Failure { message, .. }) = lost.take() {
                 let reason = format!("{message}; {} is asked instead", candidate.request.model);
                 self.restart(life, reason, Duration::ZERO, listener).await;
             }
             let tier = candidate.tier;
-            match self.ask_model(life, candidate, is_last, checker, listener).await {
+            match self.ask_model(life, candidate, (is_last, other.is_none()), checker, listener).await {
+                Err(failure) if failure.kind == FailureKind::BudgetSpent && self.failure().is_none() => {
+                    if cheaper(left.as_slice()).is_none() {
+                        return Err(self.stop(failure).await);
+                    }
+                    life.memorable = false;
+                    lost = Some(failure);
+                }
                 Err(failure) if !is_last && self.moves_on(life, &failure) => {
                     // Another model's answer is good for this question, not for the next one.
                     life.memorable = false;
@@ -283,12 +306,13 @@ impl Broker {
         passing && (life.question.repeatable || !failure.reached_model) && self.failure().is_none()
     }
 
-    /// Sends until there is an answer that fits, or a failure that stays.
+    /// Sends until there is an answer that fits, or a failure that stays. `is_last`: whether nobody else can be asked;
+    /// `is_cheapest`: whether nobody else can be paid.
     async fn ask_model(
         &self,
         life: &mut Life<'_>,
         candidate: Candidate,
-        is_last: bool,
+        (is_last, is_cheapest): (bool, bool),
         checker: Option<&Checker>,
         listener: Listener<'_>,
     ) -> Result<Cached, Failure> {
@@ -302,7 +326,7 @@ impl Broker {
         let mut corrected = false;
         let mut tries = Tries { failures: 0, is_last, replays: lane.backend.replays() };
         loop {
-            let admitted = self.admit_in_turn(life, lane, &request, &profile).await?;
+            let admitted = self.admit_in_turn(life, lane, &request, &profile, is_cheapest).await?;
             let attempt = self.send(life, lane, admitted, &request, &mut tries, listener).await;
             // Who has failed leads no more: the next goes ahead while this one waits.
             life.turn = None;
@@ -345,7 +369,10 @@ impl Broker {
         lane: &Lane,
         request: &Request,
         profile: &Arc<Profile>,
+        last: bool,
     ) -> Result<Admitted, Failure> {
+        let most = self.most(lane, request);
+        self.can_be_bounded(most, request).map_err(|why| Failure::new(FailureKind::BudgetSpent, why))?;
         self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
         let cost = Cost {
             requests: 1,
@@ -356,6 +383,8 @@ impl Broker {
             command: life.asker.command.clone(),
             priority: life.question.priority,
             cost,
+            most: most.amount,
+            last,
             profile: profile.clone(),
         };
         let queued = Instant::now();
@@ -406,6 +435,7 @@ impl Broker {
             outcome: String::new(),
             usage: Usage::default(),
             unmetered: 0,
+            uncertain: Usd::ZERO,
             queued_ms: 0,
             first_token_ms: None,
             took_ms: 0,
@@ -451,15 +481,6 @@ impl Broker {
         self.retry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a question would take at most: for the plan.
-    pub fn price_of(&self, question: &Question) -> Estimate {
-        let request = self.config.route.request(question);
-        let input_tokens = estimated_input_tokens(&request);
-        let output_tokens = u64::from(request.max_output_tokens);
-        let usd = self.config.prices.at_most(&request.model, input_tokens, output_tokens);
-        Estimate { model: request.model, input_tokens, output_tokens, usd }
-    }
-
     /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.
     pub fn stopped(&self) -> watch::Receiver<Option<Failure>> {
         self.stopped.subscribe()
@@ -473,6 +494,16 @@ impl Broker {
     /// What all questions that have ended took, as far as it is known.
     pub fn spent(&self) -> Usage {
         self.books.spent()
+    }
+
+    /// The same with what nobody knows, and by model.
+    pub fn spending(&self) -> Spending {
+        self.books.spending()
+    }
+
+    /// The budget that all questions are paid from.
+    pub fn budget(&self) -> &Budget {
+        &self.config.budget
     }
 
     /// How the queue, the breaker, the quota and the instances of each backend stand.

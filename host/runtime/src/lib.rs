@@ -4,8 +4,9 @@
 //!
 //! - [`work`]: work items, partials, outcomes and their census; [`allocate`]: how many workers, and what each gets;
 //! - [`question`]: what is asked, what comes back, what it costs;
-//! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`], [`queue`],
-//!   [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`]), [`watch`], [`schema`], [`retry`];
+//! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`],
+//!   [`queue`], [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]),
+//!   [`watch`], [`schema`], [`retry`];
 //! - [`backend`]: the kinds of instances that answer, the [`warden`] that ends what they started, and [`cassette`]: what
 //!   a recorded run is answered from;
 //! - [`journal`]: what a crash must not lose;
@@ -17,6 +18,7 @@ pub mod backend;
 pub mod board;
 pub mod breaker;
 pub mod broker;
+pub mod budget;
 pub mod cache;
 pub mod cassette;
 pub mod event;

@@ -78,13 +78,23 @@ impl Sum for Usd {
     }
 }
 
-/// `$0.0312` below a dollar, `$12.40` from there.
+/// `$12.40` from a dollar on, `$0.0312` from a cent on, and below that the first two digits that are not zero:
+/// `$0.000021`.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dollars = self.dollars();
-        if dollars != 0.0 && dollars < 1.0 { write!(f, "${dollars:.4}") } else { write!(f, "${dollars:.2}") }
+        let digits = match self.0 {
+            0 | DOLLAR.. => 2,
+            CENT.. => 4,
+            // A picodollar is the twelfth digit.
+            below => (13 - below.ilog10() as usize).min(12),
+        };
+        write!(f, "${dollars:.digits$}")
     }
 }
+
+const DOLLAR: u64 = 1_000_000_000_000;
+const CENT: u64 = DOLLAR / 100;
 
 impl Serialize for Usd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -107,6 +117,15 @@ mod tests {
         let a_token = Usd::from_pico(100_000);
         assert_eq!((a_token * 1_000_000).dollars(), 0.1);
         assert_eq!((a_token * 1_000_000).to_string(), "$0.1000");
+    }
+
+    #[test]
+    fn no_cost_is_shown_as_nothing() {
+        let shown = |pico| Usd::from_pico(pico).to_string();
+        assert_eq!([0, DOLLAR, 12_400_000_000_000].map(shown), ["$0.00", "$1.00", "$12.40"]);
+        assert_eq!([312_000_000_000 / 10, CENT].map(shown), ["$0.0312", "$0.0100"]);
+        assert_eq!([21_000_000, 4_200_000_000, 999_999_999].map(shown), ["$0.000021", "$0.0042", "$0.00100"]);
+        assert_eq!([1, 10, 99].map(shown), ["$0.000000000001", "$0.000000000010", "$0.000000000099"]);
     }
 
     #[test]

@@ -14,11 +14,14 @@ const BUILT_IN: &str = include_str!("prices.toml");
 /// The newest version of the data's format that is understood.
 const VERSION: u32 = 1;
 
+/// What writing to and reading from the prompt cache usually costs, as multiples of the input price.
+const USUAL_CACHE: (f64, f64) = (1.25, 0.1);
+
 /// Picodollars a token, for one dollar a million tokens.
 const PICO_PER_DOLLAR_A_MILLION: f64 = 1e6;
 
 /// The highest price that is believed, in dollars per million tokens: beyond it, it is a slip of the pen.
-const HIGHEST: f64 = 10_000.0;
+pub const HIGHEST: f64 = 10_000.0;
 
 /// Why a price list can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,21 @@ pub struct Prices {
     as_of: String,
     source: String,
     models: Vec<Model>,
+}
+
+/// A price that the user gives, in dollars per million tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListPrice {
+    /// The model; its dated snapshots have the same price unless they have their own.
+    pub model: String,
+    /// Of input.
+    pub input: f64,
+    /// Of output.
+    pub output: f64,
+    /// Of input that is written to the prompt cache; none: 1.25 times the input price.
+    pub cache_write: Option<f64>,
+    /// Of input that is read from it; none: a tenth of the input price.
+    pub cache_read: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -115,6 +133,23 @@ impl Prices {
         Ok(Self { as_of: file.as_of, source: file.source, models })
     }
 
+    /// Puts the user's price in place of the list's.
+    ///
+    /// # Errors
+    /// A number that can't be a price.
+    pub fn set(&mut self, price: &ListPrice) -> Result<(), PricesError> {
+        let of = |field, dollars| a_token(&price.model, field, dollars);
+        let usual = Rates {
+            input: of("input", price.input)?,
+            output: of("output", price.output)?,
+            cache_write: of("cache_write", price.cache_write.unwrap_or(price.input * USUAL_CACHE.0))?,
+            cache_read: of("cache_read", price.cache_read.unwrap_or(price.input * USUAL_CACHE.1))?,
+        };
+        self.models.retain(|model| model.prefix != price.model);
+        self.models.push(Model { prefix: price.model.clone(), usual, above: None });
+        Ok(())
+    }
+
     /// The day on which the prices were looked up, as `2026-11-20`.
     pub fn as_of(&self) -> &str {
         &self.as_of
@@ -139,10 +174,18 @@ impl Prices {
         )
     }
 
-    /// The most that one request of so many tokens can take: all of its input written to the prompt cache.
-    pub fn at_most(&self, model: &str, input_tokens: u64, output_tokens: u64) -> Option<Usd> {
-        let rates = self.model(model)?.rates(input_tokens);
-        Some(rates.input.max(rates.cache_write) * input_tokens + rates.output * output_tokens)
+    /// The most that one request of up to so many tokens can take, at the dearest rate that may apply to it: that of a long
+    /// prompt if it may be one, and where something is marked for the prompt cache (`cached`), all of its input written to
+    /// it.
+    pub fn at_most(&self, model: &str, input_tokens: u64, output_tokens: u64, cached: bool) -> Option<Usd> {
+        let model = self.model(model)?;
+        let most = |rates: Rates| {
+            let input = if cached { rates.input.max(rates.cache_write).max(rates.cache_read) } else { rates.input };
+            input * input_tokens + rates.output * output_tokens
+        };
+        // It may have fewer tokens, and another rate need not be a higher one.
+        let long = model.above.filter(|(tokens, _)| input_tokens > *tokens);
+        Some(long.map_or(Usd::ZERO, |(_, rates)| most(rates)).max(most(model.usual)))
     }
 
     /// The entry with the longest prefix.
@@ -163,16 +206,19 @@ fn names(prefix: &str, id: &str) -> bool {
     }
 }
 
+/// The price of a token, where a million cost so many dollars.
+fn a_token(model: &str, field: &'static str, dollars: f64) -> Result<Usd, PricesError> {
+    if (0.0..=HIGHEST).contains(&dollars) {
+        Ok(Usd::from_pico((dollars * PICO_PER_DOLLAR_A_MILLION).round() as u64))
+    } else {
+        Err(PricesError::NotAPrice { model: model.to_owned(), field, value: dollars })
+    }
+}
+
 impl Model {
     fn from_entry(entry: ModelEntry) -> Result<Self, PricesError> {
         let rates = |input: f64, output: f64| {
-            let price = |field, dollars: f64| {
-                if (0.0..=HIGHEST).contains(&dollars) {
-                    Ok(Usd::from_pico((dollars * PICO_PER_DOLLAR_A_MILLION).round() as u64))
-                } else {
-                    Err(PricesError::NotAPrice { model: entry.prefix.clone(), field, value: dollars })
-                }
-            };
+            let price = |field, dollars| a_token(&entry.prefix, field, dollars);
             Ok::<_, PricesError>(Rates {
                 input: price("input", input)?,
                 output: price("output", output)?,
@@ -258,10 +304,21 @@ mod tests {
     #[test]
     fn the_most_is_never_less_than_what_it_took() {
         let prices = Prices::built_in();
-        let most = prices.at_most("claude-opus-5-5", 1_000, 100).unwrap();
+        let most = prices.at_most("claude-opus-5-5", 1_000, 100, true).unwrap();
         for split in 0..=1_000 {
             assert!(prices.usd("claude-opus-5-5", &usage(1_000 - split, split, 0, 100)).unwrap() <= most);
         }
+        let uncached = prices.at_most("claude-opus-5-5", 1_000, 100, false).unwrap();
+        assert_eq!(uncached, prices.usd("claude-opus-5-5", &usage(1_000, 0, 0, 100)).unwrap());
+        assert!(uncached < most);
+    }
+
+    #[test]
+    fn the_most_of_what_may_be_a_long_prompt_has_its_rates() {
+        let prices = Prices::built_in();
+        let most = |tokens| prices.at_most("claude-haiku-5-5", tokens, 1_000, false).unwrap();
+        assert_eq!(most(100_000), Usd::from_pico(100_000 * 100_000 + 1_000 * 500_000));
+        assert_eq!(most(100_001), Usd::from_pico(100_001 * 500_000 + 1_000 * 2_500_000));
     }
 
     #[test]
@@ -273,6 +330,27 @@ mod tests {
         for known in ["claude-opus-5-5-20261001", "claude-opus-5-5@20261001", "claude-opus-5-5-latest"] {
             assert!(prices.usd(known, &usage(1, 0, 0, 1)).is_some(), "{known}");
         }
+    }
+
+    #[test]
+    fn the_users_price_takes_the_place_of_the_lists() {
+        let mut prices = Prices::built_in();
+        let mine = ListPrice {
+            model: "claude-opus-5-5".to_owned(),
+            input: 3.0,
+            output: 15.0,
+            cache_write: None,
+            cache_read: Some(0.5),
+        };
+        prices.set(&mine).unwrap();
+        let price = |model: &str| prices.usd(model, &usage(1, 10, 100, 1_000));
+        let expected = Usd::from_pico(3_000_000 + 10 * 3_750_000 + 100 * 500_000 + 1_000 * 15_000_000);
+        assert_eq!((price("claude-opus-5-5"), price("claude-opus-5-5-20261001")), (Some(expected), Some(expected)));
+        let mut prices = prices.clone();
+        prices.set(&ListPrice { model: "mine".to_owned(), ..mine.clone() }).unwrap();
+        assert!(prices.usd("mine", &usage(1, 0, 0, 0)).is_some());
+        let error = prices.set(&ListPrice { output: f64::NAN, ..mine }).unwrap_err().to_string();
+        assert!(error.contains("`output` of `claude-opus-5-5`"), "{error}");
     }
 
     #[test]

@@ -160,6 +160,8 @@ pub enum FailureKind {
         /// When it is reset.
         until: Option<Timestamp>,
     },
+    /// A budget of the user's own can't pay the question: it is raised, or its day or month ends, before anything is sent.
+    BudgetSpent,
     /// The key or login was rejected.
     Auth,
     /// The request is wrong: the same again fails the same.
@@ -201,7 +203,7 @@ pub enum FailureKind {
 impl FailureKind {
     /// Nothing will succeed before somebody has done something: dispatch stops, the run parks or ends.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::LimitReached { .. } | Self::Auth)
+        matches!(self, Self::LimitReached { .. } | Self::BudgetSpent | Self::Auth)
     }
 
     /// The same question may succeed later.
@@ -231,6 +233,7 @@ impl FailureKind {
             Self::RateLimited => "rate-limited",
             Self::Overloaded => "overloaded",
             Self::LimitReached { .. } => "limit-reached",
+            Self::BudgetSpent => "budget-spent",
             Self::Auth => "auth",
             Self::Invalid => "invalid",
             Self::TooLarge => "too-large",

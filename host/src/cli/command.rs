@@ -9,6 +9,7 @@ use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
 use convoke_runtime::money::Usd;
+use convoke_runtime::prices::Prices;
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
 use convoke_runtime::watch::WatchConfig;
@@ -23,7 +24,7 @@ use super::terminal::{Terminal, put, say};
 use super::{Runnable, cache, plan};
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
-use crate::config::{self, Paths, Scan, Settings, project_root};
+use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
@@ -33,10 +34,10 @@ use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
 use crate::report::human::{Style, Verbosity};
 use crate::report::{ExitCode, Report, clean, exit_code, human, json, markdown, sarif};
-use crate::run::Session;
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::since::Since;
+use crate::run::{Session, money};
 
 /// Runs it.
 pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
@@ -111,7 +112,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         Some(player) => Lanes::only(player.backend()),
         None => Lanes::take(&settings, around)?,
     };
-    let mut broker = taped.broker(broker(&settings, lanes.route(&settings, &root)));
+    let mut broker = taped.broker(broker(&settings, lanes.route(&settings, &root))?);
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
     let has_model = lanes.backends.iter().any(|backend| backend.has_model());
     // A recording needs all answers, a replay none.
@@ -181,9 +182,13 @@ fn project_limits(limits: &config::Limits) -> ProjectLimits {
     }
 }
 
-fn broker(settings: &Settings, route: Route) -> BrokerConfig {
+fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
     let limits = &settings.limits;
-    BrokerConfig {
+    let mut prices = Prices::built_in();
+    for price in &settings.prices {
+        prices.set(price).map_err(|error| CliError::usage(error.to_string()))?;
+    }
+    Ok(BrokerConfig {
         route,
         scan: match limits.scan {
             Scan::Strict => ScanMode::Strict,
@@ -196,16 +201,22 @@ fn broker(settings: &Settings, route: Route) -> BrokerConfig {
             ..WatchConfig::default()
         },
         seed: std::process::id().into(),
+        prices,
         ..BrokerConfig::default()
-    }
+    })
 }
 
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { session, baseline, today, said, taped } = prepared;
+    let Prepared { mut session, baseline, today, said, taped } = prepared;
+    // What a replay answers was paid when it was recorded.
+    if taped.player().is_none() {
+        session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
+    }
     let planned = session.plan().await?;
     if options.dry_run {
-        let prompts = if options.show_prompts { Some(session.rehearse(&planned).await?) } else { None };
-        put(&plan::render(&session, &planned, prompts.as_deref(), options.format), options.output.as_deref())?;
+        let is_limited = session.settings.budget != Budget::default();
+        let rehearsed = if options.show_prompts || is_limited { Some(session.rehearse(&planned).await?) } else { None };
+        put(&plan::render(&session, &planned, rehearsed.as_deref(), options), options.output.as_deref())?;
         return Ok(ExitCode::Success);
     }
     match (taped.player(), said) {

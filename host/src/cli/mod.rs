@@ -6,6 +6,7 @@ mod command;
 mod doctor;
 mod error;
 mod list;
+mod most;
 mod options;
 mod plan;
 mod schema;

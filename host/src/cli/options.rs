@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{Ab, Backend, Choices, FailOn, Mode, TierName};
+use convoke_runtime::money::Usd;
+
+use crate::config::{Ab, Backend, Choices, FailOn, Mode, TierName, limits};
 
 /// How a command is run.
 #[derive(Args, Clone, Debug, Default)]
@@ -47,8 +49,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "TIERS", conflicts_with_all = ["tier", "model"])]
     pub ab: Option<Ab>,
 
-    /// Do everything again, also what an earlier run has done; questions that were answered before are not paid for
-    /// again (see --refresh)
+    /// Spend at most this many dollars at list price; what is left to do then is kept for the next run
+    #[arg(long, value_name = "USD", value_parser = limits::dollars)]
+    pub budget_usd: Option<Usd>,
+
+    /// Do everything again, also what an earlier run has done, and ask everything again
     #[arg(long)]
     pub fresh: bool,
 
@@ -115,6 +120,7 @@ impl Options {
             ab: self.ab,
             instances: self.instances,
             fail_on: self.fail_on,
+            budget_usd: self.budget_usd,
         }
     }
 }

@@ -1,18 +1,25 @@
-//! `--dry-run`: the plan, its price, and at will every prompt.
+//! `--dry-run`: the plan, its price, whether a budget will do, and at will every prompt.
 
 use serde_json::json;
 
-use super::options::Format;
+use super::most::Most;
+use super::options::{Format, Options};
 use crate::report::clean;
+use crate::report::cost::BudgetInfo;
 use crate::run::answers::Prompt;
 use crate::run::{Planned, Session, census};
 
-/// The plan as text or JSON.
-pub(super) fn render(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, format: Format) -> String {
-    if format == Format::Json { as_json(session, planned, prompts) } else { as_text(session, planned, prompts) }
+/// The plan as text or JSON. `rehearsed`: what would be asked; shown only if the user wants to see it.
+pub(super) fn render(session: &Session, planned: &Planned, rehearsed: Option<&[Prompt]>, options: &Options) -> String {
+    let most = rehearsed.map(|prompts| Most::of(session, prompts));
+    let prompts = rehearsed.filter(|_| options.show_prompts);
+    match options.format {
+        Format::Json => as_json(session, planned, prompts, most.as_ref()),
+        _ => as_text(session, planned, prompts, most.as_ref()),
+    }
 }
 
-fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> String {
+fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, most: Option<&Most>) -> String {
     let (work, estimate) = (&planned.assessed.work, &planned.allocated.estimate);
     let items: Vec<_> = work
         .items
@@ -74,14 +81,17 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> 
             "output_tokens": estimate.output_tokens,
             "usd": estimate.usd,
             "items_without_estimate": estimate.unknown,
+            "max_usd": most.and_then(|most| most.usd()),
         },
+        "budgets": session.broker.budget.standing().into_iter().map(BudgetInfo::from).collect::<Vec<_>>(),
+        "budget_will_do": most.and_then(|most| most.will_do()),
         "notes": work.notes.iter().chain(&planned.allocated.notes).collect::<Vec<_>>(),
         "prompts": prompts,
     });
     clean::json(format!("{plan:#}\n"))
 }
 
-fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> String {
+fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, most: Option<&Most>) -> String {
     let (work, estimate) = (&planned.assessed.work, &planned.allocated.estimate);
     let census = census(planned);
     let mut text = format!(
@@ -100,7 +110,10 @@ fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> 
     if work.conclusion.is_some() {
         text += "  then a conclusion over all of them\n";
     }
-    text += &format!("\n{}\n", price(session, estimate));
+    text += &format!("\n{}\n", price(session, estimate, most));
+    if let Some(verdict) = most.and_then(Most::verdict) {
+        text += &format!("{verdict}\n");
+    }
     for note in work.notes.iter().chain(&planned.allocated.notes) {
         text += &format!("note: {}\n", clean::line(note));
     }
@@ -110,11 +123,15 @@ fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>) -> 
     text
 }
 
-fn price(session: &Session, estimate: &crate::run::allocate::Estimate) -> String {
+fn price(session: &Session, estimate: &crate::run::allocate::Estimate, most: Option<&Most>) -> String {
     if !session.has_model() {
         return "Nothing would be asked: no model, each question gets its plugin's own fallback.".to_owned();
     }
-    let usd = estimate.usd.map_or_else(|| "at a price that is not known".to_owned(), |usd| format!("at most {usd}"));
+    let usd = match (most.and_then(Most::usd), estimate.usd) {
+        (Some(most), _) => format!("at most {most}"),
+        (None, Some(usd)) => format!("about {usd}"),
+        (None, None) => "at a price that is not known".to_owned(),
+    };
     let mut text = format!(
         "About {} questions with {} input and {} output tokens, {usd}, to {} ({}).",
         estimate.questions,

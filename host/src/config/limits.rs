@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+pub use convoke_runtime::budget::BudgetConfig as Budget;
 use convoke_runtime::money::Usd;
 use serde::Deserialize;
 use toml::Spanned;
@@ -170,30 +171,32 @@ pub fn check_instances(instances: u32) -> Result<(), String> {
     }
 }
 
-/// What a run may spend. None: as much as the provider lets it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Budget {
-    /// US dollars at list price.
-    pub usd: Option<Usd>,
-    /// Requests, retries included.
-    pub requests: Option<u64>,
-    /// Input tokens.
-    pub input_tokens: Option<u64>,
-    /// Output tokens.
-    pub output_tokens: Option<u64>,
+/// Lowers a budget to another where that is lower. An unlimited one is lowered by any limit.
+pub(super) fn lower_budget(budget: &mut Budget, asked: &Budget) {
+    fn lower<T: Ord + Copy>(limit: &mut Option<T>, asked: Option<T>) {
+        *limit = limit.iter().copied().chain(asked).min();
+    }
+    lower(&mut budget.usd, asked.usd);
+    lower(&mut budget.usd_per_day, asked.usd_per_day);
+    lower(&mut budget.usd_per_month, asked.usd_per_month);
+    lower(&mut budget.requests, asked.requests);
+    lower(&mut budget.input_tokens, asked.input_tokens);
+    lower(&mut budget.output_tokens, asked.output_tokens);
 }
 
-impl Budget {
-    /// Lowers another to this one where this one is lower. An unlimited one is lowered by any limit.
-    pub(super) fn lower(&self, budget: &mut Self) {
-        fn lower<T: Ord + Copy>(limit: &mut Option<T>, asked: Option<T>) {
-            *limit = limit.iter().copied().chain(asked).min();
-        }
-        lower(&mut budget.usd, self.usd);
-        lower(&mut budget.requests, self.requests);
-        lower(&mut budget.input_tokens, self.input_tokens);
-        lower(&mut budget.output_tokens, self.output_tokens);
-    }
+/// The dollars of a budget that may be asked for.
+const DOLLARS: std::ops::RangeInclusive<f64> = 0.0..=1_000_000.0;
+
+/// A budget in dollars, as it is typed.
+///
+/// # Errors
+///
+/// What can be typed.
+pub fn dollars(text: &str) -> Result<Usd, String> {
+    let dollars = text.trim().trim_start_matches('$').parse::<f64>().ok().filter(|dollars| DOLLARS.contains(dollars));
+    let dollars =
+        dollars.ok_or_else(|| format!("write dollars, {} to {}, like 2.50", DOLLARS.start(), DOLLARS.end()))?;
+    Ok(Usd::from_dollars(dollars))
 }
 
 /// `[limits]` as it stands in a file.
@@ -216,6 +219,8 @@ pub(super) struct LimitsTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct BudgetTable {
     usd: Option<Spanned<f64>>,
+    usd_per_day: Option<Spanned<f64>>,
+    usd_per_month: Option<Spanned<f64>>,
     requests: Option<u64>,
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
@@ -256,8 +261,11 @@ impl LimitsTable {
 
 impl BudgetTable {
     pub(super) fn check(self, document: Document<'_>) -> Result<Budget, ConfigError> {
+        let dollars = |key, value| Ok(document.within(key, value, DOLLARS)?.map(Usd::from_dollars));
         Ok(Budget {
-            usd: document.within("usd", self.usd, 0.0..=1_000_000.0)?.map(Usd::from_dollars),
+            usd: dollars("usd", self.usd)?,
+            usd_per_day: dollars("usd_per_day", self.usd_per_day)?,
+            usd_per_month: dollars("usd_per_month", self.usd_per_month)?,
             requests: self.requests,
             input_tokens: self.input_tokens,
             output_tokens: self.output_tokens,
@@ -337,8 +345,18 @@ mod tests {
     #[test]
     fn a_budget_is_only_lowered() {
         let mut budget = Budget { requests: Some(10), ..Budget::default() };
-        Budget { requests: Some(20), input_tokens: Some(5), ..Budget::default() }.lower(&mut budget);
-        assert_eq!(budget, Budget { requests: Some(10), input_tokens: Some(5), ..Budget::default() });
+        let asked = Budget { requests: Some(20), usd_per_day: Some(Usd::from_pico(5)), ..Budget::default() };
+        lower_budget(&mut budget, &asked);
+        assert_eq!(budget, Budget { requests: Some(10), usd_per_day: asked.usd_per_day, ..Budget::default() });
+    }
+
+    #[test]
+    fn a_budget_is_typed_in_dollars() {
+        assert_eq!(dollars("2.5"), Ok(Usd::from_dollars(2.5)));
+        assert_eq!(dollars(" $0 "), Ok(Usd::ZERO));
+        for wrong in ["", "two", "-1", "nan", "inf", "1000001"] {
+            assert!(dollars(wrong).unwrap_err().contains("like 2.50"), "{wrong}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod error;
 pub mod files;
 pub mod limits;
 pub mod paths;
+mod prices;
 pub mod project;
 pub mod tiers;
 pub mod user;
@@ -19,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use convoke_runtime::money::Usd;
+use convoke_runtime::prices::ListPrice;
 use convoke_runtime::work::Severity;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -161,6 +164,8 @@ pub struct Choices {
     pub instances: Option<u32>,
     /// `CONVOKE_FAIL_ON`, `--fail-on`.
     pub fail_on: Option<FailOn>,
+    /// `CONVOKE_BUDGET_USD`, `--budget-usd`: for this run.
+    pub budget_usd: Option<Usd>,
 }
 
 impl Choices {
@@ -178,6 +183,8 @@ impl Choices {
             let wrong = |error: T::Err| ConfigError::Environment { name, hint: error.to_string() };
             value.trim().parse().map(Some).map_err(wrong)
         }
+        let budget = env("CONVOKE_BUDGET_USD").filter(|value| !value.trim().is_empty());
+        let budget_usd = budget.as_deref().map(limits::dollars).transpose();
         let instances: Option<u32> = read(&env, "CONVOKE_INSTANCES")?;
         if let Some(instances) = instances {
             limits::check_instances(instances)
@@ -191,6 +198,7 @@ impl Choices {
             ab: None,
             instances,
             fail_on: read(&env, "CONVOKE_FAIL_ON")?,
+            budget_usd: budget_usd.map_err(|hint| ConfigError::Environment { name: "CONVOKE_BUDGET_USD", hint })?,
         })
     }
 
@@ -205,6 +213,7 @@ impl Choices {
             ab: self.ab.or(other.ab),
             instances: self.instances.or(other.instances),
             fail_on: self.fail_on.or(other.fail_on),
+            budget_usd: self.budget_usd.or(other.budget_usd),
         }
     }
 }
@@ -232,6 +241,8 @@ pub struct Settings {
     pub budget: Budget,
     /// What is kept of answers.
     pub cache: Cache,
+    /// What models cost, where the user says so.
+    pub prices: Vec<ListPrice>,
     /// The project's severities.
     pub severity: BTreeMap<String, Override>,
     /// The project's suppressions.
@@ -287,7 +298,8 @@ impl Settings {
             limits.instances = instances;
         }
         let mut budget = user.budget;
-        project.budget.lower(&mut budget);
+        limits::lower_budget(&mut budget, &project.budget);
+        budget.usd = chosen.budget_usd.or(budget.usd);
 
         let mut backend = user.backend.unwrap_or_default();
         project.tighten_backend(&mut backend, &mut refused);
@@ -308,11 +320,7 @@ impl Settings {
         let mut fail_on = user.fail_on.unwrap_or_default();
         project.tighten_fail_on(&mut fail_on, &mut refused);
 
-        let mut warnings: Vec<String> = refused.into_iter().map(|what| format!("convoke.toml: {what}")).collect();
-        if budget != Budget::default() {
-            // Whoever sets a budget relies on it.
-            warnings.push("[budget] is not enforced yet: set a limit at your provider".to_owned());
-        }
+        let warnings = refused.into_iter().map(|what| format!("convoke.toml: {what}")).collect();
         Self {
             mode,
             backend: chosen.backend.unwrap_or(backend),
@@ -324,6 +332,7 @@ impl Settings {
             limits,
             budget,
             cache: user.cache,
+            prices: user.prices,
             severity: project.severity,
             suppressions: project.suppressions,
             suppress_comments: user.suppress_comments.unwrap_or(true) && project.suppress_comments.unwrap_or(true),
@@ -453,10 +462,16 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_that_nothing_enforces_is_said() {
-        let warnings = |user: &str| settings(user, "", &[], Choices::default()).warnings;
-        assert!(warnings("[budget]\nusd = 1.0\n").iter().any(|warning| warning.contains("[budget]")));
-        assert!(warnings("").is_empty());
+    fn what_is_typed_stands_above_every_budget_for_a_run() {
+        let budget = |env: &[(&str, &str)], typed: Option<f64>| {
+            let flags = Choices { budget_usd: typed.map(Usd::from_dollars), ..Choices::default() };
+            let settings = settings("[budget]\nusd = 1.0\nrequests = 9\n", "[budget]\nusd = 0.5\n", env, flags);
+            assert_eq!((settings.budget.requests, settings.warnings.len()), (Some(9), 0));
+            settings.budget.usd.map(Usd::dollars)
+        };
+        assert_eq!(budget(&[], None), Some(0.5));
+        assert_eq!(budget(&[("CONVOKE_BUDGET_USD", "3")], None), Some(3.0));
+        assert_eq!(budget(&[("CONVOKE_BUDGET_USD", "3")], Some(4.0)), Some(4.0));
     }
 
     #[test]
@@ -468,6 +483,7 @@ mod tests {
         assert_eq!(name, "CONVOKE_MODE");
         assert_eq!(hint, "saef is none of safe, balanced, performance; did you mean safe?");
         assert!(wrong("CONVOKE_INSTANCES", "0").to_string().contains("CONVOKE_INSTANCES"));
+        assert!(wrong("CONVOKE_BUDGET_USD", "much").to_string().contains("CONVOKE_BUDGET_USD"));
         assert!(wrong("CONVOKE_INSTANCES", "many").to_string().contains("CONVOKE_INSTANCES"));
     }
 

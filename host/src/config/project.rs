@@ -12,6 +12,7 @@
 //!
 //! [budget]                       # as in config.toml, only lower
 //! usd = 0.5
+//! usd_per_day = 2.0
 //!
 //! [severity]                     # by rule: critical, high, medium, low, info, off
 //! body-short = "low"
@@ -103,9 +104,10 @@ struct Suppress {
 }
 
 /// Keys that only the user's own file has.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 3] = [
     ("model", "a project can't choose the model: write it into your own config.toml, or use --model"),
     ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
+    ("prices", "a project can't say what a model costs: write [prices] into your own config.toml"),
 ];
 
 /// Reads the text of that file.
@@ -242,7 +244,7 @@ mod tests {
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:18");
+        assert_eq!(suppression.place, "convoke.toml:19");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }
@@ -279,8 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn a_project_cannot_choose_the_model() {
-        let error = parsed("model = \"x\"\n").unwrap_err();
-        assert!(miette::Diagnostic::help(&error).unwrap().to_string().contains("config.toml"));
+    fn a_project_cannot_choose_the_model_or_its_price() {
+        for text in ["model = \"x\"\n", "[prices.\"x\"]\ninput = 0.0\noutput = 0.0\n"] {
+            let error = parsed(text).unwrap_err();
+            assert!(miette::Diagnostic::help(&error).unwrap().to_string().contains("config.toml"), "{text}");
+        }
     }
 }

@@ -18,8 +18,10 @@
 //! plugin_fuel = 100_000_000_000
 //! read_mib = 16
 //!
-//! [budget]                       # for one run
+//! [budget]                       # for one run, at list price
 //! usd = 2.0
+//! usd_per_day = 10.0             # of all runs together, days and months are UTC
+//! usd_per_month = 100.0
 //! requests = 500
 //! input_tokens = 2_000_000
 //! output_tokens = 200_000
@@ -46,15 +48,23 @@
 //! question_timeout_s = 600
 //! stall_timeout_s = 60
 //! # mcp_config = "mcp.json"      # MCP servers; relative to this file
+//!
+//! [prices."a-model"]             # dollars per million tokens, where the built-in list is wrong or lacks it
+//! input = 3.0
+//! output = 15.0
+//! cache_write = 3.75             # none: 1.25 times the input price
+//! cache_read = 0.3               # none: a tenth of it
 //! ```
 
 use std::path::Path;
 
+use convoke_runtime::prices::ListPrice;
 use serde::Deserialize;
 
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::prices::{self, PricesTable};
 use super::tiers::{Tiers, TiersTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 
@@ -79,6 +89,8 @@ pub struct User {
     pub cache: Cache,
     /// `[tiers]`.
     pub tiers: Tiers,
+    /// `[prices]`.
+    pub prices: Vec<ListPrice>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +111,8 @@ struct File {
     cache: CacheTable,
     #[serde(default)]
     tiers: TiersTable,
+    #[serde(default)]
+    prices: PricesTable,
 }
 
 /// Keys that only a project's file has.
@@ -125,6 +139,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         budget: file.budget.check(document)?,
         cache: file.cache.check(document)?,
         tiers: file.tiers.check(document)?,
+        prices: prices::check(file.prices, document)?,
     })
 }
 
@@ -141,11 +156,25 @@ mod tests {
             (Some(Mode::Balanced), Some(Backend::Auto), Some(FailOn::High))
         );
         assert_eq!(user.budget.requests, Some(500));
+        assert_eq!(user.budget.usd_per_month.map(|usd| usd.dollars()), Some(100.0));
+        assert_eq!((user.prices.len(), user.prices[0].cache_write), (1, Some(3.75)));
         assert_ne!(user.limits, AskedLimits::default());
         assert_eq!(user.cache, Cache::default(), "the example shows the defaults");
         assert_eq!(user.tiers.comprehensive.backend, Some(Backend::ClaudeCli));
         assert_eq!(user.tiers.comprehensive.tools, ["Read", "Grep"]);
         assert_eq!(user.tiers.speed.max_output_tokens, Some(4_096));
+    }
+
+    #[test]
+    fn a_price_that_can_not_be_is_refused_with_its_place() {
+        for (text, problem) in [
+            ("[prices.\"m\"]\ninput = -1.0\noutput = 1.0\n", "config.toml:2:9: input is -1"),
+            ("[prices.\"m\"]\ninput = 1.0\noutput = nan\n", "config.toml:3:10: output is NaN"),
+            ("[prices.\"m\"]\ninput = 1.0\n", "missing field `output`"),
+        ] {
+            let error = parse(Path::new("config.toml"), text).unwrap_err().to_string();
+            assert!(error.contains(problem), "{problem}: {error}");
+        }
     }
 
     #[test]

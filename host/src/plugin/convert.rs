@@ -195,7 +195,7 @@ pub(super) fn failure_to_wit(failure: &Failure) -> wit::Failure {
     let kind = match failure.kind {
         FailureKind::Invalid | FailureKind::TooLarge => wit::FailureKind::Invalid,
         FailureKind::Refused | FailureKind::OffSchema => wit::FailureKind::Refused,
-        FailureKind::LimitReached { .. } | FailureKind::Auth => wit::FailureKind::Exhausted,
+        FailureKind::LimitReached { .. } | FailureKind::BudgetSpent | FailureKind::Auth => wit::FailureKind::Exhausted,
         FailureKind::Denied | FailureKind::Secret | FailureKind::NotRecorded => wit::FailureKind::Denied,
         FailureKind::Cancelled => wit::FailureKind::Cancelled,
         FailureKind::RateLimited

@@ -9,8 +9,8 @@ use convoke_runtime::work::{Aggregation, Census, Outcome, Partial, Status};
 use super::suppress::{Filters, Scope, apply};
 use super::words::counted;
 use super::{
-    Counts, FailureInfo, Group, Note, Report, RuleInfo, RunInfo, SCHEMA_VERSION, SuppressedCounts, Timing, UsageInfo,
-    Worker, clean, edits, merge,
+    Cost, Counts, FailureInfo, Group, Note, Report, RuleInfo, RunInfo, SCHEMA_VERSION, SuppressedCounts, Timing,
+    UsageInfo, Worker, clean, edits, merge,
 };
 
 /// How much of a failed item's log is kept, in lines and characters: its end, where the cause is.
@@ -33,6 +33,8 @@ pub struct Facts {
     pub workers: Vec<WorkerFacts>,
     /// What was used by all questions.
     pub usage: Usage,
+    /// What that cost.
+    pub cost: Cost,
     /// From start to end.
     pub wall: Duration,
     /// Whether the user stopped it.
@@ -116,6 +118,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
         notes: notes(&facts, merged.notes),
         usage: UsageInfo::from(facts.usage),
         comparison: None,
+        cost: facts.cost,
         timing: timing(facts.wall, &facts.workers),
         failures: facts.items.iter().filter_map(failure).collect(),
         warnings,

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use convoke_runtime::work::{Severity, Status};
 
-use super::{Counts, Edit, Finding, Report, clean, words};
+use super::{Counts, Edit, Finding, Report, clean, cost, words};
 
 /// GitHub takes 65,536 characters; what comes around the report needs some of them.
 const LONGEST: usize = 60_000;
@@ -140,9 +140,11 @@ impl Page {
             let lines = words::counted(self.left_out, "line", "lines");
             let _ = writeln!(self.text, "\n**{lines} more did not fit: see the full report.**");
         }
+        let money = cost::cost(report).into_iter().chain(cost::models(report)).chain(cost::budgets(report));
+        let spent: String = money.map(|part| format!("{}. ", clean::markdown(&part))).collect();
         let _ = writeln!(
             self.text,
-            "\n<sub>{}. {}. Run {}, mode {}, {} {}.</sub>",
+            "\n<sub>{}. {}. {spent}Run {}, mode {}, {} {}.</sub>",
             words::timing(&report.timing, report.workers.len(), '×'),
             words::usage(&report.usage),
             clean::markdown_code(&report.run.id),

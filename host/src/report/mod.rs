@@ -7,6 +7,7 @@
 //! - [`merge`]: partials become one; [`edits`]: proposals for the same file; [`fingerprint`]: what makes a finding the
 //!   same in the next run;
 //! - [`suppress`], [`comment`], [`baseline`]: what is not to be shown again;
+//! - [`cost`]: what it cost, and what is left of the budgets;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
 //! - [`exit`]: the exit codes.
 
@@ -15,6 +16,7 @@ pub mod build;
 pub mod clean;
 pub mod comment;
 pub mod comparison;
+pub mod cost;
 pub mod edits;
 pub mod exit;
 pub mod fingerprint;
@@ -41,6 +43,7 @@ use serde_json::Value;
 
 pub use build::{Facts, ItemFacts, WorkerFacts, build};
 pub use comparison::{Arm, Comparison};
+pub use cost::Cost;
 pub use exit::{ExitCode, exit_code};
 
 /// The version of the JSON report. It grows by new members; what would break a reader makes the next one.
@@ -81,6 +84,8 @@ pub struct Report {
     /// Two tiers side by side, if `--ab` compared them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// What that cost, beside what was thought before, and the budgets.
+    pub cost: Cost,
     /// How long it took.
     pub timing: Timing,
     /// The items that failed: as many as the census says.

@@ -11,8 +11,9 @@ use jiff::civil::date;
 use serde_json::json;
 
 use super::build::{Facts, ItemFacts, WorkerFacts, build};
+use super::cost::{BudgetInfo, Cost, CostEstimate, ModelCost};
 use super::suppress::Filters;
-use super::{Finding, PluginInfo, Report, RuleInfo, RunInfo};
+use super::{Finding, PluginInfo, Report, RuleInfo, RunInfo, UsageInfo};
 
 pub(crate) const TEXT: &str = "---\nname: Api\n---\nBuild things.\n";
 
@@ -136,6 +137,7 @@ pub(crate) fn facts() -> Facts {
             output_tokens: 678,
             usd: Usd::from_dollars(0.0421),
         },
+        cost: cost(),
         wall: Duration::from_millis(2_400),
         interrupted: false,
         parked: None,
@@ -143,6 +145,32 @@ pub(crate) fn facts() -> Facts {
         rules: rules(),
         notes: vec![],
         warnings: vec!["`README.md` is no agent".to_owned()],
+    }
+}
+
+fn cost() -> Cost {
+    let model = |model: &str, requests, input_tokens, output_tokens, usd| ModelCost {
+        model: model.to_owned(),
+        backend: "anthropic".to_owned(),
+        notional: false,
+        usage: UsageInfo { requests, input_tokens, output_tokens, usd, ..UsageInfo::default() },
+        uncertain_usd: 0.0,
+    };
+    let budget = |limit: &str, size, spent, left| BudgetInfo { limit: limit.to_owned(), size, spent, left };
+    Cost {
+        usd: 0.0421,
+        uncertain_usd: 0.0021,
+        notional_usd: 0.0,
+        estimate: CostEstimate {
+            questions: 4,
+            input_tokens: 12_000,
+            output_tokens: 900,
+            usd: Some(0.0512),
+            items_without_estimate: 1,
+        },
+        by_model: vec![model("claude-haiku-5-5", 3, 3_845, 478, 0.0121), model("claude-opus-5-5", 1, 8_500, 200, 0.03)],
+        budgets: vec![budget("usd", 1.0, 0.0442, 0.9558), budget("requests", 1_000.0, 4.0, 996.0)],
+        prices_as_of: "2026-11-20".to_owned(),
     }
 }
 
@@ -186,6 +214,7 @@ pub(crate) fn empty() -> Report {
         items: Vec::new(),
         workers: Vec::new(),
         usage: Usage::default(),
+        cost: Cost::default(),
         warnings: Vec::new(),
         wall: Duration::from_millis(3),
         ..facts()
@@ -198,6 +227,7 @@ pub(crate) fn offline() -> Report {
     let mut facts = facts();
     facts.run.backend = "offline".to_owned();
     facts.usage = Usage::default();
+    facts.cost = Cost::default();
     facts.items.truncate(2);
     facts.workers.truncate(1);
     facts.warnings.clear();

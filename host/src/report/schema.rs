@@ -229,6 +229,7 @@ mod tests {
             "actions",
             "notes",
             "usage",
+            "cost",
             "timing",
             "failures",
             "warnings",

@@ -68,7 +68,7 @@ pub(super) fn suppressed(counts: &SuppressedCounts) -> Option<String> {
     (counts.total > 0).then(|| format!("{} suppressed ({})", thousands(counts.total), listed(&parts)))
 }
 
-/// `4 requests, 12,345 input tokens (1,000 read from the cache), 678 output tokens, $0.0421`.
+/// `4 requests, 12,345 input tokens (and 1,000 read from the cache), 678 output tokens`.
 pub(super) fn usage(usage: &UsageInfo) -> String {
     let cached = [(usage.cache_read_tokens, "read from the cache"), (usage.cache_write_tokens, "written to it")];
     let cached = match listed(&cached) {
@@ -76,11 +76,10 @@ pub(super) fn usage(usage: &UsageInfo) -> String {
         parts => format!(" (and {parts})"),
     };
     format!(
-        "{}, {} input tokens{cached}, {} output tokens, {}",
+        "{}, {} input tokens{cached}, {} output tokens",
         counted(u64::from(usage.requests), "request", "requests"),
         thousands(usage.input_tokens),
         thousands(usage.output_tokens),
-        convoke_runtime::money::Usd::from_dollars(usage.usd)
     )
 }
 

@@ -36,7 +36,13 @@ pub struct Estimate {
 }
 
 /// Sizes the pool and deals what is not cached.
-pub fn allocate(assessed: &Assessed, limits: &Limits, hints: &manifest::Sizing, route: Option<&Route>) -> Allocated {
+pub fn allocate(
+    assessed: &Assessed,
+    limits: &Limits,
+    hints: &manifest::Sizing,
+    route: Option<&Route>,
+    prices: &Prices,
+) -> Allocated {
     let work = &assessed.work;
     let to_do: Vec<_> =
         work.items.iter().enumerate().filter(|(number, _)| !assessed.reusable.contains_key(number)).collect();
@@ -60,9 +66,8 @@ pub fn allocate(assessed: &Assessed, limits: &Limits, hints: &manifest::Sizing, 
             }
         }
         // Of two that are compared, the dearer.
-        let prices = Prices::built_in();
         let of_each = route.models().into_iter();
-        let of_each = of_each.map(|model| prices.at_most(model, estimate.input_tokens, estimate.output_tokens));
+        let of_each = of_each.map(|model| prices.at_most(model, estimate.input_tokens, estimate.output_tokens, false));
         estimate.usd = of_each.collect::<Option<Vec<_>>>().and_then(|usd| usd.into_iter().max());
     }
     Allocated { notes: crowding_note(to_do.len(), segments.len()).into_iter().collect(), segments, estimate }

@@ -127,6 +127,7 @@ mod tests {
             attempts: 1,
             outcome: outcome.to_owned(),
             usage: Usage { requests: 1, input_tokens: 10, cache_read_tokens: 5, output_tokens: 2, ..Usage::default() },
+            uncertain: Usd::ZERO,
             unmetered: 0,
             queued_ms: 0,
             first_token_ms: None,

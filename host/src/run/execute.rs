@@ -96,8 +96,13 @@ impl Supervisor<'_> {
                 () = self.shared.stirred.notified() => {}
                 failure = terminal(&mut stopped), if executed.parked.is_none() && !executed.interrupted => {
                     self.shared.board().drain(&failure.message);
+                    self.shared.changed.notify_waiters();
+                    let is_spent = failure.kind == FailureKind::BudgetSpent;
                     executed.parked = Some(failure);
-                    self.give_up("dispatch has stopped").await;
+                    // What is under way is paid for already: it ends.
+                    if !is_spent {
+                        self.give_up("dispatch has stopped").await;
+                    }
                 }
                 () = stop.soft.cancelled(), if !executed.interrupted => {
                     executed.interrupted = true;

@@ -39,6 +39,7 @@ impl Ledger for JournalLedger {
             attempts: record.attempts,
             outcome: record.outcome,
             usage: record.usage,
+            uncertain: record.uncertain,
             asked: Timestamp::now() - SignedDuration::try_from(took).unwrap_or_default(),
             waited: Duration::from_millis(record.queued_ms),
             first: record.first_token_ms.map(Duration::from_millis),

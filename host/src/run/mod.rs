@@ -7,6 +7,7 @@ pub mod arms;
 pub mod assess;
 pub mod execute;
 pub(crate) mod ledger;
+pub mod money;
 mod seat;
 mod shared;
 pub mod since;
@@ -109,7 +110,8 @@ impl Session {
             return Err(RunError::NotRecorded(missed.join(", ")));
         }
         let route = self.has_model().then_some(&self.broker.route);
-        let allocated = allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route);
+        let allocated =
+            allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route, &self.broker.prices);
         // What the board would refuse is refused before anything is spent.
         board(&assessed, &allocated)?;
         Ok(Planned { assessed, allocated })
@@ -131,7 +133,8 @@ impl Session {
         use_again(&shared, reusable).await;
         let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
         let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
-        report.warnings.extend(unmetered_warning(unmetered.load(Ordering::Relaxed)));
+        let uncertain = shared.answers.broker().spending().uncertain;
+        report.warnings.extend(money::unmetered_warning(unmetered.load(Ordering::Relaxed), uncertain));
         report.warnings.extend(arms.warnings());
         report.comparison = self.broker.route.ab.map(|test| arms.compare(&test, &report.findings));
         shared.answers.broker().close().await;
@@ -283,6 +286,7 @@ impl Session {
             items,
             workers: executed.workers,
             usage: shared.answers.broker().spent(),
+            cost: money::cost(shared.answers.broker(), &allocated.estimate, &self.broker.prices),
             wall: began.elapsed(),
             interrupted: executed.interrupted,
             parked: executed.parked.or(stopped).map(|failure| failure.message),
@@ -333,15 +337,6 @@ impl Session {
         }
         None
     }
-}
-
-/// Says that the dollars shown may be too few.
-fn unmetered_warning(attempts: u64) -> Option<String> {
-    (attempts > 0).then(|| {
-        format!(
-            "{attempts} requests broke off after they had reached the model: what they cost is not in the dollars shown"
-        )
-    })
 }
 
 /// Ends the items that earlier runs have done, all at once: the journal writes them together.

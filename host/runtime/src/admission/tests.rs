@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -8,7 +9,9 @@ use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::*;
+use crate::breaker::Signal;
 use crate::question::ProviderLimits;
+use crate::quota::Told;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,6 +20,8 @@ fn applicant(output_tokens: u64) -> Applicant {
         command: "audit".into(),
         priority: 4,
         cost: Cost { requests: 1, input_tokens: 100, output_tokens },
+        most: Amount::default(),
+        last: true,
         profile: Arc::default(),
     }
 }
@@ -26,6 +31,7 @@ fn end() -> End {
         signal: Signal::Success,
         words: String::new(),
         spent: Spent::Nothing,
+        bill: Some(Amount::default()),
         told: None,
         pause: None,
         reusable: true,

@@ -45,6 +45,16 @@ pub struct Request {
 }
 
 impl Request {
+    /// The bytes of its texts. A schema counts twice: it is sent, and the provider tells the model of it in words of its
+    /// own.
+    pub fn text_bytes(&self) -> u64 {
+        let schema = self.schema.as_ref().map_or(0, |schema| schema.to_string().len());
+        let texts = [self.system.len(), self.prompt.len(), 2 * schema];
+        let optional = [&self.context, &self.mcp].into_iter().flatten().map(String::len);
+        let tools = self.tools.iter().map(String::len);
+        texts.into_iter().chain(optional).chain(tools).map(|bytes| bytes as u64).sum()
+    }
+
     /// All that an instance may have to be started with.
     pub fn profile(&self) -> Profile {
         Profile {
@@ -141,6 +151,18 @@ pub trait Backend: Send + Sync {
 
     /// Whether the provider caches what requests begin with, and one should go ahead to fill that cache.
     fn caches_prompts(&self) -> bool {
+        false
+    }
+
+    /// The bytes of all that a request sends as input: no input has more tokens than bytes, so that with what the provider
+    /// adds by itself this bounds what it can cost. A backend that sends texts of its own counts them too.
+    fn input_bytes(&self, request: &Request) -> u64 {
+        request.text_bytes()
+    }
+
+    /// Whether questions are paid by a subscription: dollars are then what they would cost at list price, and not billed.
+    /// They count for budgets all the same.
+    fn is_subscription(&self) -> bool {
         false
     }
 

@@ -97,7 +97,7 @@ impl Broker {
         request: &Request,
         listener: Listener<'_>,
     ) -> Watched {
-        let attempt = life.draft.sending(lane.backend.name(), &request.model);
+        let attempt = life.draft.sending(lane.backend.as_ref(), &request.model, admitted.reserved().usd);
         let (question, item) = (life.id, life.asker.item);
         let affordable = match self.affordable(request) {
             Ok(affordable) => affordable,
@@ -128,7 +128,7 @@ impl Broker {
     /// How many output tokens one question may pay for; none: there is no ceiling, or no price.
     fn affordable(&self, request: &Request) -> Result<Option<u64>, Failure> {
         let Some(most) = self.config.watch.most_usd else { return Ok(None) };
-        let price = |input, output| self.config.prices.at_most(&request.model, input, output);
+        let price = |input, output| self.config.prices.at_most(&request.model, input, output, false);
         let (Some(input), Some(million)) = (price(estimated_input_tokens(request), 0), price(0, 1_000_000)) else {
             return Ok(None);
         };
@@ -153,12 +153,14 @@ impl Broker {
         answer.usage.requests = answer.usage.requests.max(u32::from(!lane.backend.replays()));
         let used = Cost::of(&answer.usage);
         answer.usage = self.priced(&answer.model, &request.model, answer.usage);
-        life.draft.ended(answer.usage, true, first_event);
+        let bill = pay::bill(&answer.usage);
+        life.draft.ended(&answer.model, answer.usage, Some(bill.usd), true, first_event);
         self.retry().succeeded();
         admitted.settle(End {
             signal: Signal::Success,
             words: String::new(),
             spent: Spent::Known(used),
+            bill: Some(bill),
             told: told(answer.limits, first_event),
             pause: None,
             reusable: true,
@@ -187,7 +189,8 @@ impl Broker {
                 (Usage { requests, ..Usage::default() }, spent)
             }
         };
-        life.draft.ended(usage, spent != Spent::Unknown, first_event);
+        let bill = self.bill_of_failure(request, &failure, &usage, admitted.was_sent());
+        life.draft.ended(&request.model, usage, bill.map(|bill| bill.usd), spent != Spent::Unknown, first_event);
         let moves_on = failure.kind == FailureKind::Overloaded
             && !tries.is_last
             && tries.failures >= OVERLOADED_TRIES
@@ -200,6 +203,7 @@ impl Broker {
             signal: if replays { Signal::Neutral } else { Signal::of(&failure.kind) },
             words: failure.message.clone(),
             spent,
+            bill,
             told: told(failure.limits, first_event),
             pause: match failure.kind {
                 FailureKind::RateLimited if !replays => failure.retry_after.or(Some(self.config.retry.base)),
@@ -276,7 +280,7 @@ impl Broker {
     }
 
     /// A usage with its price; the answering model's, or that of the one that was asked for.
-    fn priced(&self, answered: &str, asked: &str, usage: Usage) -> Usage {
+    pub(super) fn priced(&self, answered: &str, asked: &str, usage: Usage) -> Usage {
         let prices = &self.config.prices;
         let usd = prices.usd(answered, &usage).or_else(|| prices.usd(asked, &usage));
         if usd.is_none() {

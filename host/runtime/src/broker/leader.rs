@@ -142,9 +142,10 @@ impl Broker {
         lane: &Lane,
         request: &Request,
         profile: &Arc<Profile>,
+        is_cheapest: bool,
     ) -> Result<Admitted, Failure> {
         let prefix = if lane.backend.caches_prompts() { Prefix::of(request) } else { None };
-        let Some(prefix) = prefix else { return self.admit(life, lane, request, profile).await };
+        let Some(prefix) = prefix else { return self.admit(life, lane, request, profile, is_cheapest).await };
         loop {
             life.turn = None;
             life.turn = tokio::select! {
@@ -152,7 +153,7 @@ impl Broker {
                 failure = self.stopping() => return Err(failure),
                 turn = lane.leaders.turn(prefix) => Some(turn),
             };
-            let admitted = self.admit(life, lane, request, profile).await?;
+            let admitted = self.admit(life, lane, request, profile, is_cheapest).await?;
             // It may have waited for so long that the provider has forgotten the context.
             if life.turn.as_ref().is_some_and(Turn::holds) {
                 return Ok(admitted);

@@ -9,11 +9,19 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::backend::Backend;
 use crate::event::{Events, Fact};
+use crate::money::Usd;
 use crate::question::{Tier, Usage};
 
 /// How many models without a price are remembered: an instance names itself, and may name itself anything.
 const MOST_UNPRICED: usize = 64;
+
+/// How many models are told apart, for the same reason; the others are counted together.
+const MOST_MODELS: usize = 64;
+
+/// What the others are called.
+const OTHERS: &str = "other models";
 
 /// In whose name a question is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,12 +61,40 @@ pub struct QuestionRecord {
     pub usage: Usage,
     /// The attempts that may have reached a model, and of which nobody knows what they took.
     pub unmetered: u32,
+    /// What those and others that broke off may have cost beyond the usage, at most. It counts as spent.
+    pub uncertain: Usd,
     /// How long it waited for admission, all attempts together.
     pub queued_ms: u64,
     /// From sending to the first sign of the answer, of the last attempt.
     pub first_token_ms: Option<u64>,
     /// From being asked to its end.
     pub took_ms: u64,
+}
+
+/// What questions have taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spending {
+    /// As far as it is known.
+    pub usage: Usage,
+    /// What may have been spent beyond that, at most.
+    pub uncertain: Usd,
+    /// The same for each model that answered, or was asked where none did, and its backend; by their names.
+    pub by_model: Vec<ModelSpending>,
+}
+
+/// What a model has taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelSpending {
+    /// The model.
+    pub model: String,
+    /// The backend that asked it.
+    pub backend: &'static str,
+    /// Whether a subscription pays: the dollars are then list price, and not billed.
+    pub is_notional: bool,
+    /// As far as it is known.
+    pub usage: Usage,
+    /// What may have been spent beyond that, at most.
+    pub uncertain: Usd,
 }
 
 /// Where questions are written down.
@@ -92,7 +128,7 @@ impl Ledger for InMemory {
 pub(super) struct Books {
     ledger: Arc<dyn Ledger>,
     pub(super) events: Events,
-    spent: Mutex<Usage>,
+    spent: Mutex<Spending>,
     /// The models without a known price, and whether that was said.
     unpriced: Mutex<BTreeMap<String, bool>>,
 }
@@ -111,7 +147,32 @@ impl Books {
     }
 
     pub(super) fn spent(&self) -> Usage {
-        *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner).usage
+    }
+
+    pub(super) fn spending(&self) -> Spending {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn spend(&self, attempts: Vec<ModelSpending>) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        for mut attempt in attempts {
+            spent.usage += attempt.usage;
+            spent.uncertain += attempt.uncertain;
+            let place_of = |spent: &Spending, new: &ModelSpending| {
+                spent.by_model.binary_search_by(|one| (&*one.model, one.backend).cmp(&(&*new.model, new.backend)))
+            };
+            if place_of(&spent, &attempt).is_err() && spent.by_model.len() >= MOST_MODELS {
+                OTHERS.clone_into(&mut attempt.model);
+            }
+            match place_of(&spent, &attempt) {
+                Ok(place) => {
+                    spent.by_model[place].usage += attempt.usage;
+                    spent.by_model[place].uncertain += attempt.uncertain;
+                }
+                Err(place) => spent.by_model.insert(place, attempt),
+            }
+        }
     }
 
     pub(super) fn has_no_price(&self, model: &str) {
@@ -139,9 +200,9 @@ impl Books {
     }
 
     /// Writes down a question that has ended, then tells it.
-    async fn close(&self, record: QuestionRecord, item: usize) {
+    async fn close(&self, record: QuestionRecord, attempts: Vec<ModelSpending>, item: usize) {
         let (question, by, usage) = (record.id, record.outcome.clone(), record.usage);
-        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += usage;
+        self.spend(attempts);
         let name = record.item.clone();
         if let Err(error) = self.ledger.record(record).await {
             // The answer is paid for: it is not thrown away because the ledger is full.
@@ -161,11 +222,26 @@ pub(super) struct Draft {
     began: Instant,
     /// When the attempt that is under way was sent.
     sent: Option<Instant>,
+    /// What that attempt may cost at most.
+    reserved: Usd,
+    /// Whether a subscription pays for it.
+    is_notional: bool,
+    /// What each attempt took.
+    ended: Vec<ModelSpending>,
 }
 
 impl Draft {
     pub(super) fn new(record: QuestionRecord, item: usize, books: Arc<Books>) -> Self {
-        Self { record: Some(record), item, books, began: Instant::now(), sent: None }
+        Self {
+            record: Some(record),
+            item,
+            books,
+            began: Instant::now(),
+            sent: None,
+            reserved: Usd::ZERO,
+            is_notional: false,
+            ended: Vec::new(),
+        }
     }
 
     fn with(&mut self, change: impl FnOnce(&mut QuestionRecord)) {
@@ -178,23 +254,40 @@ impl Draft {
         self.with(|record| record.queued_ms += millis(waited));
     }
 
-    /// An attempt begins; its number, counted from 1.
-    pub(super) fn sending(&mut self, backend: &'static str, model: &str) -> u32 {
+    /// An attempt begins, that may cost so much; its number, counted from 1.
+    pub(super) fn sending(&mut self, backend: &dyn Backend, model: &str, reserved: Usd) -> u32 {
+        self.reserved = reserved;
+        self.is_notional = backend.is_subscription();
         self.sent = Some(Instant::now());
         self.with(|record| {
             record.attempts += 1;
-            record.backend = backend;
+            record.backend = backend.name();
             model.clone_into(&mut record.model);
         });
         self.attempts()
     }
 
-    /// An attempt has ended; `metered`: the usage is all that it took.
-    pub(super) fn ended(&mut self, usage: Usage, metered: bool, first_event: Option<Instant>) {
+    /// An attempt has ended; `bill`: what it counts as, none for all that was reserved; `metered`: the usage is all that
+    /// it took, as far as anybody can tell.
+    pub(super) fn ended(
+        &mut self,
+        model: &str,
+        usage: Usage,
+        bill: Option<Usd>,
+        metered: bool,
+        first_event: Option<Instant>,
+    ) {
+        let uncertain = bill.unwrap_or(self.reserved) - usage.usd;
+        if usage != Usage::default() || uncertain != Usd::ZERO {
+            let backend = self.record.as_ref().map_or("", |record| record.backend);
+            let (model, is_notional) = (model.to_owned(), self.is_notional);
+            self.ended.push(ModelSpending { model, backend, is_notional, usage, uncertain });
+        }
         let sent = self.sent.take();
         self.with(|record| {
             record.usage += usage;
             record.unmetered += u32::from(!metered);
+            record.uncertain += uncertain;
             record.first_token_ms =
                 first_event.zip(sent).map(|(first, sent)| millis(first.saturating_duration_since(sent)));
         });
@@ -220,7 +313,7 @@ impl Draft {
     pub(super) async fn write(mut self, outcome: &str) {
         let (books, item) = (self.books.clone(), self.item);
         if let Some(record) = self.finished(outcome) {
-            books.close(record, item).await;
+            books.close(record, std::mem::take(&mut self.ended), item).await;
         }
     }
 
@@ -238,11 +331,12 @@ impl Drop for Draft {
             return;
         }
         if self.sent.is_some() {
-            self.ended(Usage { requests: 1, ..Usage::default() }, false, None);
+            let model = self.record.as_ref().map(|record| record.model.clone()).unwrap_or_default();
+            self.ended(&model, Usage { requests: 1, ..Usage::default() }, None, false, None);
         }
         if let (Some(record), Ok(runtime)) = (self.finished("dropped"), Handle::try_current()) {
-            let (books, item) = (self.books.clone(), self.item);
-            runtime.spawn(async move { books.close(record, item).await });
+            let (books, item, ended) = (self.books.clone(), self.item, std::mem::take(&mut self.ended));
+            runtime.spawn(async move { books.close(record, ended, item).await });
         }
     }
 }

@@ -2,6 +2,7 @@ mod failures;
 mod flow;
 mod leader;
 mod load;
+mod money;
 mod responses;
 mod taped;
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use crate::money::Usd;
 use crate::question::Usage;
 use crate::work::{Census, Status};
 
@@ -182,6 +183,15 @@ impl Journal {
     /// The storage fails.
     pub async fn spent(&self, since: Timestamp) -> Result<Usage, JournalError> {
         self.read(move |reader| reader.spent(since)).await
+    }
+
+    /// What all questions that ended since then have cost, of all runs and projects, with what nobody knows. It is what
+    /// counts for a budget.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn paid(&self, since: Timestamp) -> Result<Usd, JournalError> {
+        self.read(move |reader| reader.paid(since)).await
     }
 
     /// The newest runs, newest first.

@@ -22,6 +22,9 @@ const RESULTS: usize = 4;
 /// The fewest digits by which a run may be named.
 const NAME: usize = 4;
 
+/// The longest that a question may be under way and still be counted where it ended.
+const LONGEST_QUESTION: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// A question to the journal, and where it stands.
 pub(super) struct Reader<'a> {
     pub(super) connection: &'a Connection,
@@ -71,6 +74,20 @@ impl Reader<'_> {
     /// What all questions since then have used.
     pub(super) fn spent(&self, since: Timestamp) -> Answer<Usage> {
         self.usage("asked >= ?1", params![since.as_microsecond()])
+    }
+
+    /// What the questions that ended since then have cost at most.
+    pub(super) fn paid(&self, since: Timestamp) -> Answer<Usd> {
+        // The first condition is for the index; no question takes so long.
+        let which = "asked >= ?1 - ?2 AND asked + took >= ?1";
+        let longest = i64::try_from(LONGEST_QUESTION.as_micros()).unwrap_or(i64::MAX);
+        let [known, uncertain] = ["usd_pico", "uncertain_pico"].map(|column| {
+            let sums = sum_of(column);
+            let params = params![since.as_microsecond(), longest];
+            let question = format!("SELECT {sums} FROM questions WHERE {which}");
+            self.connection.query_row(&question, params, |row| added(row, 0)).map_err(|error| self.sqlite(&error))
+        });
+        Ok(Usd::from_pico(known?) + Usd::from_pico(uncertain?))
     }
 
     /// The newest runs, newest first.
@@ -194,20 +211,16 @@ impl Reader<'_> {
         Ok(ItemRow { item, end: Some(end) })
     }
 
-    /// Sums in two halves of 32 bits each: SQLite gives up where a sum of whole numbers overflows.
     fn usage(&self, which: &str, params: &[&dyn rusqlite::ToSql]) -> Answer<Usage> {
         let sums: Vec<String> =
             ["requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "usd_pico"]
                 .iter()
-                .map(|column| format!("coalesce(sum({column} >> 32), 0), coalesce(sum({column} & 4294967295), 0)"))
+                .map(|column| sum_of(column))
                 .collect();
         let question = format!("SELECT {} FROM questions WHERE {which}", sums.join(", "));
         self.connection
             .query_row(&question, params, |row| {
-                let sum = |column: usize| {
-                    let (high, low) = (number(row.get(2 * column)?), number(row.get(2 * column + 1)?));
-                    Ok::<_, rusqlite::Error>(high.saturating_mul(1 << 32).saturating_add(low))
-                };
+                let sum = |column: usize| added(row, 2 * column);
                 Ok(Usage {
                     requests: u32::try_from(sum(0)?).unwrap_or(u32::MAX),
                     input_tokens: sum(1)?,
@@ -259,6 +272,17 @@ impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
+}
+
+/// A sum in two halves of 32 bits each: SQLite gives up where a sum of whole numbers overflows.
+fn sum_of(column: &str) -> String {
+    format!("coalesce(sum({column} >> 32), 0), coalesce(sum({column} & 4294967295), 0)")
+}
+
+/// The two halves from this column on, together.
+fn added(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let (high, low) = (number(row.get(column)?), number(row.get(column + 1)?));
+    Ok(high.saturating_mul(1 << 32).saturating_add(low))
 }
 
 /// No count is negative.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::ItemKey;
 use super::key::Digest;
+use crate::money::Usd;
 use crate::question::Usage;
 use crate::work::{Census, Outcome, Partial, Status};
 
@@ -278,8 +279,10 @@ pub struct QuestionRow {
     pub attempts: u32,
     /// `model`, `cache`, `fallback`, or the failure's kind.
     pub outcome: String,
-    /// All attempts together.
+    /// All attempts together, as far as it is known.
     pub usage: Usage,
+    /// What they may have cost beyond that, at most: it counts as spent.
+    pub uncertain: Usd,
     /// When the plugin asked.
     pub asked: Timestamp,
     /// How long it waited for quota, permit and instance.

@@ -13,7 +13,7 @@ const APPLICATION: i64 = 0x436e_766b;
 
 /// Each brings the schema to the format of its place, counted from 1. Only ever add to the end: files of each format
 /// are on users' disks.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// The newest format known.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;
@@ -323,6 +323,25 @@ mod tests {
         let kept: (String, Option<String>, i64) =
             reader.query_row(row, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
         assert_eq!(kept, (String::new(), None, 10));
+    }
+
+    #[test]
+    fn an_older_journal_keeps_what_is_in_it_and_gets_what_it_lacks() {
+        let (_folder, path) = place();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let old = Connection::open(&path).unwrap();
+        let question =
+            "INSERT INTO questions (run, item, role, model, backend, attempts, outcome, requests, input_tokens,
+                        cache_read_tokens, cache_write_tokens, output_tokens, usd_pico, asked, waited, took)
+                        VALUES ('r', '', '', '', '', 1, '', 1, 2, 3, 4, 5, 6, 7, 8, 9)";
+        let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1");
+        old.execute_batch(&format!("{}; {question}; {mark}", MIGRATIONS[0])).unwrap();
+        drop(old);
+        let (_writer, reader) = open(&path, AT_ONCE).unwrap();
+        let kept: (i64, i64) = reader
+            .query_row("SELECT usd_pico, uncertain_pico FROM questions", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        assert_eq!((kept, setting(&reader, "user_version")), ((6, 0), NEWEST.to_string()));
     }
 
     #[test]

@@ -90,6 +90,7 @@ fn question(run: RunId, asked: Timestamp, usd: Usd) -> QuestionRow {
             output_tokens: 40,
             usd,
         },
+        uncertain: Usd::ZERO,
         asked,
         waited: Duration::from_millis(1),
         first: None,
@@ -306,6 +307,21 @@ async fn the_ledger_adds_up_and_does_not_overflow() {
     }
     journal.flush().await.unwrap();
     assert_eq!(journal.spent(later).await.unwrap().usd, Usd::from_pico(u64::MAX));
+}
+
+#[tokio::test]
+async fn what_is_paid_counts_when_it_ended_with_what_nobody_knows_of_all_runs() {
+    let journal = Journal::in_memory().unwrap();
+    let (one, other) = (begun(&journal, &["a"]).await, begun(&journal, &["a"]).await);
+    let midnight = then();
+    let before = midnight - SignedDuration::from_secs(60);
+    let over = QuestionRow { took: Duration::from_secs(60), ..question(one, before, Usd::from_pico(1)) };
+    let unknown = QuestionRow { uncertain: Usd::from_pico(20), ..question(other, midnight, Usd::from_pico(300)) };
+    for row in [question(one, before, Usd::from_pico(5_000)), over, unknown] {
+        journal.record_question(row).await.unwrap();
+    }
+    journal.flush().await.unwrap();
+    assert_eq!(journal.paid(midnight).await.unwrap(), Usd::from_pico(321));
 }
 
 #[tokio::test]

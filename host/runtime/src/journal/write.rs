@@ -167,8 +167,8 @@ fn question(connection: &Connection, row: &QuestionRow) -> Result<(), Fault> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO questions (run, item, role, model, backend, attempts, outcome, requests, input_tokens,
                                 cache_read_tokens, cache_write_tokens, output_tokens, usd_pico, asked, waited,
-                                first, took, tier, answered_tier)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                                 first, took, tier, answered_tier, uncertain_pico)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
     )?;
     insert.execute(params![
         row.run.to_string(),
@@ -190,6 +190,7 @@ fn question(connection: &Connection, row: &QuestionRow) -> Result<(), Fault> {
         micros(row.took),
         row.tier,
         row.answered_tier,
+        count(row.uncertain.pico()),
     ])?;
     Ok(())
 }

@@ -64,6 +64,7 @@ pub const RESERVED_OPTIONS: &[&str] = &[
     "backend",
     "baseline",
     "budget",
+    "budget-usd",
     "color",
     "config",
     "dry-run",

@@ -5,7 +5,7 @@ use convoke_runtime::work::{Severity, Status};
 use textwrap::core::display_width;
 
 use super::{Out, Verbosity, offline_words, paint_of};
-use crate::report::{Counts, Report, clean, comparison, words};
+use crate::report::{Counts, Report, clean, comparison, cost, words};
 
 /// So many warnings are shown.
 const WARNINGS: usize = 20;
@@ -161,6 +161,15 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
     }
     if report.usage.requests > 0 {
         labelled(out, "Used", &good, &words::usage(&report.usage));
+    }
+    for model in cost::models(report) {
+        labelled(out, "Model", &good, &clean::line(&model));
+    }
+    if let Some(cost) = cost::cost(report) {
+        labelled(out, "Cost", &good, &cost);
+    }
+    for budget in cost::budgets(report) {
+        labelled(out, "Budget", &good, &budget);
     }
     if let Some(next) = next(report) {
         labelled(out, "Next", &Paint::new().cyan().bold(), &next);

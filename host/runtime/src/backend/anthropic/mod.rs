@@ -119,6 +119,10 @@ impl Backend for Anthropic {
         true
     }
 
+    fn input_bytes(&self, request: &Request) -> u64 {
+        wire::input_bytes(request)
+    }
+
     fn start<'a>(&'a self, _profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>> {
         let slot: Box<dyn Instance> = Box::new(Slot(Arc::clone(&self.connection)));
         std::future::ready(Ok(slot)).boxed()

@@ -54,12 +54,8 @@ fn block(text: &str, cached: bool) -> Option<Block<'_>> {
     (!text.is_empty()).then_some(Block { r#type: "text", text, cache_control })
 }
 
-/// The body of a request. What siblings have in common stands first, the instructions and then the context, and ends
-/// with a mark for the prompt cache: what differs between them comes after it.
-///
-/// A schema is enforced by the API where it can be; where it says more than the API can enforce, the rest stands in
-/// its descriptions; where the API can't enforce it at all, the model is told it.
-pub(super) fn body(request: &Request) -> serde_json::Result<Vec<u8>> {
+/// A schema as it is sent: enforced, else told.
+fn shown(request: &Request) -> (Option<Value>, String) {
     let enforced = request.schema.as_ref().and_then(schema::enforceable);
     let told = match &request.schema {
         Some(schema) if enforced.is_none() => {
@@ -67,6 +63,24 @@ pub(super) fn body(request: &Request) -> serde_json::Result<Vec<u8>> {
         }
         _ => String::new(),
     };
+    (enforced, told)
+}
+
+/// The bytes of all texts in [`body`]. An enforced schema counts twice: the API tells the model of it in words of its own.
+pub(super) fn input_bytes(request: &Request) -> u64 {
+    let (enforced, told) = shown(request);
+    let enforced = enforced.map_or(0, |schema| 2 * schema.to_string().len());
+    let context = request.context.as_deref().unwrap_or_default();
+    (request.system.len() + told.len() + context.len() + request.prompt.len() + enforced) as u64
+}
+
+/// The body of a request. What siblings have in common stands first, the instructions and then the context, and ends
+/// with a mark for the prompt cache: what differs between them comes after it.
+///
+/// A schema is enforced by the API where it can be; where it says more than the API can enforce, the rest stands in
+/// its descriptions; where the API can't enforce it at all, the model is told it.
+pub(super) fn body(request: &Request) -> serde_json::Result<Vec<u8>> {
+    let (enforced, told) = shown(request);
     let context = request.context.as_deref().unwrap_or_default();
     serde_json::to_vec(&Body {
         model: &request.model,
@@ -124,6 +138,20 @@ mod tests {
                 ]}],
             })
         );
+    }
+
+    #[test]
+    fn the_bytes_of_the_input_are_those_of_all_texts_that_are_sent() {
+        let closed = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
+        let open = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        for schema in [None, Some(closed), Some(open)] {
+            let request = Request { prompt: "Größer?\n\"".repeat(50), schema, ..request() };
+            let body = sent(&request);
+            let blocks = [body["system"].as_array(), body["messages"][0]["content"].as_array()].into_iter().flatten();
+            let texts: usize = blocks.flatten().filter_map(|block| block["text"].as_str()).map(str::len).sum();
+            let schema = body["output_config"]["format"].get("schema").map_or(0, |schema| schema.to_string().len());
+            assert_eq!(input_bytes(&request), (texts + 2 * schema) as u64);
+        }
     }
 
     #[test]

@@ -1,0 +1,103 @@
+//! What who was let in holds, and how it comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Admission;
+use crate::breaker::{Pass, Signal};
+use crate::budget::{Amount, Reservation as Reserved};
+use crate::limiter::Permit;
+use crate::pool::Lease;
+use crate::quota::{Cost, Reservation, Told};
+
+/// Everything that is needed to send one question. [`settle`](Self::settle) it; dropped, it gives everything back, and
+/// what it reserved counts as spent if it was [`sent`](Self::sending).
+#[must_use = "dropped, it gives everything back"]
+pub struct Admitted {
+    admission: Arc<Admission>,
+    held: Option<Held>,
+    sent: bool,
+}
+
+/// What was taken for it.
+pub(super) struct Held {
+    pub(super) pass: Pass,
+    pub(super) reservation: Reservation,
+    pub(super) reserved: Reserved,
+    pub(super) permit: Permit,
+    pub(super) lease: Lease,
+}
+
+/// What was spent of a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spent {
+    /// So much.
+    Known(Cost),
+    /// Not known: the reservation counts.
+    Unknown,
+    /// Nothing was sent.
+    Nothing,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// What it says of the backend.
+    pub signal: Signal,
+    /// The same in words.
+    pub words: String,
+    /// What was spent of the quota.
+    pub spent: Spent,
+    /// What counts as spent of the budget; none: all that was reserved, because nobody knows what was used.
+    pub bill: Option<Amount>,
+    /// The provider's limits.
+    pub told: Option<Told>,
+    /// For how long nothing may be sent.
+    pub pause: Option<Duration>,
+    /// Whether the instance may answer another question.
+    pub reusable: bool,
+}
+
+impl Admitted {
+    pub(super) fn new(admission: Arc<Admission>, held: Held) -> Self {
+        Self { admission, held: Some(held), sent: false }
+    }
+
+    /// The lease, to start its instance or to use it.
+    pub fn lease(&mut self) -> Option<&mut Lease> {
+        self.held.as_mut().map(|held| &mut held.lease)
+    }
+
+    /// What is reserved of the budget.
+    pub fn reserved(&self) -> Amount {
+        self.held.as_ref().map_or_else(Amount::default, |held| held.reserved.amount())
+    }
+
+    /// From now on its reservation may be spent.
+    pub fn sending(&mut self) {
+        self.sent = true;
+    }
+
+    /// Whether it was sent.
+    pub fn was_sent(&self) -> bool {
+        self.sent
+    }
+
+    /// Gives everything back, with what came of it.
+    pub fn settle(mut self, end: End) {
+        if let Some(held) = self.held.take() {
+            self.admission.give_back(held, end);
+        }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        let spent = if self.sent { Spent::Unknown } else { Spent::Nothing };
+        let bill = (!self.sent).then(Amount::default);
+        let (words, reusable) = (String::new(), !self.sent);
+        let end = End { signal: Signal::Neutral, words, spent, bill, told: None, pause: None, reusable };
+        self.admission.give_back(held, end);
+    }
+}
