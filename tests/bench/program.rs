@@ -28,7 +28,7 @@ impl Convoke {
         let folder = |name: &str| self.home.path().join(name);
         std::fs::create_dir_all(folder("project"))?;
         let mut command = Command::new(&self.program);
-        command.args(arguments).args(["--fresh", "--refresh", "--quiet", "--format", "json", "--backend", "anthropic"]);
+        command.args(arguments).args(["--fresh", "--quiet", "--format", "json", "--backend", "anthropic"]);
         command.current_dir(folder("project"));
         for name in std::env::vars_os().map(|(name, _)| name) {
             let foreign =

@@ -4,9 +4,12 @@ use convoke_standin::{Fault, Standin, When};
 
 use crate::support::{Report, World, faulty, holds, quick};
 
-/// Audits anew: what the journal holds does not count.
+/// Audits with nothing left of what the journal held: only the kept answers are.
 async fn anew(world: &World, standin: &Standin, arguments: &[&str]) -> Report {
-    world.audit(["--fresh"].into_iter().chain(arguments.iter().copied())).asking(standin).run().await.report()
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        let _ = std::fs::remove_file(world.path("data").join(name));
+    }
+    world.audit(arguments.iter().copied()).asking(standin).run().await.report()
 }
 
 #[tokio::test]
@@ -25,10 +28,12 @@ async fn the_same_questions_are_paid_for_once_unless_asked_otherwise() {
     sent(12);
     anew(&world, &standin, &["--refresh"]).await;
     sent(18);
-    anew(&world, &standin, &[]).await;
-    sent(18);
-    anew(&world, &standin, &["--model", "claude-opus-5-5"]).await;
+    anew(&world, &standin, &["--fresh"]).await;
     sent(24);
+    anew(&world, &standin, &[]).await;
+    sent(24);
+    anew(&world, &standin, &["--model", "claude-opus-5-5"]).await;
+    sent(30);
     world.audit(["--no-cache", "--refresh"]).run().await.exits(2);
 }
 

@@ -55,7 +55,7 @@ impl Fake {
         let broker = broker(
             config,
             BrokerConfig {
-                route: Route { speed, ..Route::default() },
+                route: Route { speed, comprehensive: granting(), ..Route::default() },
                 retry: RetryConfig { attempts: 1, ..RetryConfig::default() },
                 admission: AdmissionConfig { instances: 2, ..AdmissionConfig::default() },
                 ..BrokerConfig::default()
@@ -95,6 +95,12 @@ impl Fake {
         let records = fs::read_dir(self.folder.path().join("instances")).map_or(0, Iterator::count);
         assert_eq!(records, 0, "a record is left");
     }
+}
+
+/// Grants what these tests ask for: questions with tools go to the tier `comprehensive`.
+fn granting() -> TierRoute {
+    let tools = ["Read", "Write", "Bash"].map(str::to_owned).to_vec();
+    TierRoute { tools, ..TierRoute::default() }
 }
 
 /// A broker that asks `claude-cli` and nobody else.

@@ -32,7 +32,7 @@ fn replay<'a>(world: &'a World, tape: &'a Path, arguments: &[&'a str]) -> crate:
 /// The report without what belongs to one run: its id, its times, its backend, and what it spent.
 fn lasting(report: &Report) -> Value {
     let mut json = report.json.clone();
-    for member in ["timing", "usage"] {
+    for member in ["timing", "usage", "cost"] {
         json.as_object_mut().expect("an object").remove(member);
     }
     for member in ["id", "started", "backend"] {
@@ -74,6 +74,8 @@ async fn a_recorded_audit_is_done_again_in_an_empty_folder_without_a_model() {
         assert_eq!(lasting(&again), then);
         assert_eq!(again.json["run"]["backend"], "replay");
         assert_eq!(again.json["usage"]["requests"], 0, "{}", again.json["usage"]);
+        let paid = &again.json["cost"];
+        assert!(paid["usd"] == 0.0 && paid["uncertain_usd"] == 0.0, "{paid}");
         assert_eq!(again.json["usage"]["usd"].as_f64(), Some(0.0));
         assert_eq!(again.count("cached"), 0, "a replay reuses nothing");
         again.done.says("nothing is sent, nothing is paid");

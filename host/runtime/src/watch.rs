@@ -279,7 +279,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::question::{Question, Usage};
+    use crate::question::{Question, Tier, Usage};
     use crate::route::Route;
 
     /// Says each text after its pause, then ends.
@@ -323,7 +323,8 @@ mod tests {
         // As much as there is, so that bytes are what ends it where nothing else is said.
         let max_output_tokens = max_output_tokens.or(Some(u32::MAX));
         let mut route = Route::default();
-        route.speed.most_output_tokens = u32::MAX;
+        route.comprehensive.most_output_tokens = u32::MAX;
+        route.auto = Tier::Comprehensive;
         let request = route.request(&Question { max_output_tokens, ..Question::default() });
         let mut heard = Vec::new();
         let start = Instant::now();
@@ -400,7 +401,7 @@ mod tests {
         let five = [four, vec![(1, "tool b"), (1, "tool a"), (1, "more")]].concat();
         let (watched, _, took) = asked(five).await;
         assert_eq!((kind(&watched), took.as_secs()), (Some(FailureKind::RanAway), 9));
-        assert_eq!(message(&watched), "claude-haiku-5-5 used the tool Read 5 times with the same input");
+        assert_eq!(message(&watched), "claude-opus-5-5 used the tool Read 5 times with the same input");
     }
 
     #[tokio::test(start_paused = true)]

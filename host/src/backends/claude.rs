@@ -270,7 +270,13 @@ mod tests {
                 Some((_, value)) => Some(value.clone()),
                 None => (name == "HOME").then(|| home.display().to_string()),
             };
-            act(Surroundings { env: &env, project: &project, cache: None, records: Path::new("/nowhere") })
+            act(Surroundings {
+                env: &env,
+                project: &project,
+                cache: None,
+                records: Path::new("/nowhere"),
+                most_usd: None,
+            })
         }
 
         fn in_path(&self, path: String) -> Result<Claude, ClaudeError> {

@@ -362,7 +362,13 @@ mod tests {
             cache: folder.path().join("cache"),
         };
         let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let around = Surroundings { env: &env, project: folder.path(), cache: None, records: Path::new("/nowhere") };
+        let around = Surroundings {
+            env: &env,
+            project: folder.path(),
+            cache: None,
+            records: Path::new("/nowhere"),
+            most_usd: None,
+        };
         (examine(&settings(backend), &paths, around).await, folder)
     }
 

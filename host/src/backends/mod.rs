@@ -21,6 +21,7 @@ use convoke_runtime::backend::Backend;
 use convoke_runtime::backend::anthropic::{Anthropic, SetupError};
 use convoke_runtime::backend::claude_cli::{ClaudeCli, ClaudeConfig};
 use convoke_runtime::backend::offline::Offline;
+use convoke_runtime::money::Usd;
 
 use crate::config;
 use claude::{Claude, ClaudeError};
@@ -36,6 +37,8 @@ pub struct Surroundings<'a> {
     pub cache: Option<&'a Path>,
     /// Where it is written down which processes run, so that none is left behind.
     pub records: &'a Path,
+    /// What one question may cost, for backends that count by themselves.
+    pub most_usd: Option<Usd>,
 }
 
 impl Surroundings<'_> {
@@ -186,8 +189,15 @@ fn with_claude(found: &Claude, around: Surroundings<'_>) -> Result<Taken, Backen
     let mut config = ClaudeConfig::new(found.program.clone(), warden, around.records.to_owned());
     config.env = std::env::vars_os().collect();
     config.project = Some(around.project.to_owned());
+    config.most_usd = around.most_usd;
     let backend = Arc::new(ClaudeCli::new(config));
-    Ok(Taken { kind: config::Backend::ClaudeCli, backend, said: None, notes: found.notes.clone() })
+    let mut notes = found.notes.clone();
+    if let Some(most) = around.most_usd {
+        notes.push(format!(
+            "claude counts its cost after each turn of the model: one question may exceed {most} by one turn"
+        ));
+    }
+    Ok(Taken { kind: config::Backend::ClaudeCli, backend, said: None, notes })
 }
 
 #[cfg(test)]
@@ -201,6 +211,7 @@ mod tests {
             project: Path::new("/nowhere"),
             cache: None,
             records: Path::new("/nowhere"),
+            most_usd: None,
         })
     }
 
@@ -223,8 +234,13 @@ mod tests {
     #[test]
     fn what_is_asked_for_and_not_there_is_an_error_with_a_hint() {
         let env = |_: &str| None;
-        let around =
-            Surroundings { env: &env, project: Path::new("/nowhere"), cache: None, records: Path::new("/nowhere") };
+        let around = Surroundings {
+            env: &env,
+            project: Path::new("/nowhere"),
+            cache: None,
+            records: Path::new("/nowhere"),
+            most_usd: None,
+        };
         for choice in [config::Backend::Anthropic, config::Backend::ClaudeCli] {
             let error = take(choice, around).err().unwrap();
             assert!(error.to_string().contains(choice.name()) && error.hint().is_some(), "{error}");

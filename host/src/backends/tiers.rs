@@ -162,7 +162,13 @@ mod tests {
         let key = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| "key".to_owned());
         Lanes::take(
             settings,
-            Surroundings { env: &key, project: Path::new("/nowhere"), cache: None, records: Path::new("/nowhere") },
+            Surroundings {
+                env: &key,
+                project: Path::new("/nowhere"),
+                cache: None,
+                records: Path::new("/nowhere"),
+                most_usd: None,
+            },
         )
         .unwrap()
     }

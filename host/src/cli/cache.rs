@@ -79,7 +79,8 @@ pub(super) fn of_a_run(paths: &Paths, settings: &mut Settings, options: &Options
         key_file: paths.responses_key(),
         most_bytes: settings.cache.most_bytes,
         max_age: settings.cache.max_age,
-        read: !options.refresh,
+        // What is done again is asked again.
+        read: !options.refresh && !options.fresh,
     });
     match opened {
         Ok(responses) => Some(responses),

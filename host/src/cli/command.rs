@@ -8,7 +8,6 @@ use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
-use convoke_runtime::money::Usd;
 use convoke_runtime::prices::Prices;
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
@@ -107,7 +106,13 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     // A replay leaves nothing behind that a real run could take for done.
     let journal = if taped.player().is_some() { Journal::in_memory()? } else { Journal::open(&paths.journal())? };
     let records = paths.instances();
-    let around = Surroundings { env: &variable, project: &root, cache: Some(&paths.cache), records: &records };
+    let around = Surroundings {
+        env: &variable,
+        project: &root,
+        cache: Some(&paths.cache),
+        records: &records,
+        most_usd: settings.limits.most_usd().into_iter().chain(settings.budget.usd).min(),
+    };
     let mut lanes = match taped.player() {
         Some(player) => Lanes::only(player.backend()),
         None => Lanes::take(&settings, around)?,
@@ -196,10 +201,7 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
             Scan::Basic => ScanMode::Basic,
         },
         admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
-        watch: WatchConfig {
-            most_usd: Some(limits.question_usd).filter(|most| *most < Usd::from_pico(u64::MAX)),
-            ..WatchConfig::default()
-        },
+        watch: WatchConfig { most_usd: limits.most_usd(), ..WatchConfig::default() },
         seed: std::process::id().into(),
         prices,
         ..BrokerConfig::default()

@@ -44,7 +44,7 @@ pub(super) fn doctor(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let choices = Choices { backend: matches.get_one::<Backend>("backend").copied(), ..Choices::default() };
     let settings = Settings::load(&paths.user_file(), &project.join(PROJECT_FILE), env, choices)?;
     let records = paths.instances();
-    let around = Surroundings { env: &variable, project: &project, cache: None, records: &records };
+    let around = Surroundings { env: &variable, project: &project, cache: None, records: &records, most_usd: None };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -248,7 +248,7 @@ Files
 
 Probe
   answered by claude-haiku-5-5 (anthropic) in 640 ms, with 30 input and 4 output
-  tokens, $0.0001
+  tokens, $0.00010
 
 Questions can be asked.
 ";

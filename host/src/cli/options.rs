@@ -57,11 +57,11 @@ pub(super) struct Options {
     #[arg(long)]
     pub fresh: bool,
 
-    /// Neither use nor keep answers beyond this run. What the journal holds as done stays done, see --fresh
+    /// Neither use nor keep answers beyond this run
     #[arg(long, conflicts_with = "refresh")]
     pub no_cache: bool,
 
-    /// Ask again what earlier runs were answered, and keep the new answers
+    /// Ask again what earlier runs were answered, and keep the new answers; what is done stays done, see --fresh
     #[arg(long)]
     pub refresh: bool,
     /// Record the run in this folder, to be replayed; implies --fresh

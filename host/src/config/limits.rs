@@ -117,6 +117,11 @@ pub struct Operations {
 }
 
 impl Limits {
+    /// What one question may take, if that is limited.
+    pub fn most_usd(&self) -> Option<Usd> {
+        Some(self.question_usd).filter(|most| *most < Usd::from_pico(u64::MAX))
+    }
+
     /// Those of a mode.
     pub fn of(mode: Mode) -> Self {
         let fast = mode == Mode::Performance;

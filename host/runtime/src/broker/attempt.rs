@@ -189,7 +189,8 @@ impl Broker {
                 (Usage { requests, ..Usage::default() }, spent)
             }
         };
-        let bill = self.bill_of_failure(request, &failure, &usage, admitted.was_sent());
+        // What is replayed was paid when it was recorded.
+        let bill = self.bill_of_failure(request, &failure, &usage, admitted.was_sent() && !replays);
         life.draft.ended(&request.model, usage, bill.map(|bill| bill.usd), spent != Spent::Unknown, first_event);
         let moves_on = failure.kind == FailureKind::Overloaded
             && !tries.is_last

@@ -57,7 +57,8 @@ async fn what_an_earlier_run_was_told_is_not_asked_again() {
 async fn what_may_not_be_repeated_or_wants_tools_is_neither_kept_nor_found() {
     let disk = Disk::new();
     for _ in 0..2 {
-        let bench = disk.run(yes);
+        let grant = |config: &mut BrokerConfig| config.route.comprehensive.tools = vec!["Read".to_owned()];
+        let bench = disk.run_with(|_| {}, grant, yes);
         bench.ask(Question { repeatable: false, ..question("once") }).await.unwrap();
         bench.ask(Question { tools: vec!["Read".to_owned()], ..question("look") }).await.unwrap();
         assert_eq!(bench.backend.sent().len(), 2);
