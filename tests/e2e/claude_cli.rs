@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::backend::claude_cli::{ClaudeCli, ClaudeConfig};
@@ -17,7 +17,7 @@ use convoke_runtime::route::{Route, TierRoute};
 use convoke_runtime::warden::tree;
 use tempfile::TempDir;
 
-use crate::support::until;
+use crate::support::{Running, World, until};
 
 /// What a well-behaved one does; what a test wants otherwise stands before it.
 const WELL: &str = r#"
@@ -43,9 +43,7 @@ impl Fake {
 
     fn with(body: &str, change: impl FnOnce(&mut ClaudeConfig), route: impl FnOnce(&mut TierRoute)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let script = folder.path().join("claude");
-        fs::write(&script, script_text(folder.path(), body)).expect("written");
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("executable");
+        let script = program(folder.path(), body);
         let records = folder.path().join("instances");
         let mut config = ClaudeConfig::new(script, PathBuf::from(env!("CARGO_BIN_EXE_convoke")), records);
         config.env = std::env::vars_os().collect();
@@ -81,8 +79,7 @@ impl Fake {
 
     /// The processes that the program has written down.
     fn pids(&self) -> Vec<u32> {
-        let text = fs::read_to_string(self.folder.path().join("pids")).unwrap_or_default();
-        text.lines().filter_map(|line| line.trim().parse().ok()).collect()
+        pids_in(self.folder.path())
     }
 
     /// Ends the broker; nothing may be left then.
@@ -113,10 +110,25 @@ pub(crate) fn asker() -> Asker {
     Asker { command: "test".into(), item: 0, item_id: "item".into() }
 }
 
+/// Writes a program that behaves so.
+fn program(folder: &Path, body: &str) -> PathBuf {
+    let script = folder.join("claude");
+    fs::write(&script, script_text(folder, body)).expect("written");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("executable");
+    script
+}
+
+/// The processes that a program has written down.
+fn pids_in(folder: &Path) -> Vec<u32> {
+    let text = fs::read_to_string(folder.join("pids")).unwrap_or_default();
+    text.lines().filter_map(|line| line.trim().parse().ok()).collect()
+}
+
 fn script_text(folder: &Path, body: &str) -> String {
     let pids = folder.join("pids");
     format!(
         r#"#!/bin/sh
+[ "$1" = --version ] && echo '2.1.329 (Claude Code)' && exit
 echo $$ >> '{pids}'
 say() {{ printf '%s\n' "$1"; }}
 result() {{ say '{{"type":"result","subtype":"success","is_error":false,"result":"'"$1"'","num_turns":'"$2"',"usage":{{"input_tokens":10,"output_tokens":2}}}}'; }}
@@ -378,4 +390,61 @@ read -r line
     let (fake, _project, reply) = with_tools(&asks, &["Read"]).await;
     assert_eq!(reply.expect("an answer").text, "denied");
     fake.leaves_nothing().await;
+}
+
+/// Audits with a program that never answers, until so many of its processes run.
+async fn hanging(processes: usize) -> (World, TempDir, Running) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = program(folder.path(), "start; read -r line; begin \"\"; sleep 1000");
+    let world = World::with_agents(12);
+    let running = world.audit(["--instances", "3", "--backend", "claude-cli"]).env("CONVOKE_CLAUDE", script).start();
+    let running = running.await;
+    until("its processes", || pids_in(folder.path()).len() >= processes).await;
+    (world, folder, running)
+}
+
+fn all_gone(folder: &Path) -> bool {
+    pids_in(folder).into_iter().all(|pid| tree::started(pid).is_none())
+}
+
+#[tokio::test]
+async fn a_host_that_is_killed_leaves_no_process_after_two_seconds() {
+    let (world, folder, running) = hanging(3).await;
+    let killed = Instant::now();
+    running.kill();
+    until("their end", || all_gone(folder.path())).await;
+    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    assert_eq!(running.end().await.code, None);
+    until("no record", || fs::read_dir(world.path("data/instances")).expect("a folder").count() == 0).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_warden_leaves_the_next_host_ends() {
+    let (world, folder, running) = hanging(1).await;
+    let records = || fs::read_dir(world.path("data/instances")).expect("a folder").flatten();
+    until("a record", || records().any(|record| record.path().extension().is_some_and(|kind| kind == "json"))).await;
+    // The program ignores that its input ends, and then host and wardens are gone at once.
+    let wardens: Vec<u32> = records()
+        .filter_map(|record| serde_json::from_slice::<serde_json::Value>(&fs::read(record.path()).ok()?).ok())
+        .filter_map(|record| record["warden"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()))
+        .collect();
+    running.kill();
+    for warden in wardens {
+        tree::send(warden, rustix::process::Signal::KILL);
+    }
+    let _ = running.end().await;
+    let next = world.audit(["--backend", "claude-cli", "--dry-run"]);
+    next.env("CONVOKE_CLAUDE", folder.path().join("claude")).run().await.exits(0);
+    until("their end", || all_gone(folder.path())).await;
+}
+
+#[tokio::test]
+async fn two_interrupts_leave_no_process() {
+    let (_world, folder, running) = hanging(3).await;
+    running.interrupt();
+    running.has_said("Stopping").await;
+    running.interrupt();
+    let report = running.end().await.exits(130).report();
+    assert_eq!((report.status(), report.count("pending")), ("interrupted", 12));
+    assert!(all_gone(folder.path()));
 }

@@ -46,7 +46,9 @@ const NEVER_PASSED: &str = "ANTHROPIC_LOG";
 
 /// How the program behaves. One owner of retries: it tells of the first failure, with the server's wait, and is
 /// interrupted then. Nothing is sent but questions.
-const SET: [(&str, &str); 11] = [
+const SET: [(&str, &str); 12] = [
+    // Each of them would be tried without after a 400: up to five requests more.
+    ("CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS", "1"),
     ("TERM", "dumb"),
     ("CLAUDE_CODE_MAX_RETRIES", "1"),
     ("CLAUDE_CODE_RETRY_WATCHDOG", "1"),
