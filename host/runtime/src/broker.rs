@@ -5,11 +5,13 @@
 //! attempts; dropping the future at any point gives everything back.
 
 mod attempt;
+mod config;
 mod leader;
 mod pace;
 mod pay;
 mod record;
 mod remember;
+mod reply;
 #[cfg(test)]
 mod tests;
 
@@ -39,73 +41,12 @@ use crate::schema::{Checker, Schemas};
 use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
+pub use config::{BrokerConfig, Estimate};
 pub use leader::{KEPT_FOR, LEAST_CONTEXT_TOKENS};
 use leader::{Leaders, Turn};
 pub use record::{Asker, InMemory, Ledger, ModelSpending, QuestionRecord, Spending};
 use record::{Books, Draft};
-
-/// All numbers of a broker. The defaults are the design's for mode `balanced`.
-#[derive(Clone, Debug)]
-pub struct BrokerConfig {
-    /// The run, for the ledger.
-    pub run: Arc<str>,
-    /// Which model answers.
-    pub route: Route,
-    /// What a secret leads to.
-    pub scan: ScanMode,
-    /// How many at once, and how fast.
-    pub admission: AdmissionConfig,
-    /// When to ask again.
-    pub retry: RetryConfig,
-    /// What makes the jitter of retries.
-    pub seed: u64,
-    /// The guards on an answer.
-    pub watch: WatchConfig,
-    /// How many bytes of answers are kept for identical questions.
-    pub cache_bytes: usize,
-    /// The answers of earlier runs; none: they are neither read nor kept.
-    pub responses: Option<Responses>,
-    /// What tokens cost.
-    pub prices: Prices,
-    /// Where questions and what came of them are recorded, if they are.
-    pub tape: Option<Arc<Tape>>,
-    /// What may be spent. All backends share it.
-    pub budget: Arc<Budget>,
-}
-
-impl Default for BrokerConfig {
-    fn default() -> Self {
-        Self {
-            run: Arc::from(""),
-            route: Route::default(),
-            scan: ScanMode::default(),
-            admission: AdmissionConfig::default(),
-            retry: RetryConfig::default(),
-            seed: 0,
-            watch: WatchConfig::default(),
-            cache_bytes: 64 * 1024 * 1024,
-            responses: None,
-            prices: Prices::built_in(),
-            tape: None,
-            budget: Arc::new(Budget::unlimited()),
-        }
-    }
-}
-
-/// What a question would take at most.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Estimate {
-    /// The model it would go to.
-    pub model: String,
-    /// Its input tokens, estimated from its bytes.
-    pub input_tokens: u64,
-    /// The longest answer it allows, in tokens.
-    pub output_tokens: u64,
-    /// Its price at most: bounded by its bytes, not estimated; none: the model's price is not known.
-    pub usd: Option<Usd>,
-    /// All that it takes of a budget at most; no dollars where the price is not known.
-    pub most: Amount,
-}
+use reply::{corrected_prompt, fallback, from_cache};
 
 /// Asks the backends, for all commands of a run.
 pub struct Broker {
@@ -527,55 +468,4 @@ impl Broker {
             lane.backend.close().await;
         }
     }
-}
-
-fn from_cache(cached: &Cached, listener: Listener<'_>) -> Reply {
-    listener(StreamEvent::Started);
-    listener(StreamEvent::Text(cached.text.clone()));
-    let by = AnsweredBy::Cache(cached.model.clone());
-    Reply {
-        text: cached.text.clone(),
-        by,
-        usage: Usage::default(),
-        unasked_fallback: false,
-        edits: cached.edits.clone(),
-    }
-}
-
-/// The question's own answer in place of a model's, where that may be.
-fn fallback(
-    question: &Question,
-    checker: Option<&Checker>,
-    failure: Failure,
-    unasked: bool,
-    usage: Usage,
-    listener: Listener<'_>,
-) -> Result<Reply, Failure> {
-    use FailureKind::{Cancelled, Denied, NotRecorded, Secret};
-    let decided_by_others = matches!(failure.kind, Secret | Denied | Cancelled | NotRecorded);
-    if decided_by_others || failure.kind.is_terminal() {
-        return Err(failure);
-    }
-    let Some(text) = &question.fallback else { return Err(failure) };
-    let text = match checker.map_or(Ok(text.as_str()), |checker| checker.check(text)) {
-        Ok(text) => text.to_owned(),
-        Err(fault) => {
-            let message = format!("the question's fallback does not fit its own schema: {fault}");
-            return Err(Failure::new(FailureKind::Invalid, message));
-        }
-    };
-    if unasked {
-        listener(StreamEvent::Restarted(failure.message.clone()));
-    }
-    listener(StreamEvent::Text(text.clone()));
-    Ok(Reply { text, by: AnsweredBy::Fallback(failure.message), usage, unasked_fallback: unasked, edits: Vec::new() })
-}
-
-/// The prompt that asks again, saying what was wrong.
-fn corrected_prompt(request: &Request, fault: &str) -> String {
-    format!(
-        "{}\n\nYou were asked this before, and {fault}. Answer again, with nothing but JSON that fits the schema, in at \
-         most {} tokens.",
-        request.prompt, request.max_output_tokens
-    )
 }
