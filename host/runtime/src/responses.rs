@@ -16,7 +16,7 @@ mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -184,6 +184,8 @@ struct Inner {
     /// Something was wrong with the file: it is left alone for the rest of the process.
     off: AtomicBool,
     told_of_tampering: AtomicBool,
+    /// The bytes that were kept since the file's size was looked at.
+    unchecked: AtomicU64,
 }
 
 /// What is encrypted.
@@ -214,6 +216,7 @@ impl Responses {
             store,
             off: AtomicBool::new(false),
             told_of_tampering: AtomicBool::new(false),
+            unchecked: AtomicU64::new(0),
         })))
     }
 
@@ -300,10 +303,19 @@ impl Inner {
             return Ok(());
         }
         let Some((nonce, sealed)) = self.secret.seal(&name, now, &content) else { return Ok(()) };
+        // Asking for the size takes longer than keeping an answer. So it is asked only when what came since could
+        // matter, and the answers get that much less room.
+        let step = self.config.most_bytes / 128;
+        let room = self.config.most_bytes - 2 * step;
+        let size = sealed.len() as u64;
         let mut store = self.store();
         store.put(&name, &Row { created: now, used: now, nonce, sealed })?;
-        if store.bytes()? > self.config.most_bytes {
-            store.trim(self.config.most_bytes, now.saturating_sub(seconds(self.config.max_age)))?;
+        if self.unchecked.fetch_add(size, Ordering::Relaxed) + size < step {
+            return Ok(());
+        }
+        self.unchecked.store(0, Ordering::Relaxed);
+        if store.bytes()? > room {
+            store.trim(room, now.saturating_sub(seconds(self.config.max_age)))?;
         }
         Ok(())
     }
