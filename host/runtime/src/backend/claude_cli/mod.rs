@@ -173,7 +173,9 @@ impl Backend for ClaudeCli {
     }
 
     fn profile(&self, request: &Request) -> Profile {
-        request.profile()
+        // A server is started for a question that was granted one of its tools, and for no other.
+        let wants_servers = request.tools.iter().any(|tool| tool.starts_with("mcp__"));
+        Profile { mcp: request.mcp.clone().filter(|_| wants_servers), ..request.profile() }
     }
 
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>> {
@@ -209,5 +211,25 @@ impl Backend for ClaudeCli {
             let _ = timeout(LONGEST_END, self.ending.wait()).await;
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::question::Question;
+    use crate::route::Route;
+
+    #[test]
+    fn the_users_servers_are_started_only_for_questions_with_one_of_their_tools() {
+        let config = ClaudeConfig::new("/bin/claude".into(), "/bin/convoke".into(), "/nowhere/records".into());
+        let backend = ClaudeCli::new(config);
+        let mut route = Route::default();
+        route.comprehensive.mcp = Some("{}".to_owned());
+        let servers = |tool: &str| {
+            let question = Question { tools: vec![tool.to_owned()], ..Question::default() };
+            backend.profile(&route.request(&question)).mcp
+        };
+        assert_eq!((servers("Read"), servers("mcp__tickets__find")), (None, Some("{}".to_owned())));
     }
 }
