@@ -17,7 +17,7 @@ use convoke_runtime::route::{Route, TierRoute};
 use convoke_runtime::warden::tree;
 use tempfile::TempDir;
 
-use crate::support::{Running, World, until};
+use crate::support::{Running, World, hostile, until};
 
 /// What a well-behaved one does; what a test wants otherwise stands before it.
 const WELL: &str = r#"
@@ -416,6 +416,24 @@ async fn a_host_that_is_killed_leaves_no_process_after_two_seconds() {
     assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
     assert_eq!(running.end().await.code, None);
     until("no record", || fs::read_dir(world.path("data/instances")).expect("a folder").count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_host_that_is_killed_while_nobody_reads_its_question_leaves_no_process_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = program(folder.path(), "start; sleep 1000");
+    // More than fits into the pipes between host, warden and program.
+    let question = format!("ask:{}", "x".repeat(125_000));
+    let world = World::new();
+    let call = world.convoke([hostile(), &question, "--backend", "claude-cli", "-v"]);
+    let running = call.env("CONVOKE_CLAUDE", script).start().await;
+    until("its process", || !pids_in(folder.path()).is_empty()).await;
+    running.has_said("1-ask").await;
+    let killed = Instant::now();
+    running.kill();
+    until("its end", || all_gone(folder.path())).await;
+    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    let _ = running.end().await;
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, kill_process_group, setrlimit, wait};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, getppid, kill_process_group, setrlimit, wait};
 
 pub use record::{Reaped, Record, SLOT_PREFIX, reap};
 
@@ -35,8 +35,11 @@ const QUIET_END: Duration = Duration::from_millis(250);
 /// How long it may take after SIGTERM. With [`QUIET_END`]: nothing is left a good second after the host.
 const GRACE: Duration = Duration::from_millis(750);
 
-/// How often the memory is looked at.
+/// How often it looks whether the host is still there.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How often it adds up the memory of the tree: that reads a file of every process of the machine.
+const WEIGH: Duration = Duration::from_secs(2);
 
 const MIB: u64 = 1024 * 1024;
 
@@ -103,6 +106,7 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> u8 {
         say("this is for convoke's own use");
         return 2;
     };
+    let host = getppid();
     // Without it, a stray process of the tree is not found: then better no tree.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
@@ -130,7 +134,7 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> u8 {
         std::thread::spawn(move || pass_on(input, &events));
     }
     std::thread::spawn(move || wait_for_all(program, &events));
-    let code = watch_over(&heard, program, charge.memory_mib);
+    let code = watch_over(&heard, host, program, charge.memory_mib);
     let _ = std::fs::remove_file(&charge.record);
     code
 }
@@ -167,8 +171,9 @@ fn wait_for_all(program: u32, events: &Sender<Event>) {
     let _ = events.send(Event::Empty);
 }
 
-fn watch_over(heard: &Receiver<Event>, program: u32, memory_mib: u64) -> u8 {
+fn watch_over(heard: &Receiver<Event>, host: Option<Pid>, program: u32, memory_mib: u64) -> u8 {
     let mut code = 0;
+    let mut weighed = Instant::now();
     // What is done next to end the tree, and when.
     let mut next: Option<(Instant, Signal)> = None;
     loop {
@@ -183,10 +188,17 @@ fn watch_over(heard: &Receiver<Event>, program: u32, memory_mib: u64) -> u8 {
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let used = tree::memory(std::process::id()) / MIB;
-        if used > memory_mib {
-            say(&format!("its processes used {used} MiB of memory, more than {memory_mib} MiB: they were ended"));
-            end_tree(program, Signal::KILL);
+        // A program that doesn't read keeps the end of the input from being seen: then the parent tells.
+        if next.is_none() && getppid() != host {
+            next = Some((Instant::now(), Signal::TERM));
+        }
+        if weighed.elapsed() >= WEIGH {
+            weighed = Instant::now();
+            let used = tree::memory(std::process::id()) / MIB;
+            if used > memory_mib {
+                say(&format!("its processes used {used} MiB of memory, more than {memory_mib} MiB: they were ended"));
+                end_tree(program, Signal::KILL);
+            }
         }
         if let Some((when, signal)) = next
             && Instant::now() >= when
