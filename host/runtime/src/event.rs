@@ -96,7 +96,7 @@ pub enum Fact {
         /// How many.
         items: usize,
     },
-    /// A worker lost an item, which goes elsewhere.
+    /// An item was given back, and goes elsewhere, or stays pending where the run is being stopped.
     ItemReturned {
         /// Who had it.
         worker: usize,

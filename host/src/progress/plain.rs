@@ -54,9 +54,7 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
         Fact::Warned { message } => Some(format!("warning: {}", clean(message))),
         Fact::DispatchStopped { reason } => Some(format!("stopped: {}", clean(reason))),
         Fact::BreakerChanged { state, reason } => Some(format!("breaker {state}: {}", clean(reason))),
-        Fact::ItemReturned { reason, .. } => {
-            Some(format!("a worker was lost, its item goes elsewhere: {}", clean(reason)))
-        }
+        Fact::ItemReturned { reason, .. } => Some(format!("an item is given back: {}", clean(reason))),
         Fact::Logged { level, message, .. } if detail.logs => Some(format!("{level}: {}", clean(message))),
         Fact::ItemEnded { outcome: Outcome::Failed(_), .. } => None,
         _ => None,

@@ -4,7 +4,7 @@ use super::*;
 use crate::budget::BudgetConfig;
 
 /// Input tokens that a provider adds to what is sent: the frame of the messages, and its own instructions for structured
-/// answers and tools. Anthropic tells up to 804 of them for its tools; this is more than twice that.
+/// answers and tools. No number is published for all of it: this is a margin, meant to be generous.
 const ADDED_TOKENS: u64 = 2_048;
 
 /// What a request takes at most.
