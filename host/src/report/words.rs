@@ -70,7 +70,8 @@ pub(super) fn suppressed(counts: &SuppressedCounts) -> Option<String> {
 
 /// `4 requests, 12,345 input tokens (and 1,000 read from the cache), 678 output tokens`.
 pub(super) fn usage(usage: &UsageInfo) -> String {
-    let cached = [(usage.cache_read_tokens, "read from the cache"), (usage.cache_write_tokens, "written to it")];
+    let written = if usage.cache_read_tokens == 0 { "written to the cache" } else { "written to it" };
+    let cached = [(usage.cache_read_tokens, "read from the cache"), (usage.cache_write_tokens, written)];
     let cached = match listed(&cached) {
         parts if parts.is_empty() => String::new(),
         parts => format!(" (and {parts})"),
@@ -132,6 +133,19 @@ mod tests {
             millis.map(duration),
             ["0 ms", "999 ms", "1.23 s", "59.99 s", "1 min 00 s", "2 min 05 s", "3 h 07 min"]
         );
+    }
+
+    #[test]
+    fn the_cache_is_named_also_where_nothing_was_read_from_it() {
+        let used = |read, write| {
+            usage(&UsageInfo::from(convoke_runtime::question::Usage {
+                cache_read_tokens: read,
+                cache_write_tokens: write,
+                ..convoke_runtime::question::Usage::default()
+            }))
+        };
+        assert!(used(0, 7).contains("(and 7 written to the cache)"), "{}", used(0, 7));
+        assert!(used(5, 7).contains("(and 5 read from the cache, 7 written to it)"), "{}", used(5, 7));
     }
 
     #[test]
