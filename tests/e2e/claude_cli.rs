@@ -19,16 +19,26 @@ use tempfile::TempDir;
 
 use crate::support::{Running, World, hostile, until};
 
-/// What a well-behaved one does; what a test wants otherwise stands before it.
-const WELL: &str = r#"
+/// One that answers and forgets, but for these cases of a shell's `case "$line" in`.
+fn but(cases: &str) -> String {
+    format!(
+        r#"
 start
 while read -r line; do
     case "$line" in
         *'"/clear"'*) forget ;;
+        {cases}
         *) answer "from $$" ;;
     esac
 done
-"#;
+"#
+    )
+}
+
+/// One that behaves well.
+fn well() -> String {
+    but("")
+}
 
 /// A program in place of `claude`, and a broker that asks it.
 struct Fake {
@@ -154,7 +164,7 @@ answer() {{
 
 #[tokio::test]
 async fn a_process_answers_one_question_after_the_other_and_ends_with_the_broker() {
-    let fake = Fake::new(WELL);
+    let fake = Fake::new(&well());
     let first = fake.ask("one").await.expect("an answer");
     let second = fake.ask("two").await.expect("an answer");
     assert_eq!(first.text, second.text, "the same process");
@@ -164,7 +174,7 @@ async fn a_process_answers_one_question_after_the_other_and_ends_with_the_broker
 
 #[tokio::test]
 async fn a_reader_hears_the_answer_while_it_comes() {
-    let fake = Fake::new(WELL);
+    let fake = Fake::new(&well());
     let mut heard = Vec::new();
     let reply = fake.read("one", &mut |event| heard.push(event)).await.expect("an answer");
     assert_eq!(heard, [StreamEvent::Started, StreamEvent::Text(reply.text)]);
@@ -174,7 +184,7 @@ async fn a_reader_hears_the_answer_while_it_comes() {
 #[tokio::test]
 async fn one_that_does_not_show_that_it_forgot_is_not_used_again() {
     let silent = r#"forget() { result "" 0; }"#;
-    let fake = Fake::new(&format!("{silent}\n{WELL}"));
+    let fake = Fake::new(&format!("{silent}\n{}", well()));
     let first = fake.ask("one").await.expect("an answer");
     let second = fake.ask("two").await.expect("an answer");
     assert_ne!(first.text, second.text, "what one question said could reach the next");
@@ -184,7 +194,7 @@ async fn one_that_does_not_show_that_it_forgot_is_not_used_again() {
 
 #[tokio::test]
 async fn one_that_was_asked_enough_is_replaced() {
-    let fake = Fake::with(WELL, |config| config.questions = 2, |_| {});
+    let fake = Fake::with(&well(), |config| config.questions = 2, |_| {});
     let mut texts = Vec::new();
     for prompt in ["one", "two", "three"] {
         texts.push(fake.ask(prompt).await.expect("an answer").text);
@@ -195,18 +205,11 @@ async fn one_that_was_asked_enough_is_replaced() {
 
 #[tokio::test]
 async fn a_failed_request_is_told_by_its_first_retry_and_the_process_goes_on() {
-    let limited = r#"
-start
-while read -r line; do
-    case "$line" in
-        *'"/clear"'*) forget ;;
+    let limited = but(r#"
         *interrupt*) say '{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":1,"usage":{}}' ;;
         *limited*) say '{"type":"system","subtype":"api_retry","attempt":1,"retry_delay_ms":7511,"error_status":429,"error":"rate_limit"}' ;;
-        *) answer "from $$" ;;
-    esac
-done
-"#;
-    let fake = Fake::new(limited);
+"#);
+    let fake = Fake::new(&limited);
     let failure = fake.ask("limited").await.expect_err("it is limited");
     assert_eq!(failure.kind, FailureKind::RateLimited);
     assert_eq!(failure.retry_after, Some(Duration::from_millis(7_511)));
@@ -223,7 +226,7 @@ async fn one_that_dies_at_start_says_why() {
 
 #[tokio::test]
 async fn one_that_is_not_there_says_where_it_was_looked_for() {
-    let fake = Fake::with(WELL, |config| config.program = "/nowhere/claude".into(), |_| {});
+    let fake = Fake::with(&well(), |config| config.program = "/nowhere/claude".into(), |_| {});
     fake.fails(FailureKind::Died, "can't start /nowhere/claude").await;
 }
 
@@ -265,17 +268,8 @@ async fn one_that_hangs_in_the_middle_is_given_up_and_ended() {
 
 #[tokio::test]
 async fn one_that_dies_in_the_middle_costs_only_that_question() {
-    let dies = r#"
-start
-while read -r line; do
-    case "$line" in
-        *'"/clear"'*) forget ;;
-        *fatal*) begin ""; echo 'out of memory' >&2; exit 137 ;;
-        *) answer "from $$" ;;
-    esac
-done
-"#;
-    let fake = Fake::new(dies);
+    let dies = but(r#"*fatal*) begin ""; echo 'out of memory' >&2; exit 137 ;;"#);
+    let fake = Fake::new(&dies);
     let failure = fake.ask("fatal").await.expect_err("it died");
     assert_eq!(failure.kind, FailureKind::Died, "{failure}");
     assert!(failure.message.contains("code 137: out of memory"), "{failure}");
@@ -285,17 +279,11 @@ done
 
 #[tokio::test]
 async fn a_tool_that_nobody_granted_stops_the_question() {
-    let armed = r#"
-start
-while read -r line; do
-    case "$line" in
-        *'"/clear"'*) forget ;;
+    let armed = but(r#"
         *interrupt*) say '{"type":"result","subtype":"error_during_execution","is_error":true,"usage":{}}' ;;
         *) begin '"Bash"' ;;
-    esac
-done
-"#;
-    let fake = Fake::new(armed);
+"#);
+    let fake = Fake::new(&armed);
     fake.fails(FailureKind::Denied, "the tool Bash, which nobody granted").await;
     fake.leaves_nothing().await;
 }
@@ -309,7 +297,7 @@ setsid sh -c '(trap "" TERM HUP INT; sh -c "echo \$\$ >> $0; exec sleep 1000" "$
 "#;
     let folder = tempfile::tempdir().expect("a folder");
     let written = folder.path().join("strays");
-    let body = format!("PIDS='{}'\n{strays}\n{WELL}", written.display());
+    let body = format!("PIDS='{}'\n{strays}\n{}", written.display(), well());
     let fake = Fake::new(&body);
     fake.ask("one").await.expect("an answer");
     let strays = || -> Vec<u32> {
@@ -367,7 +355,7 @@ async fn what_a_tool_writes_is_written_in_a_copy_and_becomes_edits() {
 
 #[tokio::test]
 async fn a_shell_is_not_offered() {
-    let (_, _, reply) = with_tools(WELL, &["Bash"]).await;
+    let (_, _, reply) = with_tools(&well(), &["Bash"]).await;
     let failure = reply.expect_err("it is denied");
     assert_eq!(failure.kind, FailureKind::Denied);
     assert!(failure.message.contains("Bash runs programs"), "{failure}");
