@@ -206,9 +206,9 @@ impl Broker {
         let mut lost = None;
         while let Some(candidate) = left.next() {
             let is_last = left.as_slice().is_empty();
-            let cheaper = |left: &[Candidate]| left.iter().find(|other| self.payable(other).is_ok()).cloned();
-            let other = cheaper(left.as_slice());
-            if let (Some(other), Err(why)) = (&other, self.payable(&candidate)) {
+            let cheaper = || left.as_slice().iter().find(|other| self.payable(other).is_ok());
+            let other = cheaper();
+            if let (Some(other), Err(why)) = (other, self.payable(&candidate)) {
                 self.pass_over(&candidate, &why, other).await;
                 life.memorable = false;
                 continue;
@@ -220,7 +220,7 @@ impl Broker {
             let tier = candidate.tier;
             match self.ask_model(life, candidate, (is_last, other.is_none()), checker, listener).await {
                 Err(failure) if failure.kind == FailureKind::BudgetSpent && self.failure().is_none() => {
-                    if cheaper(left.as_slice()).is_none() {
+                    if cheaper().is_none() {
                         return Err(self.stop(failure).await);
                     }
                     life.memorable = false;
