@@ -6,6 +6,7 @@
 
 mod attempt;
 mod config;
+mod lanes;
 mod leader;
 mod pace;
 mod pay;
@@ -15,26 +16,26 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::admission::{Admission, AdmissionConfig, Admitted, Applicant, Standing};
-use crate::backend::offline::Offline;
+use crate::admission::{AdmissionConfig, Admitted, Applicant, Standing};
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
 use crate::budget::{Amount, Budget};
 use crate::cache::{Cache, Cached, Found, Key};
 use crate::cassette::{Asked, Tape};
 use crate::event::{Events, Fact};
 use crate::money::Usd;
+use crate::policy::Slot;
 use crate::prices::Prices;
 use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
 use crate::quota::Cost;
 use crate::responses::Responses;
-use crate::retry::{Retry, RetryConfig};
+use crate::retry::RetryConfig;
 use crate::route::{Candidate, Route, estimated_input_tokens};
 use crate::scan::{ScanMode, scan};
 use crate::schema::{Checker, Schemas};
@@ -42,33 +43,24 @@ use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
 pub use config::{BrokerConfig, Estimate};
+use lanes::Lane;
+pub use lanes::{Lanes, LanesConfig};
+use leader::Turn;
 pub use leader::{KEPT_FOR, LEAST_CONTEXT_TOKENS};
-use leader::{Leaders, Turn};
 pub use record::{Asker, InMemory, Ledger, ModelSpending, QuestionRecord, Spending};
 use record::{Books, Draft};
 use reply::{corrected_prompt, fallback, from_cache};
 
 /// Asks the backends, for all commands of a run.
 pub struct Broker {
-    /// At least one.
-    lanes: Vec<Lane>,
+    lanes: Arc<Lanes>,
     books: Arc<Books>,
     config: BrokerConfig,
     cache: Cache,
     schemas: Schemas,
-    retry: Mutex<Retry>,
     next_id: AtomicU64,
     /// Whether it was said that a cheaper model is asked than was wished.
     is_thrifty: AtomicBool,
-    /// Why dispatch has stopped. All lanes stop together.
-    stopped: watch::Sender<Option<Failure>>,
-}
-
-/// A backend, and the door to it: each has its own limit, quota, breaker and instances.
-struct Lane {
-    backend: Arc<dyn Backend>,
-    admission: Arc<Admission>,
-    leaders: Leaders,
 }
 
 /// A question under way.
@@ -84,27 +76,30 @@ struct Life<'a> {
 }
 
 impl Broker {
-    /// For these backends, at least one; the [`Route`] names them by their places. Must be used inside of one tokio
-    /// runtime.
+    /// For these backends, at least one, which nobody else asks; the [`Route`] names them by their places. Must be used
+    /// inside of one tokio runtime.
     pub fn new(backends: Vec<Arc<dyn Backend>>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
-        let lane = |backend| Lane {
-            backend,
-            admission: Admission::with_budget(config.admission, config.budget.clone()),
-            leaders: Leaders::default(),
+        let policy = config.policy.clone().unwrap_or_else(|| Arc::new(Slot::built_in(events.clone())));
+        let shared = LanesConfig {
+            admission: config.admission,
+            budget: config.budget.clone(),
+            retry: config.retry,
+            seed: config.seed,
+            policy,
         };
-        let mut lanes: Vec<Lane> = backends.into_iter().map(lane).collect();
-        if lanes.is_empty() {
-            lanes.push(lane(Arc::new(Offline)));
-        }
+        Self::sharing(Lanes::new(backends, shared), ledger, events, config)
+    }
+
+    /// For backends that other runs ask too. What [`Lanes`] hold is theirs, whatever `config` says of it.
+    pub fn sharing(lanes: Arc<Lanes>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
+        lanes.listen(events.clone());
         Self {
             lanes,
             books: Arc::new(Books::new(ledger, events)),
             cache: Cache::new(config.cache_bytes),
             schemas: Schemas::default(),
-            retry: Mutex::new(Retry::new(config.retry, config.seed)),
             next_id: AtomicU64::new(1),
             is_thrifty: AtomicBool::new(false),
-            stopped: watch::Sender::new(None),
             config,
         }
     }
@@ -331,7 +326,7 @@ impl Broker {
         let queued = Instant::now();
         let admitted = lane.admission.admit(applicant).await?;
         life.draft.queued(queued.elapsed());
-        self.tell_changes().await;
+        self.lanes.tell_changes().await;
         Ok(admitted)
     }
 
@@ -399,32 +394,21 @@ impl Broker {
     }
 
     fn lane(&self, candidate: &Candidate) -> &Lane {
-        // A route that names a backend that is not there means the first.
-        self.lanes.get(candidate.backend).unwrap_or(&self.lanes[0])
+        self.lanes.lane(candidate.backend)
     }
 
     /// Why dispatch has stopped, if it has.
     fn failure(&self) -> Option<Failure> {
-        self.stopped.borrow().clone()
+        self.lanes.failure()
     }
 
     fn checker(&self, question: &Question) -> Result<Option<Checker>, Failure> {
         question.schema.as_ref().map(|schema| self.schemas.checker(schema)).transpose()
     }
 
-    async fn tell_changes(&self) {
-        for change in self.lanes.iter().flat_map(|lane| lane.admission.changes()) {
-            self.books.tell(Fact::BreakerChanged { state: change.state, reason: change.reason }).await;
-        }
-    }
-
-    fn retry(&self) -> MutexGuard<'_, Retry> {
-        self.retry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.
     pub fn stopped(&self) -> watch::Receiver<Option<Failure>> {
-        self.stopped.subscribe()
+        self.lanes.stopped()
     }
 
     /// Sends no more: those who wait, and those who come, get this failure; what is under way ends.
@@ -444,28 +428,21 @@ impl Broker {
 
     /// The budget that all questions are paid from.
     pub fn budget(&self) -> &Budget {
-        &self.config.budget
+        self.lanes.budget()
     }
 
     /// How the queue, the breaker, the quota and the instances of each backend stand.
     pub fn standing(&self) -> Vec<(&'static str, Standing)> {
-        self.lanes.iter().map(|lane| (lane.backend.name(), lane.admission.standing())).collect()
+        self.lanes.standing()
     }
 
-    /// Changes how many questions may be in flight at each backend.
-    pub fn set_instances(&self, instances: usize) {
-        for lane in &self.lanes {
-            lane.admission.set_instances(instances);
-        }
-    }
-
-    /// Ends the idle instances, and waits until they and those that were given up have ended: the run is over.
+    /// Ends the idle instances, and waits until they have ended: nobody asks any more.
     pub async fn close(&self) {
-        for lane in &self.lanes {
-            lane.admission.close_idle();
-        }
-        for lane in &self.lanes {
-            lane.backend.close().await;
-        }
+        self.lanes.close().await;
+    }
+
+    /// What this run shares with others.
+    pub fn lanes(&self) -> &Arc<Lanes> {
+        &self.lanes
     }
 }

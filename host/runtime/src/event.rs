@@ -179,6 +179,30 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// Another policy is in force.
+    PolicyChanged {
+        /// Its name.
+        policy: String,
+        /// Its generation.
+        generation: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A policy has decided.
+    Decided {
+        /// For which question; none: for the run.
+        question: Option<u64>,
+        /// What: `size`, `route`, `admit`, `recover`, `adapt` or `watch`.
+        kind: &'static str,
+        /// The name of the policy.
+        policy: String,
+        /// Its generation.
+        generation: u64,
+        /// The decision, in a few words.
+        decision: String,
+        /// Why, in the policy's words; may be empty.
+        reason: String,
+    },
     /// No more questions are sent.
     DispatchStopped {
         /// Why.

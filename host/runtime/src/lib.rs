@@ -7,6 +7,7 @@
 //! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`],
 //!   [`queue`], [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]),
 //!   [`watch`], [`schema`], [`retry`];
+//! - [`policy`]: the decisions that can be swapped while it runs;
 //! - [`backend`]: the kinds of instances that answer, the [`warden`] that ends what they started, and [`cassette`]: what
 //!   a recorded run is answered from;
 //! - [`journal`]: what a crash must not lose;
@@ -27,6 +28,7 @@ pub mod journal;
 pub mod limiter;
 pub mod machine;
 pub mod money;
+pub mod policy;
 pub mod pool;
 pub mod prices;
 pub mod question;

@@ -53,6 +53,7 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
     match fact {
         Fact::Warned { message } => Some(format!("warning: {}", clean(message))),
         Fact::DispatchStopped { reason } => Some(format!("stopped: {}", clean(reason))),
+        Fact::PolicyChanged { policy, reason, .. } => Some(format!("policy {}: {}", clean(policy), clean(reason))),
         Fact::BreakerChanged { state, reason } => Some(format!("breaker {state}: {}", clean(reason))),
         Fact::ItemReturned { reason, .. } => Some(format!("an item is given back: {}", clean(reason))),
         Fact::Logged { level, message, .. } if detail.logs => Some(format!("{level}: {}", clean(message))),

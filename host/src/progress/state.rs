@@ -121,7 +121,9 @@ impl State {
                 self.usage += *usage;
                 self.does(*item, Doing::Working, event.at);
             }
-            Fact::BreakerChanged { .. }
+            Fact::PolicyChanged { .. }
+            | Fact::Decided { .. }
+            | Fact::BreakerChanged { .. }
             | Fact::LimitChanged { .. }
             | Fact::DispatchStopped { .. }
             | Fact::Warned { .. }

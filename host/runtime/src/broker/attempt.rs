@@ -63,7 +63,7 @@ impl Broker {
                 self.settle_failure(life, admitted, request, failure, tries, watched.first_event).await
             }
         };
-        self.tell_changes().await;
+        self.lanes.tell_changes().await;
         attempt
     }
 
@@ -155,7 +155,7 @@ impl Broker {
         answer.usage = self.priced(&answer.model, &request.model, answer.usage);
         let bill = pay::bill(&answer.usage);
         life.draft.ended(&answer.model, answer.usage, Some(bill.usd), true, first_event);
-        self.retry().succeeded();
+        self.lanes.retry().succeeded();
         admitted.settle(End {
             signal: Signal::Success,
             words: String::new(),
@@ -198,7 +198,7 @@ impl Broker {
             && self.moves_on(life, &failure);
         let decision = match moves_on || (replays && !failure.kind.is_terminal()) {
             true => Decision::GiveUp(None),
-            false => self.retry().decide(&failure, tries.failures, life.question.repeatable),
+            false => self.lanes.retry().decide(&failure, tries.failures, life.question.repeatable),
         };
         let end = End {
             signal: if replays { Signal::Neutral } else { Signal::of(&failure.kind) },
@@ -237,17 +237,7 @@ impl Broker {
         };
         // The others were not sent: they get kind and words, not what this one took.
         let told = Failure::new(failure.kind.clone(), failure.message.clone());
-        let first = self.stopped.send_if_modified(|stopped| {
-            let first = stopped.is_none();
-            stopped.get_or_insert_with(|| told.clone());
-            first
-        });
-        for lane in &self.lanes {
-            lane.admission.stop(told.clone());
-        }
-        if first {
-            self.books.tell(Fact::DispatchStopped { reason: failure.message.clone() }).await;
-        }
+        self.lanes.stop(&told).await;
         failure
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// All numbers of a broker. The defaults are the design's for mode `balanced`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BrokerConfig {
     /// The run, for the ledger.
     pub run: Arc<str>,
@@ -29,6 +29,8 @@ pub struct BrokerConfig {
     pub tape: Option<Arc<Tape>>,
     /// What may be spent. All backends share it.
     pub budget: Arc<Budget>,
+    /// What decides; none: the built-in policy.
+    pub policy: Option<Arc<Slot>>,
 }
 
 impl Default for BrokerConfig {
@@ -46,6 +48,7 @@ impl Default for BrokerConfig {
             prices: Prices::built_in(),
             tape: None,
             budget: Arc::new(Budget::unlimited()),
+            policy: None,
         }
     }
 }

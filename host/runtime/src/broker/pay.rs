@@ -44,7 +44,7 @@ impl Broker {
 
     /// Whether the budget can pay a request, now or when others have given back what they reserved; else why not.
     pub(super) fn payable(&self, candidate: &Candidate) -> Result<(), String> {
-        let budget = &self.config.budget;
+        let budget = self.lanes.budget();
         if budget.config() == BudgetConfig::default() {
             return Ok(());
         }
@@ -55,7 +55,7 @@ impl Broker {
 
     /// What has no known price can't be kept within a number of dollars.
     pub(super) fn can_be_bounded(&self, most: Most, request: &Request) -> Result<(), String> {
-        if most.priced || !self.config.budget.config().limits_dollars() {
+        if most.priced || !self.lanes.budget().config().limits_dollars() {
             return Ok(());
         }
         let model = &request.model;

@@ -1,0 +1,161 @@
+//! What the commands of one process share: the backends with their doors, the budget, the retries and the policy.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::leader::Leaders;
+use crate::admission::{Admission, AdmissionConfig, Standing};
+use crate::backend::Backend;
+use crate::backend::offline::Offline;
+use crate::budget::Budget;
+use crate::event::{Events, Fact};
+use crate::policy::Slot;
+use crate::question::Failure;
+use crate::retry::{Retry, RetryConfig};
+
+/// The backends of a process, for the brokers of all its runs: what one command has in flight, another one has not. Each
+/// backend has its own limit, quota, breaker and instances; budget, retry budget and policy are common to all.
+pub struct Lanes {
+    /// At least one.
+    lanes: Vec<Lane>,
+    budget: Arc<Budget>,
+    retry: Mutex<Retry>,
+    policy: Arc<Slot>,
+    /// Why dispatch has stopped. All lanes stop together.
+    stopped: watch::Sender<Option<Failure>>,
+    /// Where the runs tell.
+    audience: Mutex<Vec<Events>>,
+}
+
+/// The numbers of [`Lanes`].
+#[derive(Clone)]
+pub struct LanesConfig {
+    /// How many at once, and how fast; for each backend.
+    pub admission: AdmissionConfig,
+    /// What may be spent. All backends share it.
+    pub budget: Arc<Budget>,
+    /// When to ask again.
+    pub retry: RetryConfig,
+    /// What makes the jitter of retries.
+    pub seed: u64,
+    /// What decides.
+    pub policy: Arc<Slot>,
+}
+
+/// A backend, and the door to it.
+pub(super) struct Lane {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) leaders: Leaders,
+}
+
+impl Lanes {
+    /// For these backends, at least one; a [`Route`](crate::route::Route) names them by their places. Must be used
+    /// inside of one tokio runtime.
+    pub fn new(backends: Vec<Arc<dyn Backend>>, config: LanesConfig) -> Arc<Self> {
+        let lane = |backend| Lane {
+            backend,
+            admission: Admission::with_budget(config.admission, config.budget.clone()),
+            leaders: Leaders::default(),
+        };
+        let mut lanes: Vec<Lane> = backends.into_iter().map(lane).collect();
+        if lanes.is_empty() {
+            lanes.push(lane(Arc::new(Offline)));
+        }
+        Arc::new(Self {
+            lanes,
+            budget: config.budget,
+            retry: Mutex::new(Retry::new(config.retry, config.seed)),
+            policy: config.policy,
+            stopped: watch::Sender::new(None),
+            audience: Mutex::default(),
+        })
+    }
+
+    /// What happens to all is told there too from now on.
+    pub(super) fn listen(&self, events: Events) {
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner).push(events);
+    }
+
+    /// Tells all runs what happens to all.
+    pub(super) async fn tell(&self, fact: Fact) {
+        let audience = self.audience.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for events in audience {
+            events.tell(fact.clone()).await;
+        }
+    }
+
+    /// The lane at that place.
+    pub(super) fn lane(&self, place: usize) -> &Lane {
+        // A route that names a backend that is not there means the first.
+        self.lanes.get(place).unwrap_or(&self.lanes[0])
+    }
+
+    pub(super) fn retry(&self) -> MutexGuard<'_, Retry> {
+        self.retry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Arc<Slot> {
+        &self.policy
+    }
+
+    /// The budget that all questions are paid from.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// Why dispatch has stopped, if it has.
+    pub fn failure(&self) -> Option<Failure> {
+        self.stopped.borrow().clone()
+    }
+
+    /// Why dispatch has stopped, once it has: a limit is reached, or the key was rejected.
+    pub fn stopped(&self) -> watch::Receiver<Option<Failure>> {
+        self.stopped.subscribe()
+    }
+
+    /// Sends no more: all who wait and all who come get this failure; the first one stays.
+    pub(super) async fn stop(&self, failure: &Failure) {
+        let first = self.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert_with(|| failure.clone());
+            first
+        });
+        for lane in &self.lanes {
+            lane.admission.stop(failure.clone());
+        }
+        if first {
+            self.tell(Fact::DispatchStopped { reason: failure.message.clone() }).await;
+        }
+    }
+
+    pub(super) async fn tell_changes(&self) {
+        for change in self.lanes.iter().flat_map(|lane| lane.admission.changes()) {
+            self.tell(Fact::BreakerChanged { state: change.state, reason: change.reason }).await;
+        }
+    }
+
+    /// How the queue, the breaker, the quota and the instances of each backend stand.
+    pub fn standing(&self) -> Vec<(&'static str, Standing)> {
+        self.lanes.iter().map(|lane| (lane.backend.name(), lane.admission.standing())).collect()
+    }
+
+    /// Changes how many questions may be in flight at each backend.
+    pub fn set_instances(&self, instances: usize) {
+        for lane in &self.lanes {
+            lane.admission.set_instances(instances);
+        }
+    }
+
+    /// Ends the idle instances, and waits until they and those that were given up have ended: all runs are over.
+    pub async fn close(&self) {
+        for lane in &self.lanes {
+            lane.admission.close_idle();
+        }
+        for lane in &self.lanes {
+            lane.backend.close().await;
+        }
+    }
+}
