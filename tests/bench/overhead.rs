@@ -12,6 +12,7 @@
 //!
 //! Exits with 1 when a subject takes more than 1.15 times the peer's wall time.
 
+mod ledger;
 mod program;
 mod support;
 
@@ -24,17 +25,17 @@ use std::time::{Duration, Instant};
 use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::backend::anthropic::Anthropic;
 use convoke_runtime::backend::{Backend, Request};
-use convoke_runtime::broker::{Asker, Broker, BrokerConfig, Ledger, QuestionRecord};
+use convoke_runtime::broker::{Asker, Broker, BrokerConfig};
 use convoke_runtime::event::Events;
-use convoke_runtime::journal::{Journal, QuestionRow, RunId};
+use convoke_runtime::journal::{Journal, RunId};
 use convoke_runtime::question::Question;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use sse_stream::SseByteStream;
 
+use ledger::JournalLedger;
 use program::Convoke;
 use support::{Failed, bounds_count, median};
 
@@ -193,35 +194,6 @@ async fn backend(url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave
         }
     })
     .await
-}
-
-/// The broker's ledger is the journal, as in the host.
-struct JournalLedger {
-    journal: Journal,
-    run: RunId,
-}
-
-impl Ledger for JournalLedger {
-    fn record(&self, record: QuestionRecord) -> BoxFuture<'_, Result<(), String>> {
-        let row = QuestionRow {
-            run: self.run,
-            item: record.item.to_string(),
-            role: record.role,
-            tier: record.tier.name().to_owned(),
-            answered_tier: record.answered_tier.map(|tier| tier.name().to_owned()),
-            model: record.model,
-            backend: record.backend.to_owned(),
-            attempts: record.attempts,
-            outcome: record.outcome,
-            usage: record.usage,
-            uncertain: record.uncertain,
-            asked: Timestamp::now(),
-            waited: Duration::from_millis(record.queued_ms),
-            first: record.first_token_ms.map(Duration::from_millis),
-            took: Duration::from_millis(record.took_ms),
-        };
-        Box::pin(async move { self.journal.record_question(row).await.map_err(|error| error.to_string()) })
-    }
 }
 
 /// The broker, with a journal on disk and a listener.
