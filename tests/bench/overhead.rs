@@ -219,7 +219,7 @@ async fn broker(url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave,
                     return Ok(bytes);
                 }
                 let item_id = Arc::from(format!("item-{number}"));
-                let asker = Asker { command: Arc::from("bench"), item: number, item_id };
+                let asker = Asker { command: Arc::from("bench"), item: number, item_id, again: false };
                 let question = Question {
                     role: "code-reviewer".to_owned(),
                     system: Some(SYSTEM.to_owned()),

@@ -70,7 +70,7 @@ fn fresh(claude: &Path, home: &Path, url: &str) -> Result<(), Failed> {
 }
 
 async fn pooled(broker: &Broker) -> Result<(), Failed> {
-    let asker = Asker { command: "bench".into(), item: 0, item_id: "item".into() };
+    let asker = Asker { command: "bench".into(), item: 0, item_id: "item".into(), again: false };
     let question =
         Question { prompt: "Is it good?".to_owned(), system: Some("You are brief.".to_owned()), ..Question::default() };
     broker.ask(&asker, question, &mut |_| {}).await?;

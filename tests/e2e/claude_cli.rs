@@ -117,7 +117,7 @@ pub(crate) fn broker(config: ClaudeConfig, broker: BrokerConfig) -> Broker {
 }
 
 pub(crate) fn asker() -> Asker {
-    Asker { command: "test".into(), item: 0, item_id: "item".into() }
+    Asker { command: "test".into(), item: 0, item_id: "item".into(), again: false }
 }
 
 /// Writes a program that behaves so.

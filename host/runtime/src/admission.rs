@@ -12,6 +12,7 @@
 mod admitted;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
@@ -80,6 +81,8 @@ pub struct Standing {
     pub idle: usize,
     /// `closed`, `open` or `half-open`.
     pub breaker: &'static str,
+    /// How long an open breaker still lets nobody through.
+    pub opens_in: Option<Duration>,
     /// What the quota has free: requests, input tokens, output tokens.
     pub free: [Option<i64>; 3],
 }
@@ -217,8 +220,14 @@ impl Admission {
             most_in_flight: state.limiter.most(),
             idle: state.pool.idle(),
             breaker: state.breaker.state(),
+            opens_in: state.breaker.until().map(|until| until.saturating_duration_since(Instant::now())),
             free: state.quota.free(Instant::now()),
         }
+    }
+
+    /// Whether nobody should wait for the backend any more: it stayed out of order each time that it was tried again.
+    pub fn is_given_up(&self) -> bool {
+        self.lock().given_up(Instant::now()).is_some()
     }
 
     /// The breaker's changes since this was last called.

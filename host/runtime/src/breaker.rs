@@ -5,6 +5,7 @@
 //! | state | on | becomes |
 //! |---|---|---|
 //! | closed | the 5th trip in a row, the first of them at most 30 s ago | open |
+//! | closed | a trip, and of at least 20 answers of the last 30 s less than 80 % were successes | open |
 //! | closed | success | closed, the row begins anew |
 //! | open | 60 s have passed | half open |
 //! | half open | up to 3 questions pass; a success of one | closed |
@@ -31,6 +32,10 @@ pub struct BreakerConfig {
     pub trips: usize,
     /// They must lie within this time.
     pub window: Duration,
+    /// So many answers within the window must have come before their share of successes counts.
+    pub enough: usize,
+    /// A lower share of successes within the window opens it, 0 to 1.
+    pub successes: f64,
     /// It stays open for so long.
     pub reset: Duration,
     /// So many are let through at a time when it is half open. 0 counts as 1.
@@ -41,7 +46,16 @@ pub struct BreakerConfig {
 
 impl Default for BreakerConfig {
     fn default() -> Self {
-        Self { trips: 5, window: Duration::from_secs(30), reset: Duration::from_secs(60), probes: 3, reopenings: 3 }
+        Self {
+            trips: 5,
+            window: Duration::from_secs(30),
+            // failsafe's share; its five answers would let two failures of a run's first five stop it for a minute.
+            enough: 20,
+            successes: 0.8,
+            reset: Duration::from_secs(60),
+            probes: 3,
+            reopenings: 3,
+        }
     }
 }
 
@@ -60,14 +74,43 @@ pub struct Breaker {
 
 #[derive(Debug)]
 enum State {
-    /// The times of the last trips in a row.
-    Closed(VecDeque<Instant>),
+    Closed(Closed),
     Open {
         until: Instant,
     },
     HalfOpen {
         out: usize,
     },
+}
+
+#[derive(Debug, Default)]
+struct Closed {
+    /// The times of the last trips in a row.
+    row: VecDeque<Instant>,
+    /// The answers of the window, those of one second together: when the first of them came, successes, trips.
+    answers: VecDeque<(Instant, usize, usize)>,
+}
+
+impl Closed {
+    fn count(&mut self, now: Instant, window: Duration, is_trip: bool) {
+        while self.answers.front().is_some_and(|(first, ..)| now.saturating_duration_since(*first) > window) {
+            self.answers.pop_front();
+        }
+        match self.answers.back_mut() {
+            Some((first, successes, trips)) if now.saturating_duration_since(*first) < Duration::from_secs(1) => {
+                *successes += usize::from(!is_trip);
+                *trips += usize::from(is_trip);
+            }
+            _ => self.answers.push_back((now, usize::from(!is_trip), usize::from(is_trip))),
+        }
+    }
+
+    /// The share of successes within the window, where there were enough answers.
+    fn successes(&self, enough: usize) -> Option<f64> {
+        let (successes, trips) = self.answers.iter().fold((0, 0), |sum, (_, ok, bad)| (sum.0 + ok, sum.1 + bad));
+        let all = successes + trips;
+        (all >= enough.max(1)).then(|| successes as f64 / all as f64)
+    }
 }
 
 /// The right to send one question. It must be handed back with what came of it.
@@ -108,6 +151,8 @@ pub struct Change {
     pub state: &'static str,
     /// Why.
     pub reason: String,
+    /// How long it stays so, if that is known.
+    pub lasts: Option<Duration>,
 }
 
 impl Breaker {
@@ -115,7 +160,7 @@ impl Breaker {
     pub fn new(config: BreakerConfig) -> Self {
         let (trips, probes, reopenings) = (config.trips.max(1), config.probes.max(1), config.reopenings.max(1));
         let config = BreakerConfig { trips, probes, reopenings, ..config };
-        Self { config, state: State::Closed(VecDeque::new()), generation: 0, reopened: 0, words: String::new() }
+        Self { config, state: State::Closed(Closed::default()), generation: 0, reopened: 0, words: String::new() }
     }
 
     /// `closed`, `open` or `half-open`.
@@ -127,11 +172,19 @@ impl Breaker {
         }
     }
 
+    /// When an open one will let questions through again, to try.
+    pub fn until(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { until } => Some(until),
+            State::Closed(_) | State::HalfOpen { .. } => None,
+        }
+    }
+
     /// Lets time pass: an open one becomes half open when its time has come.
     pub fn tick(&mut self, now: Instant) -> Option<Change> {
         match self.state {
             State::Open { until } if now >= until => {
-                Some(self.become_(State::HalfOpen { out: 0 }, "its time is over".to_owned()))
+                Some(self.become_(State::HalfOpen { out: 0 }, None, "its time is over".to_owned()))
             }
             _ => None,
         }
@@ -170,33 +223,41 @@ impl Breaker {
         if pass.generation != self.generation {
             return None;
         }
-        let (trips, window, reset) = (self.config.trips, self.config.window, self.config.reset);
+        let BreakerConfig { trips, window, enough, successes, reset, .. } = self.config;
         match (&mut self.state, signal) {
-            (State::Closed(row), Signal::Success) => {
-                row.clear();
+            (State::Closed(closed), Signal::Success) => {
+                closed.row.clear();
+                closed.count(now, window, false);
                 None
             }
-            (State::Closed(row), Signal::Trip) => {
+            (State::Closed(closed), Signal::Trip) => {
+                closed.count(now, window, true);
+                let row = &mut closed.row;
                 row.push_back(now);
                 while row.len() > trips
                     || row.front().is_some_and(|first| now.saturating_duration_since(*first) > window)
                 {
                     row.pop_front();
                 }
-                (row.len() == trips).then(|| {
-                    words.clone_into(&mut self.words);
-                    let reason = format!("{trips} failures in a row, the last: {words}");
-                    self.become_(State::Open { until: later(now, reset) }, reason)
-                })
+                let why = if row.len() == trips {
+                    format!("{trips} failures in a row")
+                } else {
+                    let share = closed.successes(enough).filter(|share| *share < successes)?;
+                    format!("{:.0} % answered within {} s", share * 100.0, window.as_secs())
+                };
+                words.clone_into(&mut self.words);
+                let reason = format!("{why}, the last failure: {words}");
+                Some(self.become_(State::Open { until: later(now, reset) }, Some(reset), reason))
             }
             (State::HalfOpen { .. }, Signal::Success) => {
                 self.reopened = 0;
-                Some(self.become_(State::Closed(VecDeque::new()), "it answers again".to_owned()))
+                Some(self.become_(State::Closed(Closed::default()), None, "it answers again".to_owned()))
             }
             (State::HalfOpen { .. }, Signal::Trip) => {
                 self.reopened = self.reopened.saturating_add(1);
                 words.clone_into(&mut self.words);
-                Some(self.become_(State::Open { until: later(now, reset) }, format!("it still fails: {words}")))
+                let reason = format!("it still fails: {words}");
+                Some(self.become_(State::Open { until: later(now, reset) }, Some(reset), reason))
             }
             (State::HalfOpen { out }, Signal::Neutral) => {
                 *out = out.saturating_sub(1);
@@ -206,10 +267,10 @@ impl Breaker {
         }
     }
 
-    fn become_(&mut self, state: State, reason: String) -> Change {
+    fn become_(&mut self, state: State, lasts: Option<Duration>, reason: String) -> Change {
         self.state = state;
         self.generation += 1;
-        Change { state: self.state(), reason }
+        Change { state: self.state(), reason, lasts }
     }
 }
 
@@ -279,6 +340,34 @@ mod tests {
             answer(&mut breaker, start + number * 8 * SECOND, Signal::Trip);
         }
         assert_eq!(breaker.state(), "closed");
+    }
+
+    #[test]
+    fn fifteen_of_twenty_answered_open_it_and_sixteen_do_not() {
+        let now = Instant::now();
+        let share = |trips: usize| {
+            let mut breaker = breaker();
+            // Every third is a trip, so that no five stand in a row, and the last one is.
+            let trip = |number: usize| number % 3 == 1 && number < 3 * (trips - 1);
+            (0..20).find_map(|number| {
+                let is_trip = trip(number) || number == 19;
+                answer(&mut breaker, now, if is_trip { Signal::Trip } else { Signal::Success })
+            })
+        };
+        let change = share(5).unwrap();
+        assert!(change.state == "open" && change.reason.contains("75 % answered within 30 s"), "{}", change.reason);
+        assert_eq!(change.lasts, Some(60 * SECOND));
+        assert_eq!(share(4), None);
+    }
+
+    #[test]
+    fn what_was_answered_longer_ago_than_the_window_does_not_count() {
+        let now = Instant::now();
+        let mut breaker = breaker();
+        for number in 0..19 {
+            answer(&mut breaker, now, if number % 3 == 1 { Signal::Trip } else { Signal::Success });
+        }
+        assert_eq!(answer(&mut breaker, now + 31 * SECOND, Signal::Trip), None);
     }
 
     #[test]
@@ -358,17 +447,20 @@ mod tests {
     /// The table at the head of this module, written a second time and as simply as can be.
     #[derive(Clone, Debug, PartialEq)]
     enum Model {
-        Closed(Vec<u64>),
+        /// The trips in a row, and all answers with whether they were trips.
+        Closed(Vec<u64>, Vec<(u64, bool)>),
         Open(u64),
         HalfOpen,
     }
 
     proptest! {
         #[test]
-        fn it_follows_its_table(steps in prop::collection::vec((0u64..40, 0u8..3), 1..200)) {
+        fn it_follows_its_table(
+            steps in prop::collection::vec((prop_oneof![4 => Just(0u64), 4 => 0u64..3, 1 => 0u64..40], 0u8..6), 1..400),
+        ) {
             let start = Instant::now();
             let mut breaker = breaker();
-            let mut model = Model::Closed(Vec::new());
+            let mut model = Model::Closed(Vec::new(), Vec::new());
             let mut at = 0;
             for (passed, signal) in steps {
                 at += passed;
@@ -381,20 +473,29 @@ mod tests {
                     prop_assert!(matches!(model, Model::Open(_)));
                     continue;
                 }
-                let signal = [Signal::Success, Signal::Trip, Signal::Neutral][usize::from(signal)];
+                use Signal::{Neutral, Success, Trip};
+                let signal = [Success, Trip, Neutral, Success, Success, Success][usize::from(signal)];
                 let pass = breaker.pass();
                 breaker.hand_back(pass, now, signal, "");
                 model = match (model, signal) {
-                    (Model::Closed(_) | Model::HalfOpen, Signal::Success) => Model::Closed(Vec::new()),
+                    (Model::HalfOpen, Signal::Success) => Model::Closed(Vec::new(), Vec::new()),
+                    (Model::Closed(_, mut all), Signal::Success) => {
+                        all.push((at, false));
+                        Model::Closed(Vec::new(), all)
+                    }
                     (Model::HalfOpen, Signal::Trip) => Model::Open(at + 60),
-                    (Model::Closed(mut row), Signal::Trip) => {
+                    (Model::Closed(mut row, mut all), Signal::Trip) => {
                         row.push(at);
                         row.retain(|trip| at - trip <= 30);
-                        if row.len() >= 5 { Model::Open(at + 60) } else { Model::Closed(row) }
+                        all.push((at, true));
+                        all.retain(|(when, _)| at - when <= 30);
+                        let well = all.iter().filter(|(_, is_trip)| !is_trip).count();
+                        let is_unwell = all.len() >= 20 && 10 * well < 8 * all.len();
+                        if row.len() >= 5 || is_unwell { Model::Open(at + 60) } else { Model::Closed(row, all) }
                     }
                     (model, _) => model,
                 };
-                let expected = match model { Model::Closed(_) => "closed", Model::Open(_) => "open", Model::HalfOpen => "half-open" };
+                let expected = match model { Model::Closed(..) => "closed", Model::Open(_) => "open", Model::HalfOpen => "half-open" };
                 prop_assert_eq!(breaker.state(), expected);
             }
         }

@@ -13,6 +13,7 @@ mod pace;
 mod pay;
 mod recent;
 mod record;
+mod recover;
 mod remember;
 mod reply;
 #[cfg(test)]
@@ -32,7 +33,8 @@ use crate::cache::{Cache, Cached, Found, Key};
 use crate::cassette::{Asked, Tape};
 use crate::event::{Events, Fact};
 use crate::money::Usd;
-use crate::policy::Slot;
+use crate::policy::builtin::Profile as Numbers;
+use crate::policy::{Mode, Slot};
 use crate::prices::Prices;
 use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Tier, Usage};
 use crate::quota::Cost;
@@ -85,18 +87,27 @@ struct Life<'a> {
     memorable: bool,
 }
 
+/// A model that gave no answer.
+struct Lost {
+    failure: Failure,
+    /// Whether the next one is asked, if that was decided.
+    next: Option<bool>,
+}
+
+impl From<Failure> for Lost {
+    fn from(failure: Failure) -> Self {
+        Self { failure, next: None }
+    }
+}
+
 impl Broker {
     /// For these backends, at least one, which nobody else asks; the [`Route`] names them by their places. Must be used
     /// inside of one tokio runtime.
     pub fn new(backends: Vec<Arc<dyn Backend>>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
-        let policy = config.policy.clone().unwrap_or_else(|| Arc::new(Slot::built_in(events.clone())));
-        let shared = LanesConfig {
-            admission: config.admission,
-            budget: config.budget.clone(),
-            retry: config.retry,
-            seed: config.seed,
-            policy,
-        };
+        let own = || Arc::new(Slot::new(Numbers { recover: config.retry }, events.clone()));
+        let policy = config.policy.clone().unwrap_or_else(own);
+        let (admission, budget) = (config.admission, config.budget.clone());
+        let shared = LanesConfig { admission, budget, seed: config.seed, policy };
         Self::sharing(Lanes::new(backends, shared), ledger, events, config)
     }
 
@@ -230,14 +241,14 @@ impl Broker {
             }
             let tier = candidate.tier;
             match self.ask_model(life, candidate, (is_last, other.is_none()), checker, listener).await {
-                Err(failure) if failure.kind == FailureKind::BudgetSpent && self.failure().is_none() => {
+                Err(Lost { failure, .. }) if failure.kind == FailureKind::BudgetSpent && self.failure().is_none() => {
                     if cheaper().is_none() {
                         return Err(self.stop(failure).await);
                     }
                     life.memorable = false;
                     lost = Some(failure);
                 }
-                Err(failure) if !is_last && self.moves_on(life, &failure) => {
+                Err(Lost { failure, next }) if !is_last && next.unwrap_or_else(|| self.moves_on(life, &failure)) => {
                     // Another model's answer is good for this question, not for the next one.
                     life.memorable = false;
                     lost = Some(failure);
@@ -246,13 +257,13 @@ impl Broker {
                     life.draft.answered_at(tier);
                     return Ok(cached);
                 }
-                result => return result,
+                Err(Lost { failure, .. }) => return Err(failure),
             }
         }
         Err(lost.unwrap_or_else(|| Failure::new(FailureKind::NoModel, "there is nobody to ask")))
     }
 
-    /// Whether another model may do better.
+    /// Whether another model may do better, where no policy was asked: nothing was sent.
     fn moves_on(&self, life: &Life<'_>, failure: &Failure) -> bool {
         let passing = failure.kind.is_transient() || failure.kind == FailureKind::NoModel;
         passing && (life.question.repeatable || !failure.reached_model) && self.failure().is_none()
@@ -267,16 +278,16 @@ impl Broker {
         (is_last, is_cheapest): (bool, bool),
         checker: Option<&Checker>,
         listener: Listener<'_>,
-    ) -> Result<Cached, Failure> {
+    ) -> Result<Cached, Lost> {
         let lane = self.lane(&candidate);
         let mut request = candidate.request;
         self.scan(life, &mut request).await?;
         if let Some(message) = self.config.route.denial(candidate.tier, &request.tools) {
-            return Err(Failure::new(FailureKind::Denied, message));
+            return Err(Failure::new(FailureKind::Denied, message).into());
         }
         let profile = Arc::new(lane.backend.profile(&request));
         let mut corrected = false;
-        let mut tries = Tries { failures: 0, is_last, replays: lane.backend.replays() };
+        let mut tries = Tries { failures: 0, tier: candidate.tier, is_last, replays: lane.backend.replays() };
         loop {
             self.let_in(life, candidate.tier, &request).await?;
             let admitted = self.admit_in_turn(life, lane, &request, &profile, is_cheapest).await?;
@@ -287,7 +298,7 @@ impl Broker {
                 Attempt::Answered(answer) => match self.fits(life, answer, checker).await {
                     Ok(cached) => return Ok(cached),
                     Err(failure) if corrected || !life.question.repeatable || lane.backend.replays() => {
-                        return Err(failure);
+                        return Err(failure.into());
                     }
                     Err(failure) => {
                         corrected = true;
@@ -299,7 +310,7 @@ impl Broker {
                     self.restart(life, reason, wait, listener).await;
                     self.back_off(wait).await?;
                 }
-                Attempt::Lost(failure) => return Err(failure),
+                Attempt::Lost(failure, next) => return Err(Lost { failure, next }),
             }
         }
     }

@@ -171,6 +171,8 @@ pub enum Fact {
         state: &'static str,
         /// Why.
         reason: String,
+        /// How long it stays so, if that is known: an open one lets questions through again then, to try.
+        lasts: Option<Duration>,
     },
     /// How many questions may be in flight changed.
     LimitChanged {

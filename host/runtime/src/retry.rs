@@ -1,118 +1,117 @@
-//! What happens after a failure. The one owner of retries: backends don't try again.
+//! What happens after a failure, as far as no policy can change it. The one owner of retries: backends don't try again.
 //!
-//! A question is asked again when its failure may pass, when that can't cost twice what may only be done once, when it
-//! has attempts left, and when the process's retry budget has. The wait grows exponentially with full jitter and is
-//! added to what the server said, which is never cut.
+//! A policy decides ([`recover`](crate::policy::builtin::recover)), and this carries it out within its bounds: a server is
+//! never asked earlier than it said, what may be done once is not done twice, a terminal failure stops dispatch, and
+//! retries come from a budget that the whole process shares. Answers fill it, so that a backend that fails gets few of
+//! them: retries can't multiply the load.
 
 use std::time::Duration;
 
+use convoke_policy::Recover;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::policy::builtin::RecoverProfile;
 use crate::question::{Failure, FailureKind};
 
 /// The numbers of retrying.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryConfig {
-    /// How often a question is sent in all, the first time included.
-    pub attempts: u32,
-    /// The upper end of the first wait; it doubles with each attempt.
-    pub base: Duration,
-    /// The highest upper end.
-    pub cap: Duration,
-    /// What the server may demand at most. Beyond it the account is treated as having reached a limit: the run parks
-    /// instead of sitting there.
-    pub longest_wait: Duration,
-    /// The retry budget of the process.
-    pub budget: u32,
-    /// What a retry takes from it.
-    pub retry_cost: u32,
-    /// What a retry after no answer in time takes from it.
-    pub timeout_cost: u32,
-    /// What a success gives back.
-    pub success_gain: u32,
-}
+pub type RetryConfig = RecoverProfile;
 
-/// The budget's numbers are those of smithy-rs.
-impl Default for RetryConfig {
-    fn default() -> Self {
-        Self {
-            attempts: 4,
-            base: Duration::from_millis(500),
-            cap: Duration::from_secs(32),
-            longest_wait: Duration::from_secs(3_600),
-            budget: 500,
-            retry_cost: 5,
-            timeout_cost: 10,
-            success_gain: 1,
-        }
-    }
+/// No policy can have one question sent more often to one model.
+pub const MOST_ATTEMPTS: u32 = 20;
+
+/// A failure that is to be recovered from.
+#[derive(Clone, Copy, Debug)]
+pub struct Failed<'a> {
+    /// What went wrong.
+    pub failure: &'a Failure,
+    /// How often this model has failed for this question, counted from 1.
+    pub failures: u32,
+    /// Whether the question may be asked twice.
+    pub repeatable: bool,
+    /// Whether another model is left to be asked.
+    pub has_next: bool,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum Then {
     /// Ask again after this time.
     Retry(Duration),
-    /// This question is lost; why it is not asked again, where that says more than the failure itself.
-    GiveUp(Option<String>),
-    /// Nothing will succeed: stop dispatch.
-    Terminal,
+    /// Ask the next model. In words, why no longer this one, where that says more than the failure itself; may be empty.
+    Next(String),
+    /// This question is lost; why it is not asked again, where that says more than the failure itself; may be empty.
+    GiveUp(String),
+    /// Nothing will succeed, or nothing should: stop dispatch; why, where the failure does not say it.
+    Stop(String),
 }
 
 /// The retry budget and the jitter.
 #[derive(Debug)]
 pub struct Retry {
-    config: RetryConfig,
     left: u32,
     random: SmallRng,
 }
 
 impl Retry {
-    /// A full budget. The seed makes the jitter.
-    pub fn new(config: RetryConfig, seed: u64) -> Self {
-        Self { config, left: config.budget, random: SmallRng::seed_from_u64(seed) }
+    /// With what the budget holds at first. The seed makes the jitter.
+    pub fn new(profile: &RecoverProfile, seed: u64) -> Self {
+        Self { left: profile.reserve.min(profile.budget), random: SmallRng::seed_from_u64(seed) }
     }
 
-    /// Decides after the `attempt`-th failure of a question, counted from 1.
-    pub fn decide(&mut self, failure: &Failure, attempt: u32, repeatable: bool) -> Decision {
-        if failure.kind.is_terminal() || failure.retry_after.is_some_and(|wait| wait > self.config.longest_wait) {
-            return Decision::Terminal;
+    /// A number for the jitter of one decision, 0.0 to 1.0.
+    pub fn random(&mut self) -> f64 {
+        self.random.random::<f64>()
+    }
+
+    /// How many retries the budget has left.
+    pub fn retries_left(&self, profile: &RecoverProfile) -> u32 {
+        self.left / profile.retry_cost.max(1)
+    }
+
+    /// Carries out what was decided, as far as that may be.
+    pub fn carry_out(&mut self, profile: &RecoverProfile, decided: &Recover, failed: &Failed<'_>) -> Then {
+        let Failed { failure, failures, repeatable, has_next } = *failed;
+        if failure.kind.is_terminal() {
+            return Then::Stop(String::new());
         }
-        if !failure.kind.is_transient() {
-            return Decision::GiveUp(None);
+        let may_be_asked = repeatable || !failure.reached_model;
+        match decided {
+            Recover::Stop { reason } => Then::Stop(reason.clone()),
+            Recover::GiveUp { reason } => Then::GiveUp(reason.clone()),
+            Recover::NextModel { reason } if has_next && may_be_asked => Then::Next(reason.clone()),
+            Recover::NextModel { reason } => Then::GiveUp(reason.clone()),
+            Recover::Retry { .. } if !may_be_asked => {
+                Then::GiveUp("it may have been answered, and may not be asked twice".to_owned())
+            }
+            Recover::Retry { .. } if failures >= MOST_ATTEMPTS => Then::GiveUp(format!("asked {failures} times")),
+            Recover::Retry { wait_ms } => {
+                if self.withdraw(profile, &failure.kind) {
+                    return Then::Retry(Duration::from_millis(*wait_ms).max(failure.retry_after.unwrap_or_default()));
+                }
+                let why = "the retry budget is spent".to_owned();
+                if has_next { Then::Next(why) } else { Then::GiveUp(why) }
+            }
         }
-        if failure.reached_model && !repeatable {
-            return Decision::GiveUp(Some("it may have been answered, and may not be asked twice".to_owned()));
-        }
-        if attempt >= self.config.attempts {
-            return Decision::GiveUp((attempt > 1).then(|| format!("asked {attempt} times")));
-        }
-        let cost = match failure.kind {
-            FailureKind::TimedOut | FailureKind::Stalled => self.config.timeout_cost,
-            _ => self.config.retry_cost,
-        };
-        let Some(left) = self.left.checked_sub(cost) else {
-            return Decision::GiveUp(Some("the retry budget is spent".to_owned()));
-        };
-        self.left = left;
-        Decision::Retry(failure.retry_after.unwrap_or_default().saturating_add(self.back_off(attempt)))
     }
 
     /// An answer came.
-    pub fn succeeded(&mut self) {
-        self.left = self.left.saturating_add(self.config.success_gain).min(self.config.budget);
+    pub fn succeeded(&mut self, profile: &RecoverProfile) {
+        self.left = self.left.saturating_add(profile.gain).min(profile.budget);
     }
 
-    /// What is left of the budget.
-    pub fn left(&self) -> u32 {
-        self.left
-    }
-
-    fn back_off(&mut self, attempt: u32) -> Duration {
-        let doubled = 2u32.saturating_pow(attempt.saturating_sub(1));
-        let upper = self.config.base.saturating_mul(doubled).min(self.config.cap);
-        upper.mul_f64(self.random.random::<f64>())
+    fn withdraw(&mut self, profile: &RecoverProfile, kind: &FailureKind) -> bool {
+        let cost = match kind {
+            FailureKind::TimedOut | FailureKind::Stalled => profile.timeout_cost,
+            _ => profile.retry_cost,
+        };
+        match self.left.checked_sub(cost) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
     }
 }
 
@@ -120,104 +119,91 @@ impl Retry {
 mod tests {
     use super::*;
 
+    const PROFILE: fn() -> RecoverProfile = RecoverProfile::default;
+
     fn retry() -> Retry {
-        Retry::new(RetryConfig::default(), 7)
+        Retry::new(&PROFILE(), 7)
     }
 
     fn failure(kind: FailureKind) -> Failure {
         Failure::new(kind, "no")
     }
 
-    fn wait(decision: Decision) -> Duration {
-        let Decision::Retry(wait) = decision else { panic!("{decision:?}") };
-        wait
+    /// What becomes of a wish to ask again after so many milliseconds.
+    fn again(retry: &mut Retry, failure: &Failure, wait_ms: u64) -> Then {
+        let failed = Failed { failure, failures: 1, repeatable: true, has_next: false };
+        retry.carry_out(&PROFILE(), &Recover::Retry { wait_ms }, &failed)
     }
 
     #[test]
-    fn three_retries_after_the_first_attempt_and_no_more() {
-        let mut retry = retry();
-        for attempt in 1..=3 {
-            wait(retry.decide(&failure(FailureKind::Server), attempt, true));
-        }
-        assert_eq!(
-            retry.decide(&failure(FailureKind::Server), 4, true),
-            Decision::GiveUp(Some("asked 4 times".to_owned()))
-        );
+    fn a_server_that_says_171_seconds_gets_at_least_171_seconds_whatever_was_decided() {
+        let said = Failure { retry_after: Some(Duration::from_secs(171)), ..failure(FailureKind::RateLimited) };
+        assert_eq!(again(&mut retry(), &said, 0), Then::Retry(Duration::from_secs(171)));
+        assert_eq!(again(&mut retry(), &said, 171_400), Then::Retry(Duration::from_millis(171_400)));
     }
 
     #[test]
-    fn the_wait_doubles_its_upper_end_up_to_the_cap_with_full_jitter() {
-        let mut retry = Retry::new(RetryConfig { budget: u32::MAX, attempts: 100, ..RetryConfig::default() }, 7);
-        for (attempt, upper) in [(1, 0.5), (2, 1.0), (3, 2.0), (7, 32.0), (8, 32.0), (90, 32.0)] {
-            let waits: Vec<f64> = (0..1_000)
-                .map(|_| wait(retry.decide(&failure(FailureKind::Overloaded), attempt, true)).as_secs_f64())
-                .collect();
-            let most = waits.iter().copied().fold(0.0, f64::max);
-            let mean = waits.iter().sum::<f64>() / 1_000.0;
-            assert!(most <= upper && most > 0.95 * upper, "{attempt}: {most}");
-            assert!((mean / upper - 0.5).abs() < 0.05, "{attempt}: {mean}");
+    fn a_terminal_failure_stops_whatever_was_decided() {
+        for kind in [FailureKind::Auth, FailureKind::LimitReached { until: None }, FailureKind::BudgetSpent] {
+            assert_eq!(again(&mut retry(), &failure(kind), 5), Then::Stop(String::new()));
         }
     }
 
     #[test]
-    fn a_server_that_says_171_seconds_gets_at_least_171_seconds() {
-        let said = Duration::from_secs(171);
-        let failure = Failure { retry_after: Some(said), ..failure(FailureKind::RateLimited) };
-        let wait = wait(retry().decide(&failure, 1, true));
-        assert!(wait >= said && wait <= said + Duration::from_millis(500), "{wait:?}");
-    }
-
-    #[test]
-    fn a_server_that_wants_more_than_an_hour_stops_dispatch() {
-        let failure = Failure { retry_after: Some(Duration::from_secs(5_400)), ..failure(FailureKind::RateLimited) };
-        assert_eq!(retry().decide(&failure, 1, true), Decision::Terminal);
-    }
-
-    #[test]
-    fn limits_and_rejected_keys_are_terminal_and_bad_requests_are_not_asked_again() {
-        for kind in [FailureKind::Auth, FailureKind::LimitReached { until: None }] {
-            assert_eq!(retry().decide(&failure(kind), 1, true), Decision::Terminal);
-        }
-        for kind in [FailureKind::Invalid, FailureKind::TooLarge, FailureKind::Refused, FailureKind::OffSchema] {
-            assert_eq!(retry().decide(&failure(kind), 1, true), Decision::GiveUp(None));
-        }
-    }
-
-    #[test]
-    fn what_may_be_asked_once_is_asked_again_only_if_it_never_reached_the_model() {
+    fn what_may_have_been_answered_is_not_asked_twice_whatever_was_decided() {
         let reached = Failure { reached_model: true, ..failure(FailureKind::Cut) };
-        assert!(matches!(retry().decide(&reached, 1, false), Decision::GiveUp(Some(_))));
-        assert!(matches!(retry().decide(&reached, 1, true), Decision::Retry(_)));
-        assert!(matches!(retry().decide(&failure(FailureKind::Network), 1, false), Decision::Retry(_)));
+        for decided in [Recover::Retry { wait_ms: 5 }, Recover::NextModel { reason: String::new() }] {
+            let failed = Failed { failure: &reached, failures: 1, repeatable: false, has_next: true };
+            let then = retry().carry_out(&PROFILE(), &decided, &failed);
+            assert!(matches!(then, Then::GiveUp(_)), "{then:?}");
+        }
     }
 
     #[test]
-    fn a_spent_budget_ends_all_retries_until_successes_refill_it() {
-        let mut retry = retry();
-        for _ in 0..100 {
-            wait(retry.decide(&failure(FailureKind::Server), 1, true));
-        }
-        assert_eq!(retry.left(), 0);
-        assert!(matches!(retry.decide(&failure(FailureKind::Server), 1, true), Decision::GiveUp(Some(_))));
-        for _ in 0..5 {
-            retry.succeeded();
-        }
-        wait(retry.decide(&failure(FailureKind::Server), 1, true));
-        for _ in 0..1_000 {
-            retry.succeeded();
-        }
-        assert_eq!(retry.left(), 500);
-        wait(retry.decide(&failure(FailureKind::TimedOut), 1, true));
-        assert_eq!(retry.left(), 490, "a timeout costs more");
+    fn no_policy_asks_one_question_for_ever() {
+        let failure = failure(FailureKind::Server);
+        let failed = Failed { failure: &failure, failures: MOST_ATTEMPTS, repeatable: true, has_next: false };
+        let then = retry().carry_out(&PROFILE(), &Recover::Retry { wait_ms: 0 }, &failed);
+        assert_eq!(then, Then::GiveUp("asked 20 times".to_owned()));
     }
 
     #[test]
-    fn the_same_seed_waits_the_same() {
-        let waits = |seed| {
-            let mut retry = Retry::new(RetryConfig::default(), seed);
-            (0..10).map(|_| wait(retry.decide(&failure(FailureKind::Server), 2, true))).collect::<Vec<_>>()
+    fn the_next_model_is_asked_where_one_is_left() {
+        let failure = failure(FailureKind::Server);
+        let next = |has_next| {
+            let failed = Failed { failure: &failure, failures: 1, repeatable: true, has_next };
+            retry().carry_out(&PROFILE(), &Recover::NextModel { reason: "busy".to_owned() }, &failed)
         };
-        assert_eq!(waits(1), waits(1));
-        assert_ne!(waits(1), waits(2));
+        assert_eq!((next(true), next(false)), (Then::Next("busy".to_owned()), Then::GiveUp("busy".to_owned())));
+    }
+
+    #[test]
+    fn ten_retries_without_an_answer_then_one_for_five_answers_and_never_more_than_a_hundred() {
+        let (mut retry, server) = (retry(), failure(FailureKind::Server));
+        for _ in 0..10 {
+            assert!(matches!(again(&mut retry, &server, 0), Then::Retry(_)));
+        }
+        assert_eq!(again(&mut retry, &server, 0), Then::GiveUp("the retry budget is spent".to_owned()));
+        for _ in 0..5 {
+            retry.succeeded(&PROFILE());
+        }
+        assert_eq!(retry.retries_left(&PROFILE()), 1);
+        assert!(matches!(again(&mut retry, &server, 0), Then::Retry(_)));
+        for _ in 0..10_000 {
+            retry.succeeded(&PROFILE());
+        }
+        assert_eq!(retry.retries_left(&PROFILE()), 100);
+        again(&mut retry, &failure(FailureKind::TimedOut), 0);
+        assert_eq!(retry.retries_left(&PROFILE()), 98, "a timeout costs more");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_jitter() {
+        let jitter = |seed| {
+            let mut retry = Retry::new(&PROFILE(), seed);
+            (0..10).map(|_| retry.random().to_bits()).collect::<Vec<_>>()
+        };
+        assert_eq!(jitter(1), jitter(1));
+        assert_ne!(jitter(1), jitter(2));
     }
 }

@@ -312,7 +312,7 @@ pub async fn probe(settings: &Settings, journal: Journal, around: Surroundings<'
     let ledger = JournalLedger { journal, run, unmetered: Arc::default(), arms: Arc::default() };
     let config = BrokerConfig { run: Arc::from(run.to_string()), route, ..BrokerConfig::default() };
     let broker = Broker::new(lanes.backends.clone(), Arc::new(ledger), Events::new(), config);
-    let asker = Asker { command: Arc::from("doctor"), item: 0, item_id: Arc::from("probe") };
+    let asker = Asker { command: Arc::from("doctor"), item: 0, item_id: Arc::from("probe"), again: false };
     let question = Question {
         role: "probe".to_owned(),
         system: Some("You answer with one word.".to_owned()),

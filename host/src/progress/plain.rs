@@ -54,7 +54,10 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
         Fact::Warned { message } => Some(format!("warning: {}", clean(message))),
         Fact::DispatchStopped { reason } => Some(format!("stopped: {}", clean(reason))),
         Fact::PolicyChanged { policy, reason, .. } => Some(format!("policy {}: {}", clean(policy), clean(reason))),
-        Fact::BreakerChanged { state, reason } => Some(format!("breaker {state}: {}", clean(reason))),
+        Fact::BreakerChanged { state, reason, lasts } => {
+            let lasts = lasts.map_or_else(String::new, |lasts| format!(" for {}", clock(lasts)));
+            Some(format!("breaker {state}{lasts}: {}", clean(reason)))
+        }
         Fact::ItemReturned { reason, .. } => Some(format!("an item is given back: {}", clean(reason))),
         Fact::Logged { level, message, .. } if detail.logs => Some(format!("{level}: {}", clean(message))),
         Fact::ItemEnded { outcome: Outcome::Failed(_), .. } => None,

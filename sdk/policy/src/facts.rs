@@ -216,7 +216,9 @@ pub struct RecoverFacts {
     pub retry_after_ms: Option<u64>,
     /// Whether another model is left to be asked.
     pub has_next: bool,
-    /// What is left of the process's retry budget.
+    /// Whether its item is done again at the end of the run, because it failed before.
+    pub again: bool,
+    /// How many retries the process has left.
     pub retries_left: u32,
     /// A random number, 0.0 to 1.0, for jitter.
     pub random: f64,

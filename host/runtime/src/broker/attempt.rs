@@ -12,7 +12,7 @@ use super::*;
 use crate::admission::{End, Spent};
 use crate::breaker::Signal;
 use crate::quota::Told;
-use crate::retry::Decision;
+use crate::retry::Then;
 use crate::watch::{Watched, watched};
 
 /// What became of an attempt.
@@ -21,22 +21,24 @@ pub(super) enum Attempt {
     Answered(Answer),
     /// The question is to be asked again after `wait`.
     Again { wait: Duration, reason: String },
-    /// It is not.
-    Lost(Failure),
+    /// It is not; whether the next model is asked, if that was decided.
+    Lost(Failure, Option<bool>),
 }
 
 /// How a model was tried so far.
 pub(super) struct Tries {
     /// How often it failed.
     pub(super) failures: u32,
+    /// The tier that it is asked for.
+    pub(super) tier: Tier,
     /// Whether no other is left to be asked.
     pub(super) is_last: bool,
     /// Whether what comes was recorded: then it is final.
     pub(super) replays: bool,
 }
 
-/// So often a model with too much to do is asked where another is left.
-const OVERLOADED_TRIES: u32 = 2;
+/// How long an account is left alone that is rate limited and does not say for how long.
+const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
 
 impl Broker {
     /// One attempt: starts an instance where none was idle, sends, watches, and settles.
@@ -53,7 +55,7 @@ impl Broker {
             Err(failure) => Watched { result: Err(failure), first_event: None },
             Ok(()) => {
                 if let Some(stopped) = self.failure() {
-                    return Attempt::Lost(stopped);
+                    return Attempt::Lost(stopped, Some(false));
                 }
                 self.watch(life, lane, &mut admitted, request, listener).await
             }
@@ -64,7 +66,7 @@ impl Broker {
             }
             Err(failure) => {
                 tries.failures += 1;
-                self.settle_failure(life, admitted, request, failure, tries, watched.first_event).await
+                self.settle_failure(life, lane, admitted, request, failure, tries, watched.first_event).await
             }
         };
         for (facts, decided) in std::mem::take(&mut life.noted) {
@@ -169,7 +171,7 @@ impl Broker {
         answer.usage = self.priced(&answer.model, &request.model, answer.usage);
         let bill = pay::bill(&answer.usage);
         life.draft.ended(&answer.model, answer.usage, Some(bill.usd), true, first_event);
-        self.lanes.retry().succeeded();
+        self.lanes.succeeded();
         admitted.settle(End {
             signal: Signal::Success,
             words: String::new(),
@@ -182,9 +184,11 @@ impl Broker {
         answer
     }
 
+    #[expect(clippy::too_many_arguments, reason = "an attempt is made of them")]
     async fn settle_failure(
         &self,
         life: &mut Life<'_>,
+        lane: &Lane,
         mut admitted: Admitted,
         request: &Request,
         failure: Failure,
@@ -206,13 +210,12 @@ impl Broker {
         // What is replayed was paid when it was recorded.
         let bill = self.bill_of_failure(request, &failure, &usage, admitted.was_sent() && !replays);
         life.draft.ended(&request.model, usage, bill.map(|bill| bill.usd), spent != Spent::Unknown, first_event);
-        let moves_on = failure.kind == FailureKind::Overloaded
-            && !tries.is_last
-            && tries.failures >= OVERLOADED_TRIES
-            && self.moves_on(life, &failure);
-        let decision = match moves_on || (replays && !failure.kind.is_terminal()) {
-            true => Decision::GiveUp(None),
-            false => self.lanes.retry().decide(&failure, tries.failures, life.question.repeatable),
+        let (then, decided) = match replays && !failure.kind.is_terminal() {
+            true => (Then::GiveUp(String::new()), None),
+            false => {
+                let (then, decided) = self.recover(life, lane, &request.model, &failure, tries);
+                (then, Some(decided))
+            }
         };
         let end = End {
             signal: if replays { Signal::Neutral } else { Signal::of(&failure.kind) },
@@ -221,21 +224,26 @@ impl Broker {
             bill,
             told: told(failure.limits, first_event),
             pause: match failure.kind {
-                FailureKind::RateLimited if !replays => failure.retry_after.or(Some(self.config.retry.base)),
+                FailureKind::RateLimited if !replays => failure.retry_after.or(Some(UNKNOWN_PAUSE)),
                 _ => None,
             },
             reusable: admitted.lease().and_then(|lease| lease.instance.as_ref()).is_some_and(|one| one.survived()),
         };
-        let attempt = match decision {
-            Decision::Retry(wait) => Attempt::Again { wait, reason: failure.message },
-            Decision::GiveUp(None) => Attempt::Lost(failure),
-            Decision::GiveUp(Some(why)) => {
-                Attempt::Lost(Failure { message: format!("{} ({why})", failure.message), ..failure })
-            }
+        let because = |failure: Failure, why: String| match why.is_empty() {
+            true => failure,
+            false => Failure { message: format!("{} ({why})", failure.message), ..failure },
+        };
+        let attempt = match then {
+            Then::Retry(wait) => Attempt::Again { wait, reason: failure.message },
+            Then::Next(why) => Attempt::Lost(because(failure, why), Some(true)),
+            Then::GiveUp(why) => Attempt::Lost(because(failure, why), Some(false)),
             // Before the permit goes back, so that nobody gets it.
-            Decision::Terminal => Attempt::Lost(self.stop(failure).await),
+            Then::Stop(why) => Attempt::Lost(self.stop(because(failure, why)).await, Some(false)),
         };
         admitted.settle(end);
+        if let Some(decided) = decided {
+            self.books.tell(decided).await;
+        }
         attempt
     }
 
@@ -247,6 +255,8 @@ impl Broker {
                     SignedDuration::try_from(wait).ok().and_then(|wait| Timestamp::now().checked_add(wait).ok());
                 Failure { kind: FailureKind::LimitReached { until }, ..failure }
             }
+            // A policy's own wish: nothing is wrong with the account, and what was not asked stays to be done.
+            _ if failure.kind.is_transient() => Failure { kind: FailureKind::Cancelled, ..failure },
             _ => failure,
         };
         // The others were not sent: they get kind and words, not what this one took.

@@ -14,7 +14,9 @@ pub struct BrokerConfig {
     pub scan: ScanMode,
     /// How many at once, and how fast.
     pub admission: AdmissionConfig,
-    /// When to ask again.
+    /// The user's mode, for policies.
+    pub mode: Mode,
+    /// When to ask again, where [`policy`](Self::policy) is none.
     pub retry: RetryConfig,
     /// What makes the jitter of retries.
     pub seed: u64,
@@ -45,6 +47,7 @@ impl Default for BrokerConfig {
             route: Route::default(),
             scan: ScanMode::default(),
             admission: AdmissionConfig::default(),
+            mode: Mode::default(),
             retry: RetryConfig::default(),
             seed: 0,
             watch: WatchConfig::default(),

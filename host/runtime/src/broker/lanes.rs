@@ -1,5 +1,6 @@
 //! What the commands of one process share: the backends with their doors, the budget, the retries and the policy.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use crate::budget::Budget;
 use crate::event::Fact;
 use crate::policy::{Decided, Facts, Slot};
 use crate::question::Failure;
-use crate::retry::{Retry, RetryConfig};
+use crate::retry::Retry;
 
 /// The backends of a process, for the brokers of all its runs: what one command has in flight, another one has not. Each
 /// backend has its own limit, quota, breaker and instances; budget, retry budget and policy are common to all.
@@ -23,6 +24,10 @@ pub struct Lanes {
     lanes: Vec<Lane>,
     budget: Arc<Budget>,
     retry: Mutex<Retry>,
+    /// How many there were.
+    answers: AtomicU64,
+    /// Whether all is done as in safe mode.
+    safe: AtomicBool,
     policy: Arc<Slot>,
     /// Why dispatch has stopped. All lanes stop together.
     stopped: watch::Sender<Option<Failure>>,
@@ -39,8 +44,6 @@ pub struct LanesConfig {
     pub admission: AdmissionConfig,
     /// What may be spent. All backends share it.
     pub budget: Arc<Budget>,
-    /// When to ask again.
-    pub retry: RetryConfig,
     /// What makes the jitter of retries.
     pub seed: u64,
     /// What decides.
@@ -70,7 +73,9 @@ impl Lanes {
         Arc::new(Self {
             lanes,
             budget: config.budget,
-            retry: Mutex::new(Retry::new(config.retry, config.seed)),
+            retry: Mutex::new(Retry::new(&config.policy.in_force().profile.recover, config.seed)),
+            answers: AtomicU64::new(0),
+            safe: AtomicBool::new(false),
             policy: config.policy,
             stopped: watch::Sender::new(None),
             audience: Mutex::default(),
@@ -120,6 +125,34 @@ impl Lanes {
         self.retry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// An answer came.
+    pub(super) fn succeeded(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        let policy = self.policy.in_force();
+        self.retry().succeeded(&policy.profile.recover);
+    }
+
+    /// How many retries are left to all runs together.
+    pub fn retries_left(&self) -> u32 {
+        let policy = self.policy.in_force();
+        self.retry().retries_left(&policy.profile.recover)
+    }
+
+    /// Whether asking once more may help: some backend has answered, and not all are given up.
+    pub fn may_answer(&self) -> bool {
+        self.answers.load(Ordering::Relaxed) > 0 && !self.lanes.iter().all(|lane| lane.admission.is_given_up())
+    }
+
+    /// Whether all is done as in safe mode for now: nothing is hedged.
+    pub fn is_safe(&self) -> bool {
+        self.safe.load(Ordering::Relaxed)
+    }
+
+    /// Has all done as in safe mode, or no longer.
+    pub fn set_safe(&self, safe: bool) {
+        self.safe.store(safe, Ordering::Relaxed);
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> &Arc<Slot> {
         &self.policy
@@ -157,7 +190,7 @@ impl Lanes {
 
     pub(super) async fn tell_changes(&self) {
         for change in self.lanes.iter().flat_map(|lane| lane.admission.changes()) {
-            self.tell(Fact::BreakerChanged { state: change.state, reason: change.reason }).await;
+            self.tell(Fact::BreakerChanged { state: change.state, reason: change.reason, lasts: change.lasts }).await;
         }
     }
 

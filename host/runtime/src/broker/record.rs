@@ -34,6 +34,8 @@ pub struct Asker {
     pub item: usize,
     /// The item's id.
     pub item_id: Arc<str>,
+    /// Whether the item is done again because it failed before: its questions have had their attempts.
+    pub again: bool,
 }
 
 /// A question that has ended, for the journal's ledger.

@@ -4,6 +4,8 @@ mod flow;
 mod leader;
 mod load;
 mod money;
+mod outage;
+mod recover;
 mod responses;
 mod taped;
 
@@ -75,7 +77,7 @@ impl Bench {
 }
 
 fn asker(command: &str) -> Asker {
-    Asker { command: command.into(), item: 0, item_id: "agents/a.md".into() }
+    Asker { command: command.into(), item: 0, item_id: "agents/a.md".into(), again: false }
 }
 
 fn question(prompt: &str) -> Question {

@@ -122,7 +122,7 @@ mod tests {
 
     fn note(tape: &Tape, id: u64, item: &str, prompt: &str, answer: Result<&str, FailureKind>) {
         let request = Route::default().request(&Question { prompt: prompt.to_owned(), ..Question::default() });
-        let asker = Asker { command: "audit".into(), item: 0, item_id: item.into() };
+        let asker = Asker { command: "audit".into(), item: 0, item_id: item.into(), again: false };
         let asked = Asked { id, asker: &asker, role: "tester", request: &request, usage: Usage::default() };
         match answer {
             Ok(text) => {

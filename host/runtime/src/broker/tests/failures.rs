@@ -195,9 +195,9 @@ async fn a_backend_that_stays_dead_is_given_up_after_minutes_and_every_item_gets
 
 #[tokio::test(start_paused = true)]
 async fn retries_end_when_the_budget_of_the_process_is_spent() {
-    let retry = RetryConfig { budget: 25, ..RetryConfig::default() };
+    let retry = RetryConfig { reserve: 25, ..RetryConfig::default() };
     let admission = AdmissionConfig {
-        breaker: crate::breaker::BreakerConfig { trips: usize::MAX, ..Default::default() },
+        breaker: crate::breaker::BreakerConfig { trips: usize::MAX, enough: usize::MAX, ..Default::default() },
         ..AdmissionConfig::default()
     };
     let config = BrokerConfig { retry, admission, ..BrokerConfig::default() };

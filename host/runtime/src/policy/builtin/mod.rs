@@ -2,6 +2,7 @@
 
 mod admit;
 mod during;
+mod recover;
 mod route;
 mod watch;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use admit::{AdmitProfile, Outside, admit};
 pub use during::{During, Hours, NotHours, Weekday};
+pub use recover::{HedgeProfile, PartialProfile, RecoverProfile, recover};
 pub use route::{RouteProfile, RouteRule, RuleTier, route};
 pub use watch::{WatchProfile, watch};
 
@@ -22,6 +24,8 @@ pub struct Profile {
     pub route: RouteProfile,
     /// When a question may line up.
     pub admit: AdmitProfile,
+    /// What is done after a failure.
+    pub recover: RecoverProfile,
     /// When an answer is ended.
     pub watch: WatchProfile,
 }
