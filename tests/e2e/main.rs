@@ -24,3 +24,4 @@ mod reports;
 mod resume;
 mod support;
 mod tiers;
+mod together;

@@ -28,6 +28,7 @@ pub mod journal;
 pub mod limiter;
 pub mod machine;
 pub mod money;
+pub mod near;
 pub mod policy;
 pub mod pool;
 pub mod prices;

@@ -11,6 +11,7 @@ use super::{BackendError, Surroundings, claude_md, take};
 use crate::config::{self, Settings, TierName, TierSettings};
 
 /// All backends that the tiers need, each once.
+#[derive(Default)]
 pub struct Lanes {
     /// They, in the order in which a [`Route`] names them.
     pub backends: Vec<Arc<dyn Backend>>,

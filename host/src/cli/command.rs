@@ -41,28 +41,40 @@ use crate::run::{Session, money};
 /// Runs it.
 pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
     let terminal = Terminal::find(options.color);
-    let prepared = prepare(runnable, matches, options)?;
+    let prepared = prepare(runnable, matches, options, None)?;
+    in_runtime(go(prepared, options, &terminal))
+}
+
+/// Runs it to its end, on all processors.
+pub(super) fn in_runtime<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::nothing(format!("no threads can be started: {error}")))?;
-    let code = runtime.block_on(go(prepared, options, &terminal));
+    let done = runtime.block_on(work);
     // What still runs holds nothing that matters: all that was done is in the journal.
     runtime.shutdown_background();
-    code
+    done
 }
 
 /// What is known before anything runs.
-struct Prepared {
-    session: Session,
+pub(super) struct Prepared {
+    pub(super) session: Session,
     baseline: Option<Baseline>,
-    today: Date,
+    pub(super) today: Date,
     /// Which backend `auto` took, and why.
-    said: Option<String>,
+    pub(super) said: Option<String>,
     taped: Taped,
 }
 
-fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
+/// Puts together what a run needs. `beside`: a run of the same process with the same options, of which this one takes the
+/// journal, the engine, and those who answer.
+pub(super) fn prepare(
+    runnable: &Runnable,
+    matches: &ArgMatches,
+    options: &Options,
+    beside: Option<&Session>,
+) -> Result<Prepared, CliError> {
     let env = |name: &str| std::env::var(name).ok();
     let cwd =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
@@ -87,9 +99,10 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
     };
     mounts.dedup();
     let project = taped.project(&root, mounts, project_limits(&settings.limits))?;
-    let since = match taped.player() {
-        Some(player) => player.since(),
-        None => options.since.as_deref().map(|revision| Since::new(&root, revision)).transpose()?,
+    let since = match (beside, taped.player()) {
+        (Some(first), _) => first.since.clone(),
+        (None, Some(player)) => player.since(),
+        (None, None) => options.since.as_deref().map(|revision| Since::new(&root, revision)).transpose()?,
     };
     let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
@@ -101,10 +114,17 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         fuel: settings.limits.plugin_fuel,
         own_time: settings.limits.worker_timeout,
     };
-    let engine = Engine::new(caps.memory)?;
+    let engine = match beside {
+        Some(first) => first.sandbox.engine.clone(),
+        None => Arc::new(Engine::new(caps.memory)?),
+    };
     let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
     // A replay leaves nothing behind that a real run could take for done.
-    let journal = if taped.player().is_some() { Journal::in_memory()? } else { Journal::open(&paths.journal())? };
+    let journal = match beside {
+        Some(first) => first.journal.clone(),
+        None if taped.player().is_some() => Journal::in_memory()?,
+        None => Journal::open(&paths.journal())?,
+    };
     let records = paths.instances();
     let around = Surroundings {
         env: &variable,
@@ -113,15 +133,19 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         records: &records,
         most_usd: settings.limits.most_usd().into_iter().chain(settings.budget.usd).min(),
     };
-    let mut lanes = match taped.player() {
-        Some(player) => Lanes::only(player.backend()),
-        None => Lanes::take(&settings, around)?,
+    let mut lanes = match (beside, taped.player()) {
+        (Some(first), _) => Lanes { backends: first.backends.clone(), ..Lanes::default() },
+        (None, Some(player)) => Lanes::only(player.backend()),
+        (None, None) => Lanes::take(&settings, around)?,
     };
-    let mut broker = taped.broker(broker(&settings, lanes.route(&settings, &root))?);
+    let mut broker = match beside {
+        Some(first) => first.broker.clone(),
+        None => taped.broker(broker(&settings, lanes.route(&settings, &root))?),
+    };
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
     let has_model = lanes.backends.iter().any(|backend| backend.has_model());
     // A recording needs all answers, a replay none.
-    if has_model && !options.dry_run && !taped.is_fresh() {
+    if has_model && !options.dry_run && !taped.is_fresh() && beside.is_none() {
         broker.responses = cache::of_a_run(&paths, &mut settings, options);
     }
     let today = taped.player().map(Player::today);
@@ -154,7 +178,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
             project: root.to_string_lossy().into_owned(),
         },
         plugin,
-        sandbox: Sandbox { engine: Arc::new(engine), plugin: loaded, project, call, caps, events: events.clone() },
+        sandbox: Sandbox { engine, plugin: loaded, project, call, caps, events: events.clone() },
         journal,
         backends: lanes.backends,
         broker,
@@ -163,6 +187,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         since,
         fresh: options.fresh || taped.is_fresh(),
         settings,
+        lanes: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped })
 }
@@ -257,7 +282,7 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
 }
 
 /// Which backend `auto` took, and why: on standard error, whatever the form of the report.
-fn announce(said: &str, terminal: &Terminal) {
+pub(super) fn announce(said: &str, terminal: &Terminal) {
     say(&clean::line(said));
     if terminal.live {
         // The report comes next.
@@ -265,7 +290,7 @@ fn announce(said: &str, terminal: &Terminal) {
     }
 }
 
-fn how(options: &Options, terminal: &Terminal) -> Show {
+pub(super) fn how(options: &Options, terminal: &Terminal) -> Show {
     match (options.quiet, terminal.live) {
         (true, _) => Show::Quiet,
         (false, true) => Show::Live,
@@ -273,7 +298,12 @@ fn how(options: &Options, terminal: &Terminal) -> Show {
     }
 }
 
-fn rendered(report: &Report, session: &Session, options: &Options, terminal: &Terminal) -> Result<String, CliError> {
+pub(super) fn rendered(
+    report: &Report,
+    session: &Session,
+    options: &Options,
+    terminal: &Terminal,
+) -> Result<String, CliError> {
     let broken = |error: serde_json::Error| CliError::nothing(format!("the report can't be written as JSON: {error}"));
     match options.format {
         Format::Json => json::render(report).map_err(broken),
@@ -300,7 +330,7 @@ fn rendered(report: &Report, session: &Session, options: &Options, terminal: &Te
 }
 
 /// The first Ctrl-C lets what was paid for end, the second ends it, the third ends the process.
-async fn watch_for_signals(stop: Stop) {
+pub(super) async fn watch_for_signals(stop: Stop) {
     let heard = async || tokio::signal::ctrl_c().await.is_ok();
     if !heard().await {
         return;

@@ -54,6 +54,12 @@ impl CliError {
         self
     }
 
+    /// Says of which of several commands it is.
+    pub(super) fn within(mut self, command: &str) -> Self {
+        self.message = format!("{}: {}", clean::bounded(command, 200), self.message);
+        self
+    }
+
     /// Shows it on stderr.
     pub(super) fn show(&self, color: bool) {
         let text = match &self.diagnostic {

@@ -12,6 +12,7 @@ mod plan;
 mod schema;
 mod taped;
 mod terminal;
+mod together;
 
 use std::ffi::OsString;
 use std::fs;
@@ -86,6 +87,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("list", matches)) => list::list(&runnables, matches),
         Some(("build", matches)) => build::build(matches),
         Some(("cache", matches)) => cache::cache(matches),
+        Some(("run", matches)) => together::run(&runnables, matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches),
@@ -117,10 +119,15 @@ fn from_file(arguments: &[OsString]) -> Result<Option<Runnable>, CliError> {
     let words = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
     let mut words = words.skip_while(|word| *word == "help" || word.starts_with('-'));
     let Some(path) = words.next().filter(|word| word.ends_with(".wasm")) else { return Ok(None) };
+    load_file(path).map(Some)
+}
+
+/// The command that a component implements.
+fn load_file(path: &str) -> Result<Runnable, CliError> {
     let of_file = |error: &dyn std::fmt::Display| CliError::usage(format!("{path}: {error}"));
     let bytes = read_component(Path::new(path)).map_err(|error| of_file(&error))?;
     let manifest = read_manifest(&bytes).map_err(|error| of_file(&error).hint(error.hint()))?;
-    Ok(Some(Runnable { name: path.to_owned(), manifest, component: Component::File(bytes) }))
+    Ok(Runnable { name: path.to_owned(), manifest, component: Component::File(bytes) })
 }
 
 /// Reads a component's file, if it may be one.
@@ -150,6 +157,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_help_heading("Commands")
+        .subcommand(together::command())
         .subcommand(list::command())
         .subcommand(doctor::command())
         .subcommand(build::command())

@@ -1,6 +1,6 @@
 //! `--dry-run`: the plan, its price, whether a budget will do, and at will every prompt.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::most::Most;
 use super::options::{Format, Options};
@@ -14,12 +14,32 @@ pub(super) fn render(session: &Session, planned: &Planned, rehearsed: Option<&[P
     let most = rehearsed.map(|prompts| Most::of(session, prompts));
     let prompts = rehearsed.filter(|_| options.show_prompts);
     match options.format {
-        Format::Json => as_json(session, planned, prompts, most.as_ref()),
+        Format::Json => clean::json(format!("{:#}\n", as_json(session, planned, prompts, most.as_ref()))),
         _ => as_text(session, planned, prompts, most.as_ref()),
     }
 }
 
-fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, most: Option<&Most>) -> String {
+/// The plan as a value; see [`render`].
+pub(super) fn value(session: &Session, planned: &Planned, rehearsed: Option<&[Prompt]>, options: &Options) -> Value {
+    let most = rehearsed.map(|prompts| Most::of(session, prompts));
+    as_json(session, planned, rehearsed.filter(|_| options.show_prompts), most.as_ref())
+}
+
+/// How much there is to do, in a line.
+pub(super) fn headline(session: &Session, planned: &Planned) -> String {
+    let census = census(planned);
+    format!(
+        "{}: {} items, {} of them cached, {} to do by {} workers ({})",
+        session.command,
+        census.items,
+        census.cached,
+        census.pending,
+        planned.allocated.segments.len(),
+        session.settings.mode.name(),
+    )
+}
+
+fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, most: Option<&Most>) -> Value {
     let (work, estimate) = (&planned.assessed.work, &planned.allocated.estimate);
     let items: Vec<_> = work
         .items
@@ -67,7 +87,7 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, mos
             })
             .collect::<Vec<_>>()
     });
-    let plan = json!({
+    json!({
         "schema_version": 1,
         "command": session.command,
         "backend": session.backend_names(),
@@ -87,22 +107,12 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, mos
         "budget_will_do": most.and_then(|most| most.will_do()),
         "notes": work.notes.iter().chain(&planned.allocated.notes).collect::<Vec<_>>(),
         "prompts": prompts,
-    });
-    clean::json(format!("{plan:#}\n"))
+    })
 }
 
 fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, most: Option<&Most>) -> String {
     let (work, estimate) = (&planned.assessed.work, &planned.allocated.estimate);
-    let census = census(planned);
-    let mut text = format!(
-        "{}: {} items, {} of them cached, {} to do by {} workers ({})\n\n",
-        session.command,
-        census.items,
-        census.cached,
-        census.pending,
-        planned.allocated.segments.len(),
-        session.settings.mode.name(),
-    );
+    let mut text = format!("{}\n\n", headline(session, planned));
     for (number, segment) in planned.allocated.segments.iter().enumerate() {
         text +=
             &format!("  worker {:<3} {:>4} items  {}\n", number + 1, segment.items.len(), clean::line(&segment.label));

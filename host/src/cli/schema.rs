@@ -8,13 +8,21 @@ use super::terminal::put;
 use crate::report::ExitCode;
 
 pub(super) fn command() -> Command {
-    Command::new("schema")
-        .about("Prints the JSON Schema of a format")
-        .arg(Arg::new("what").value_name("WHAT").required(true).value_parser(["report"]).help("The format"))
+    Command::new("schema").about("Prints the JSON Schema of a format").arg(
+        Arg::new("what")
+            .value_name("WHAT")
+            .required(true)
+            .value_parser(["report", "runs"])
+            .help("The format: one run's report, or that of several commands"),
+    )
 }
 
-pub(super) fn schema(_matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    put(&format!("{:#}\n", crate::report::schema::report()), None)?;
+pub(super) fn schema(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let schema = match matches.get_one::<String>("what").map(String::as_str) {
+        Some("runs") => crate::report::schema::runs(),
+        _ => crate::report::schema::report(),
+    };
+    put(&format!("{schema:#}\n"), None)?;
     Ok(ExitCode::Success)
 }
 

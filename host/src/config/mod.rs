@@ -353,19 +353,7 @@ impl Settings {
     }
 }
 
-/// The known name that is nearest to a mistyped one, if any is near.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Comparing takes the product of the lengths, and no name is that long.
-    if name.len() > 128 {
-        return None;
-    }
-    known
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, known)| *distance <= (known.chars().count() / 3).max(1))
-        .min()
-        .map(|(_, known)| known)
-}
+pub use convoke_runtime::near::nearest;
 
 #[cfg(test)]
 mod tests {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use console::Style;
-use convoke_runtime::event::{Event, Fact};
+use convoke_runtime::question::Usage;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
 use super::Detail;
-use super::plain::said;
+use super::plain::{front, said};
 use super::state::{Doing, Line, State, clock};
+use super::streams::Streams;
 use crate::report::clean::line as clean;
 
 /// How often waiting times move on when nothing else happens.
@@ -21,25 +21,24 @@ const TICK: Duration = Duration::from_millis(200);
 /// Waits from here on are counted: below, a number would only flicker.
 const WORTH_SAYING: Duration = Duration::from_secs(2);
 
-pub(super) async fn show(mut facts: Receiver<Event>, detail: Detail) {
+pub(super) async fn show(mut streams: Streams, detail: Detail) {
     let mut screen = Screen::new(detail);
-    let mut state = State::default();
+    let mut states: Vec<State> = (0..streams.count()).map(|_| State::default()).collect();
+    let names: Vec<String> = (0..streams.count()).map(|run| streams.name(run).to_owned()).collect();
     let began = Instant::now();
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            event = facts.recv() => {
-                let Some(event) = event else { break };
-                let ended = matches!(event.fact, Fact::Ended { .. });
-                state.hear(&event);
-                if let Some(text) = said(&event.fact, detail) {
-                    screen.say(&text);
+            event = streams.next() => {
+                let Some((run, event)) = event else { break };
+                if let Some(run) = run {
+                    states[run].hear(&event);
                 }
-                if ended {
-                    break;
+                if let Some(text) = said(&event.fact, detail) {
+                    screen.say(&format!("{}{text}", front(run.map_or("", |run| &names[run]))));
                 }
             }
-            _ = tick.tick() => screen.draw(&state, began.elapsed()),
+            _ = tick.tick() => screen.draw(&names, &states, began.elapsed()),
         }
     }
     screen.clear();
@@ -48,7 +47,8 @@ pub(super) async fn show(mut facts: Receiver<Event>, detail: Detail) {
 struct Screen {
     bars: MultiProgress,
     total: ProgressBar,
-    workers: BTreeMap<usize, ProgressBar>,
+    /// By run and worker.
+    workers: BTreeMap<(usize, usize), ProgressBar>,
     columns: Columns,
 }
 
@@ -69,26 +69,29 @@ impl Screen {
         let _ = self.bars.println(text);
     }
 
-    fn draw(&mut self, state: &State, now: Duration) {
-        self.workers.retain(|worker, bar| {
-            let stays = state.workers.contains_key(worker);
+    fn draw(&mut self, names: &[String], states: &[State], now: Duration) {
+        self.workers.retain(|(run, worker), bar| {
+            let stays = states[*run].workers.contains_key(worker);
             if !stays {
                 bar.finish_and_clear();
                 self.bars.remove(bar);
             }
             stays
         });
-        for (worker, line) in &state.workers {
-            let bar = self.workers.entry(*worker).or_insert_with(|| {
-                let bar = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
-                bar.set_style(style("{wide_msg}"));
-                bar
-            });
-            bar.set_message(self.columns.worker(line, now));
+        for (run, (name, state)) in names.iter().zip(states).enumerate() {
+            for (worker, line) in &state.workers {
+                let bar = self.workers.entry((run, *worker)).or_insert_with(|| {
+                    let bar = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
+                    bar.set_style(style("{wide_msg}"));
+                    bar
+                });
+                bar.set_message(self.columns.worker(name, line, now));
+            }
         }
-        self.total.set_length(state.items as u64);
-        self.total.set_position(state.ended as u64);
-        self.total.set_message(summary(state, now));
+        let sum = |count: fn(&State) -> usize| states.iter().map(count).sum::<usize>() as u64;
+        self.total.set_length(sum(|state| state.items));
+        self.total.set_position(sum(|state| state.ended));
+        self.total.set_message(summary(states, now));
     }
 
     fn clear(&self) {
@@ -118,9 +121,10 @@ impl Columns {
         Self { width, group, label: width.saturating_sub(2 + group + 2 + 32).clamp(12, 36), color }
     }
 
-    /// The group of the item, the item, what is going on with it: never wider than the terminal.
-    fn worker(&self, line: &Line, now: Duration) -> String {
-        let group = clean(line.group.as_deref().unwrap_or(&line.segment));
+    /// The command, where there are several, and the group of the item, the item, what is going on with it: never wider
+    /// than the terminal.
+    fn worker(&self, command: &str, line: &Line, now: Duration) -> String {
+        let group = format!("{}{}", front(command), clean(line.group.as_deref().unwrap_or(&line.segment)));
         let label = line.item.as_ref().map(|(_, label)| clean(label)).unwrap_or_default();
         let (doing, paint) = doing(line, now);
         let line = format!(
@@ -168,17 +172,22 @@ fn answering(line: &Line, since: String) -> String {
     [Some(since), rate, tool].into_iter().flatten().collect()
 }
 
-fn summary(state: &State, now: Duration) -> String {
-    let share = (state.ended * 100).checked_div(state.items).unwrap_or(0);
-    let mut parts = vec![format!("{}/{}  {share} %", state.ended, state.items), clock(now)];
-    if let Some(eta) = state.eta(now) {
+fn summary(states: &[State], now: Duration) -> String {
+    let sum = |count: fn(&State) -> usize| states.iter().map(count).sum::<usize>();
+    let (items, ended, failed) = (sum(|state| state.items), sum(|state| state.ended), sum(|state| state.failed));
+    let share = (ended * 100).checked_div(items).unwrap_or(0);
+    let mut parts = vec![format!("{ended}/{items}  {share} %"), clock(now)];
+    // All have ended when the last one has.
+    if let Some(eta) = states.iter().filter_map(|state| state.eta(now)).max() {
         parts.push(format!("~{} left", clock(eta)));
     }
-    if state.failed > 0 {
-        parts.push(format!("{} failed", state.failed));
+    if failed > 0 {
+        parts.push(format!("{failed} failed"));
     }
-    if state.usage.requests > 0 {
-        parts.push(state.usage.usd.to_string());
+    let mut usage = Usage::default();
+    states.iter().for_each(|state| usage += state.usage);
+    if usage.requests > 0 {
+        parts.push(usage.usd.to_string());
     }
     parts.join("  ")
 }
@@ -201,7 +210,7 @@ mod tests {
     }
 
     fn shown(width: usize, doing: Doing, at: u64) -> String {
-        Columns::of(width, false).worker(&line(doing), Duration::from_secs(at))
+        Columns::of(width, false).worker("", &line(doing), Duration::from_secs(at))
     }
 
     #[test]
@@ -218,21 +227,27 @@ mod tests {
     fn an_item_is_shown_under_its_own_group_whatever_its_worker_was_dealt() {
         assert!(shown(80, Doing::Asked, 10).starts_with("  04-quality-security "));
         let idle = Line { group: None, item: None, ..line(Doing::Idle) };
-        assert!(Columns::of(80, false).worker(&idle, Duration::ZERO).starts_with("  dealt "));
+        assert!(Columns::of(80, false).worker("", &idle, Duration::ZERO).starts_with("  dealt "));
     }
 
     #[test]
     fn an_answer_that_comes_shows_its_pace_and_its_last_tool_and_still_fits() {
         let mut line = line(Doing::Answering);
         line.pace = Pace { tokens_per_second: Some(83), tool: Some("Read".to_owned()) };
-        let wide = Columns::of(80, false).worker(&line, Duration::from_secs(11));
+        let wide = Columns::of(80, false).worker("", &line, Duration::from_secs(11));
         assert!(wide.ends_with("  answering  ~83 tok/s Read"), "{wide}");
         line.pace.tool = Some("mcp__a-server-with-a-long-name__and\u{1b}[2Ja-tool".to_owned());
         for width in [80, 60, 40, 20] {
-            let shown = Columns::of(width, false).worker(&line, Duration::from_secs(700));
+            let shown = Columns::of(width, false).worker("", &line, Duration::from_secs(700));
             assert!(console::measure_text_width(&shown) <= width, "{width}: {shown}");
             assert!(!shown.contains('\u{1b}'), "{shown}");
         }
+    }
+
+    #[test]
+    fn among_others_a_command_stands_in_front() {
+        let shown = Columns::of(80, false).worker("docs", &line(Doing::Asked), Duration::ZERO);
+        assert!(shown.starts_with("  docs: 04-quality-se"), "{shown}");
     }
 
     #[test]

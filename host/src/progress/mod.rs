@@ -3,11 +3,14 @@
 mod live;
 mod plain;
 mod state;
+mod streams;
 
 use convoke_runtime::event::Events;
 use tokio::task::JoinHandle;
 
 pub use state::clock;
+
+use streams::Streams;
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +34,24 @@ pub struct Detail {
 
 /// Shows a run until its stream ends or it is told that the run has ended. Await the handle before printing below it.
 pub fn show(events: &Events, how: Show, detail: Detail) -> JoinHandle<()> {
-    let facts = events.listen();
+    begin(Streams::one(events), how, detail)
+}
+
+/// Shows several runs that share their backends until all have ended, each with its name in front. `common`: where it is
+/// told what happens to all of them; of their own streams that is left out.
+pub fn show_together<'a>(
+    common: &Events,
+    runs: impl IntoIterator<Item = (&'a str, &'a Events)>,
+    how: Show,
+    detail: Detail,
+) -> JoinHandle<()> {
+    begin(Streams::several(common, runs), how, detail)
+}
+
+fn begin(streams: Streams, how: Show, detail: Detail) -> JoinHandle<()> {
     match how {
-        Show::Live => tokio::spawn(live::show(facts, detail)),
-        Show::Plain => tokio::spawn(plain::show(facts, detail, true)),
-        Show::Quiet => tokio::spawn(plain::show(facts, detail, false)),
+        Show::Live => tokio::spawn(live::show(streams, detail)),
+        Show::Plain => tokio::spawn(plain::show(streams, detail, true)),
+        Show::Quiet => tokio::spawn(plain::show(streams, detail, false)),
     }
 }

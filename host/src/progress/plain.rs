@@ -2,49 +2,66 @@
 
 use std::io::Write;
 
-use convoke_runtime::event::{Event, Fact};
-use convoke_runtime::work::Outcome;
-use tokio::sync::mpsc::Receiver;
-
 use super::Detail;
 use super::state::{State, clock};
+use super::streams::Streams;
 use crate::report::clean::line as clean;
+use convoke_runtime::event::Fact;
+use convoke_runtime::work::Outcome;
 
-pub(super) async fn show(mut facts: Receiver<Event>, detail: Detail, items: bool) {
-    let mut state = State::default();
+pub(super) async fn show(mut streams: Streams, detail: Detail, items: bool) {
+    let mut states: Vec<State> = (0..streams.count()).map(|_| State::default()).collect();
     let mut labels = std::collections::HashMap::new();
-    while let Some(event) = facts.recv().await {
-        state.hear(&event);
-        let text = match &event.fact {
-            Fact::ItemStarted { item, label, .. } => {
-                labels.insert(*item, label.clone());
-                None
+    while let Some((run, event)) = streams.next().await {
+        let text = match run {
+            Some(run) => {
+                states[run].hear(&event);
+                line(&event.fact, &states[run], run, &mut labels, detail, items)
             }
-            Fact::ItemEnded { item, outcome, took, worker: Some(_) } if items => {
-                let label = labels.remove(item).unwrap_or_default();
-                Some(format!(
-                    "[{:>width$}/{}] {:<8} {} {}{}",
-                    state.ended,
-                    state.items,
-                    outcome.name(),
-                    clean(&label),
-                    clock(*took),
-                    outcome.reason().map_or_else(String::new, |reason| format!(": {}", clean(reason))),
-                    width = state.items.to_string().len(),
-                ))
-            }
-            Fact::QuestionRetried { reason, wait, .. } if items => {
-                Some(format!("retrying in {} ({})", clock(*wait), clean(reason)))
-            }
-            fact => said(fact, detail),
+            None => said(&event.fact, detail),
         };
         if let Some(text) = text {
             // Nobody may be reading any more; the run goes on.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}{text}", front(streams.name(run.unwrap_or(usize::MAX))));
         }
-        if matches!(event.fact, Fact::Ended { .. }) {
-            return;
+    }
+}
+
+/// What stands before each line of a run among others.
+pub(super) fn front(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("{}: ", clean(name)) }
+}
+
+fn line(
+    fact: &Fact,
+    state: &State,
+    run: usize,
+    labels: &mut std::collections::HashMap<(usize, usize), String>,
+    detail: Detail,
+    items: bool,
+) -> Option<String> {
+    match fact {
+        Fact::ItemStarted { item, label, .. } => {
+            labels.insert((run, *item), label.clone());
+            None
         }
+        Fact::ItemEnded { item, outcome, took, worker: Some(_) } if items => {
+            let label = labels.remove(&(run, *item)).unwrap_or_default();
+            Some(format!(
+                "[{:>width$}/{}] {:<8} {} {}{}",
+                state.ended,
+                state.items,
+                outcome.name(),
+                clean(&label),
+                clock(*took),
+                outcome.reason().map_or_else(String::new, |reason| format!(": {}", clean(reason))),
+                width = state.items.to_string().len(),
+            ))
+        }
+        Fact::QuestionRetried { reason, wait, .. } if items => {
+            Some(format!("retrying in {} ({})", clock(*wait), clean(reason)))
+        }
+        fact => said(fact, detail),
     }
 }
 

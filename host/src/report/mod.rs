@@ -9,7 +9,7 @@
 //! - [`suppress`], [`comment`], [`baseline`]: what is not to be shown again;
 //! - [`cost`]: what it cost, and what is left of the budgets;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
-//! - [`exit`]: the exit codes.
+//! - [`together`]: several commands in one document; [`exit`]: the exit codes.
 
 pub mod baseline;
 pub mod build;
@@ -27,6 +27,7 @@ pub mod merge;
 pub mod sarif;
 pub mod schema;
 pub mod suppress;
+pub mod together;
 mod words;
 
 #[cfg(test)]

@@ -22,6 +22,25 @@ pub fn render(report: &Report, rules: &[RuleInfo]) -> serde_json::Result<String>
     Ok(clean::json(text))
 }
 
+/// Several commands in one log: each is a run of it.
+///
+/// # Errors
+///
+/// As [`render`].
+pub fn render_all<'a>(reports: impl IntoIterator<Item = (&'a Report, &'a [RuleInfo])>) -> serde_json::Result<String> {
+    let mut whole = Value::Null;
+    for (report, rules) in reports {
+        let mut next = log(report, rules);
+        match whole["runs"].as_array_mut() {
+            Some(runs) => runs.extend(next["runs"].as_array_mut().map(std::mem::take).unwrap_or_default()),
+            None => whole = next,
+        }
+    }
+    let mut text = serde_json::to_string_pretty(&whole)?;
+    text.push('\n');
+    Ok(clean::json(text))
+}
+
 fn log(report: &Report, rules: &[RuleInfo]) -> Value {
     let rules = all_rules(report, rules);
     let index: BTreeMap<&str, usize> = rules.iter().enumerate().map(|(index, (id, _))| (*id, index)).collect();

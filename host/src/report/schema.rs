@@ -6,10 +6,20 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Report;
+use super::together::Runs;
 
 /// The JSON Schema (draft 2020-12) that every JSON report fits. `convoke schema report` prints it.
 pub fn report() -> Value {
-    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Report>();
+    of::<Report>()
+}
+
+/// The same for several commands at once. `convoke schema runs` prints it.
+pub fn runs() -> Value {
+    of::<Runs>()
+}
+
+fn of<T: JsonSchema>() -> Value {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
     let mut rest = match schema.to_value() {
         Value::Object(members) => members,
         other => return other,

@@ -68,8 +68,15 @@ pub async fn execute(shared: &Arc<Shared>, sandbox: &Sandbox, segments: &[Segmen
         futile: 0,
         last_death: None,
     };
-    for segment in segments {
-        supervisor.start(&segment.label).await;
+    // Of runs side by side, one may have spent what there was before the next begins.
+    let over = shared.answers.broker().stopped().borrow().as_ref().map(|failure| failure.message.clone());
+    match over.or_else(|| stop.soft.is_cancelled().then(|| "interrupted".to_owned())) {
+        Some(why) => shared.board().drain(&why),
+        None => {
+            for segment in segments {
+                supervisor.start(&segment.label).await;
+            }
+        }
     }
     let executed = supervisor.supervise(stop).await;
     supervisor.settle_rest().await;
@@ -86,8 +93,11 @@ impl Supervisor<'_> {
             }
             if self.running.is_empty() {
                 // The last worker may have ended of the failure before it was heard here.
+                let failure = stopped.borrow().clone();
+                let not_begun = self.ended.is_empty() && stop.soft.is_cancelled();
+                executed.interrupted |= not_begun || failure.as_ref().is_some_and(is_interruption);
                 if !executed.interrupted {
-                    executed.parked = executed.parked.or_else(|| stopped.borrow().clone());
+                    executed.parked = executed.parked.or(failure);
                 }
                 return executed;
             }
@@ -96,6 +106,11 @@ impl Supervisor<'_> {
                 () = self.shared.stirred.notified() => {}
                 failure = terminal(&mut stopped), if executed.parked.is_none() && !executed.interrupted => {
                     self.shared.board().drain(&failure.message);
+                    if is_interruption(&failure) {
+                        executed.interrupted = true;
+                        self.shared.changed.notify_waiters();
+                        continue;
+                    }
                     self.shared.changed.notify_waiters();
                     let is_spent = failure.kind == FailureKind::BudgetSpent;
                     executed.parked = Some(failure);
@@ -239,6 +254,11 @@ impl Supervisor<'_> {
         workers.sort_by_key(|(number, _)| *number);
         workers.into_iter().map(|(_, facts)| facts).collect()
     }
+}
+
+/// Whether dispatch has stopped because the user wanted it: of runs side by side, each hears of it by the others too.
+pub(super) fn is_interruption(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Cancelled
 }
 
 /// Waits for the failure that stops dispatch.

@@ -11,6 +11,7 @@ pub mod money;
 mod seat;
 mod shared;
 pub mod since;
+pub mod together;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use convoke_runtime::backend::Backend;
 use convoke_runtime::board::{Board, BoardError};
-use convoke_runtime::broker::{Broker, BrokerConfig};
+use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord};
 use convoke_runtime::work::{Census, Outcome, Severity, Work};
@@ -28,7 +29,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::backends::tiers::names;
-use crate::config::Settings;
+use crate::config::{Limits, Settings};
 use crate::plugin::inspect::Inspected;
 use crate::plugin::manifest::RuleSeverity;
 use crate::plugin::sandbox::Sandbox;
@@ -38,7 +39,7 @@ use allocate::{Allocated, allocate};
 use answers::{Answers, Prompt, Rehearsal};
 use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
-use execute::{Executed, Stop, execute};
+use execute::{Executed, Stop, execute, is_interruption};
 use ledger::JournalLedger;
 use shared::{Ended, Shared};
 use since::Since;
@@ -69,6 +70,8 @@ pub struct Session {
     pub fresh: bool,
     /// Whether all of the project is looked at.
     pub whole_project: bool,
+    /// What it shares with runs beside it, which ends with the last of them; none: it runs alone.
+    pub lanes: Option<Arc<Lanes>>,
 }
 
 /// Why there is no report.
@@ -109,9 +112,17 @@ impl Session {
         if !missed.is_empty() {
             return Err(RunError::NotRecorded(missed.join(", ")));
         }
+        self.deal(assessed, self.settings.limits.instances)
+    }
+
+    /// The second phase alone, for at most so many workers.
+    ///
+    /// # Errors
+    /// When the plan contradicts itself.
+    pub fn deal(&self, assessed: Assessed, most: u32) -> Result<Planned, RunError> {
         let route = self.has_model().then_some(&self.broker.route);
-        let allocated =
-            allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route, &self.broker.prices);
+        let limits = Limits { instances: most.min(self.settings.limits.instances), ..self.settings.limits.clone() };
+        let allocated = allocate(&assessed, &limits, &self.plugin.manifest.sizing, route, &self.broker.prices);
         // What the board would refuse is refused before anything is spent.
         board(&assessed, &allocated)?;
         Ok(Planned { assessed, allocated })
@@ -137,7 +148,9 @@ impl Session {
         report.warnings.extend(money::unmetered_warning(unmetered.load(Ordering::Relaxed), uncertain));
         report.warnings.extend(arms.warnings());
         report.comparison = self.broker.route.ab.map(|test| arms.compare(&test, &report.findings));
-        shared.answers.broker().close().await;
+        if self.lanes.is_none() {
+            shared.answers.broker().close().await;
+        }
         if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
             // All that was done is in the journal; only that the run has ended is not.
             report.warnings.push(format!("the end of the run could not be written down: {error}"));
@@ -182,7 +195,10 @@ impl Session {
         let (unmetered, arms) = (unmetered.clone(), arms.clone());
         let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
-        Broker::new(self.backends.clone(), Arc::new(ledger), self.events.clone(), config)
+        match &self.lanes {
+            Some(lanes) => Broker::sharing(lanes.clone(), Arc::new(ledger), self.events.clone(), config),
+            None => Broker::new(self.backends.clone(), Arc::new(ledger), self.events.clone(), config),
+        }
     }
 
     /// Writes down that the run begins, and with which items.
@@ -260,8 +276,10 @@ impl Session {
         };
         let mut items = aggregate::items(shared);
         items.extend(conclusion);
-        // The conclusion asks too.
+        // The conclusion asks too; and the user may have stopped a run beside this one.
         let stopped = shared.answers.broker().stopped().borrow().clone().filter(|_| !executed.interrupted);
+        let interrupted = executed.interrupted || stopped.as_ref().is_some_and(is_interruption);
+        let stopped = stopped.filter(|_| !interrupted);
         let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         warnings.extend(self.events.warned());
@@ -288,7 +306,7 @@ impl Session {
             usage: shared.answers.broker().spent(),
             cost: money::cost(shared.answers.broker(), &allocated.estimate, &self.broker.prices),
             wall: began.elapsed(),
-            interrupted: executed.interrupted,
+            interrupted,
             parked: executed.parked.or(stopped).map(|failure| failure.message),
             whole_project: self.whole_project,
             rules: self.rules(),

@@ -10,12 +10,14 @@ pub enum BoardError {
         id: String,
     },
     /// An item comes after one that there is not.
-    #[error("item {item:?} comes after {after:?}, which is not an item of this run")]
+    #[error("item {item:?} comes after {after:?}, which is not an item of this run{}", suggestion(near.as_deref()))]
     UnknownAfter {
         /// The item.
         item: String,
         /// The id that it names.
         after: String,
+        /// An id that is nearly the same.
+        near: Option<String>,
     },
     /// Items come after each other in a circle.
     #[error("items come after each other in a circle: {}", .items.join(" after "))]
@@ -116,12 +118,14 @@ pub enum BoardError {
         id: String,
     },
     /// Each would wait for the other.
-    #[error("item {item:?} can't wait for {id:?}, which waits for it")]
+    #[error("item {item:?} can't wait for {id:?}: {}", .circle.join(" waits for "))]
     WouldNeverEnd {
         /// The item that asks.
         item: String,
         /// The one it asks for.
         id: String,
+        /// Each waits for the next; the last is the first again.
+        circle: Vec<String>,
     },
     /// The run is being stopped.
     #[error("the run is being stopped: {reason}")]
@@ -129,4 +133,8 @@ pub enum BoardError {
         /// Why.
         reason: String,
     },
+}
+
+fn suggestion(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
 }

@@ -1,8 +1,9 @@
 //! Which item comes after which, and which waits for which.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::{Board, BoardError, Entry};
+use crate::near::nearest;
 use crate::work::{Item, Outcome};
 
 impl Board {
@@ -18,7 +19,11 @@ impl Board {
         let before = items.iter().map(|item| {
             let number = |after: &String| {
                 let known = self.numbers.get(after).or_else(|| fresh.get(after.as_str())).copied();
-                known.ok_or_else(|| BoardError::UnknownAfter { item: item.id.clone(), after: after.clone() })
+                known.ok_or_else(|| {
+                    let known = self.numbers.keys().map(String::as_str).chain(fresh.keys().copied());
+                    let near = nearest(after, known).map(str::to_owned);
+                    BoardError::UnknownAfter { item: item.id.clone(), after: after.clone(), near }
+                })
             };
             let mut numbers = item.after.iter().map(number).collect::<Result<Vec<_>, _>>()?;
             numbers.sort_unstable();
@@ -32,7 +37,7 @@ impl Board {
         }
         let depth = parent.map_or(0, |parent| self.entries[parent].depth + 1);
         for (number, (item, before)) in (first..).zip(items.into_iter().zip(before)) {
-            let paths = self.path_numbers(&item);
+            let paths = self.paths.numbers(&item.writes);
             self.numbers.insert(item.id.clone(), number);
             self.entries.push(Entry {
                 item,
@@ -59,45 +64,53 @@ impl Board {
         Ok(())
     }
 
-    /// Paths as numbers. `./a//b` is `a/b`: whether two are the same is decided without looking at the disk.
-    fn path_numbers(&mut self, item: &Item) -> Vec<usize> {
-        let mut numbers = Vec::with_capacity(item.writes.len());
-        for path in &item.writes {
-            let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-            let next = self.writers.len();
-            let number = *self.paths.entry(parts.join("/")).or_insert(next);
-            if number == next {
-                self.writers.push(None);
-            }
-            numbers.push(number);
-        }
-        numbers
+    /// Whether the two have a common path.
+    pub(super) fn write_the_same(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (&self.entries[one].paths, &self.entries[other].paths);
+        one.iter().any(|&path| other.iter().any(|&also| self.paths.overlap(path, also)))
     }
 
-    /// Whether `item` can't end before `other` does: it waits for it, or for something that does.
+    /// Why `item` can't end before `other` does: the items from the one to the other, each of which waits for the next,
+    /// because it comes after it, asks for its result, or writes what it is writing. None: it can.
     ///
     /// It is enough to ask when a worker begins to wait. What is taken later waits for nothing yet, and nothing that
     /// is added later is waited for yet, so neither closes a circle.
-    pub(super) fn waits_for(&self, item: usize, other: usize) -> bool {
-        let mut seen = vec![false; self.entries.len()];
-        let mut look = vec![item];
-        while let Some(number) = look.pop() {
-            let entry = &self.entries[number];
+    pub(super) fn way(&self, item: usize, other: usize) -> Option<Vec<usize>> {
+        // Who was come by to each.
+        let mut from: Vec<Option<usize>> = vec![None; self.entries.len()];
+        let mut look = VecDeque::from([item]);
+        while let Some(number) = look.pop_front() {
             if number == other {
-                return true;
+                let mut way: Vec<usize> =
+                    std::iter::successors(Some(other), |&number| if number == item { None } else { from[number] })
+                        .collect();
+                way.reverse();
+                return Some(way);
             }
-            if entry.outcome.has_ended() || std::mem::replace(&mut seen[number], true) {
-                continue;
-            }
-            match entry.holder {
-                Some(worker) => look.extend(self.workers.get(&worker).and_then(|worker| worker.awaits)),
-                None => {
-                    look.extend(&entry.before);
-                    look.extend(entry.paths.iter().filter_map(|&path| self.writers[path]));
+            for next in self.waits_for(number) {
+                if next != item && from[next].is_none() {
+                    from[next] = Some(number);
+                    look.push_back(next);
                 }
             }
         }
-        false
+        None
+    }
+
+    /// What an item waits for itself, at this moment.
+    fn waits_for(&self, number: usize) -> Vec<usize> {
+        let entry = &self.entries[number];
+        if entry.outcome.has_ended() {
+            return Vec::new();
+        }
+        match entry.holder {
+            Some(worker) => self.workers.get(&worker).and_then(|worker| worker.awaits).into_iter().collect(),
+            None => {
+                let held = self.workers.values().filter_map(|worker| worker.holds);
+                let writers = held.filter(|&held| self.write_the_same(number, held));
+                entry.before.iter().copied().chain(writers).collect()
+            }
+        }
     }
 }
 

@@ -7,13 +7,15 @@
 //!   segment with the most weight left.
 //! - An item is ready when all items that it comes `after` have ended, however they ended: it sees their results, and a
 //!   result may be none.
-//! - Items with a common path in `writes` are never in two workers' hands at the same time.
+//! - Items with a common path in `writes` are never in two workers' hands at the same time. A path is common too with one
+//!   that it is inside of. Each may ask for the result of the other, if that has ended.
 //! - An item ends once, by the worker that holds it. One whose worker died goes to another, [`ATTEMPTS`] times in all
 //!   and only if it is repeatable.
 //! - No item waits for ever: what would wait in a circle is refused when it begins to.
 
 mod error;
 mod graph;
+mod paths;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
@@ -27,6 +29,9 @@ use crate::allocate::Segment;
 use crate::work::{Census, Item, Outcome};
 
 pub use error::BoardError;
+pub use paths::{normalised, overlap};
+
+use paths::Paths;
 
 /// How many workers may have an item before it fails.
 pub const ATTEMPTS: u32 = 2;
@@ -79,9 +84,8 @@ pub struct Added {
 pub struct Board {
     entries: Vec<Entry>,
     numbers: HashMap<String, usize>,
-    /// What writes each path at this moment, by the path's number.
-    writers: Vec<Option<usize>>,
-    paths: HashMap<String, usize>,
+    /// What is being written at this moment, and by which item.
+    paths: Paths,
     /// One a segment, and last the one of the items that were dealt to nobody.
     lines: Vec<Line>,
     /// What dead workers held and others may take.
@@ -143,8 +147,7 @@ impl Board {
         let mut board = Self {
             entries: Vec::new(),
             numbers: HashMap::new(),
-            writers: Vec::new(),
-            paths: HashMap::new(),
+            paths: Paths::default(),
             lines: (0..=segments.len()).map(|_| Line::default()).collect(),
             returned: BTreeSet::new(),
             workers: BTreeMap::new(),
@@ -191,7 +194,7 @@ impl Board {
         let entry = &mut self.entries[number];
         (entry.holder, entry.attempts) = (Some(worker), entry.attempts + 1);
         for &path in &entry.paths {
-            self.writers[path] = Some(number);
+            self.paths.take(path, number);
         }
         self.workers.insert(worker, Worker { holds: Some(number), awaits: None });
         Ok(Take::Item(number))
@@ -280,14 +283,18 @@ impl Board {
     /// has changed, until it has ended.
     ///
     /// # Errors
-    /// The worker holds no item, or one that neither comes after that one nor has added it; that one can't end before
+    /// The worker holds no item, or one that neither comes after that one, nor has added it, nor writes what it writes;
+    /// that one can't end before
     /// this one does; the run is being stopped, and that one will not be begun.
     pub fn await_item(&mut self, worker: usize, id: &str) -> Result<Awaited, BoardError> {
         let holds = self.worker(worker)?.holds;
         let Some(number) = holds else { return Err(BoardError::NotHolder { worker, item: id.to_owned() }) };
         let awaited = self.numbers.get(id).copied().ok_or_else(|| BoardError::UnknownItem { id: id.to_owned() })?;
         let item = self.entries[number].item.id.clone();
-        if self.entries[awaited].parent != Some(number) && !self.entries[number].before.contains(&awaited) {
+        let is_related = self.entries[awaited].parent == Some(number)
+            || self.entries[number].before.contains(&awaited)
+            || self.write_the_same(number, awaited);
+        if !is_related {
             return Err(BoardError::NotRelated { item, id: id.to_owned() });
         }
         let mut awaits = None;
@@ -295,8 +302,9 @@ impl Board {
             if let (Some(reason), None) = (&self.draining, self.entries[awaited].holder) {
                 return Err(BoardError::Draining { reason: reason.clone() });
             }
-            if self.waits_for(awaited, number) {
-                return Err(BoardError::WouldNeverEnd { item, id: id.to_owned() });
+            if let Some(way) = self.way(awaited, number) {
+                let items = std::iter::once(number).chain(way).map(|number| self.entries[number].item.id.clone());
+                return Err(BoardError::WouldNeverEnd { item, id: id.to_owned(), circle: items.collect() });
             }
             awaits = Some(awaited);
         }
@@ -378,7 +386,7 @@ impl Board {
 
     /// Whether none of its paths is being written.
     fn is_free(&self, number: usize) -> bool {
-        self.entries[number].paths.iter().all(|&path| self.writers[path].is_none())
+        self.entries[number].paths.iter().all(|&path| self.paths.is_free(path))
     }
 
     fn worker(&self, worker: usize) -> Result<&Worker, BoardError> {
@@ -410,7 +418,7 @@ impl Board {
         let entry = &mut self.entries[number];
         if entry.holder.take().is_some() {
             for &path in &entry.paths {
-                self.writers[path] = None;
+                self.paths.give_back(path);
             }
         }
     }

@@ -14,6 +14,11 @@ fn item(id: &str) -> Item {
     Item { id: id.to_owned(), weight: 1, ..Item::default() }
 }
 
+/// Files, folders that they are in, and other ways to write them.
+fn path(number: u8) -> String {
+    ["a", "a/b", "./a//c/", "a/b/d", "e", "e/f", "g", "ab"][usize::from(number) % 8].to_owned()
+}
+
 /// A host with bad luck: workers that die, add, wait and finish, in any order.
 struct Host {
     board: Board,
@@ -136,7 +141,7 @@ impl Host {
                 let before: Vec<usize> = before.collect();
                 Item {
                     after: before.into_iter().map(|number| ids[number].clone()).collect(),
-                    writes: vec![self.chance.random_range(0..4).to_string()],
+                    writes: vec![path(self.chance.random_range(0..8))],
                     repeatable: self.chance.random(),
                     ..item(&format!("added-{}-{place}", ids.len()))
                 }
@@ -159,10 +164,12 @@ impl Host {
 
     fn check(&self) {
         let held: Vec<usize> = self.holding.values().copied().collect();
-        let mut paths = BTreeSet::new();
+        let mut paths: Vec<&String> = Vec::new();
         for &number in &held {
-            let own: BTreeSet<_> = self.board.item(number).unwrap().writes.iter().collect();
-            assert!(own.into_iter().all(|path| paths.insert(path)), "two write the same path");
+            let own = &self.board.item(number).unwrap().writes;
+            let clash = |path: &&String| paths.iter().any(|other| overlap(&normalised(path), &normalised(other)));
+            assert!(!own.iter().any(|path| clash(&path)), "two write the same path");
+            paths.extend(own);
             assert!(self.board.attempts(number) <= ATTEMPTS);
         }
         let census = self.board.census();
@@ -173,7 +180,7 @@ impl Host {
 fn plan() -> impl Strategy<Value = Vec<Item>> {
     let one = (
         prop::collection::vec(any::<prop::sample::Index>(), 0..3),
-        prop::collection::vec(0_u8..4, 0..3),
+        prop::collection::vec(0_u8..8, 0..3),
         0_u64..9,
         any::<bool>(),
     );
@@ -186,7 +193,7 @@ fn plan() -> impl Strategy<Value = Vec<Item>> {
                 let before = before.iter().filter(|_| later > 0).map(|index| number + 1 + index.index(later));
                 Item {
                     after: before.map(|number| number.to_string()).collect(),
-                    writes: writes.iter().map(u8::to_string).collect(),
+                    writes: writes.into_iter().map(path).collect(),
                     weight,
                     repeatable,
                     ..item(&number.to_string())

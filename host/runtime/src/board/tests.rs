@@ -97,7 +97,10 @@ fn items_that_write_the_same_path_never_run_at_once() {
 fn wrong_plans_are_named() {
     let text = |id: &str| id.to_owned();
     assert_eq!(refused(vec![item("a"), item("a")]), BoardError::DuplicateId { id: text("a") });
-    assert_eq!(refused(vec![after("a", &["b"])]), BoardError::UnknownAfter { item: text("a"), after: text("b") });
+    let unknown = BoardError::UnknownAfter { item: text("a"), after: text("elsewhere"), near: None };
+    assert_eq!(refused(vec![after("a", &["elsewhere"])]), unknown);
+    let unknown = refused(vec![item("src/lib.rs"), after("a", &["src/lbi.rs"])]);
+    assert!(unknown.to_string().ends_with("not an item of this run; did you mean \"src/lib.rs\"?"), "{unknown}");
     assert_eq!(refused(vec![after("a", &["a"])]), BoardError::Cycle { items: vec![text("a"), text("a")] });
     let circle = vec![after("a", &["b"]), after("b", &["c"]), after("c", &["d", "b"]), item("d"), after("e", &["a"])];
     let circle = refused(circle);
@@ -260,9 +263,13 @@ fn what_would_wait_for_ever_is_refused() {
     board.take(0).unwrap();
     let added = board.add(0, 0, vec![after("later", &["a"]), writing("clash", "p"), after("far", &["clash"])]).unwrap();
     board.publish(&added.new);
-    for id in ["later", "clash", "far"] {
-        let never = BoardError::WouldNeverEnd { item: "a".to_owned(), id: id.to_owned() };
-        assert_eq!(board.await_item(0, id), Err(never));
+    for (id, circle) in [
+        ("later", "a waits for later waits for a"),
+        ("clash", "a waits for clash waits for a"),
+        ("far", "a waits for far waits for clash waits for a"),
+    ] {
+        let never = board.await_item(0, id).unwrap_err();
+        assert_eq!(never.to_string(), format!("item \"a\" can't wait for {id:?}: {circle}"));
     }
     let strange = BoardError::NotRelated { item: "a".to_owned(), id: "other".to_owned() };
     assert_eq!(board.await_item(0, "other"), Err(strange));
@@ -281,8 +288,8 @@ fn a_circle_by_way_of_another_workers_wait_is_refused() {
         [board.add(0, 0, vec![after("x", &["b"])]).unwrap().new, board.add(1, 1, vec![writing("y", "p")]).unwrap().new];
     added.iter().for_each(|new| board.publish(new));
     assert_eq!(board.await_item(0, "x"), Ok(Awaited::Waiting));
-    let never = BoardError::WouldNeverEnd { item: "b".to_owned(), id: "y".to_owned() };
-    assert_eq!(board.await_item(1, "y"), Err(never));
+    let never = board.await_item(1, "y").unwrap_err();
+    assert!(never.to_string().ends_with("b waits for y waits for a waits for x waits for b"), "{never}");
     board.finish(1, 1, Outcome::Done).unwrap();
     assert_eq!(board.take(1), Ok(Take::Item(2)));
 }
@@ -297,4 +304,21 @@ fn a_stopped_run_keeps_nobody_waiting_for_what_will_not_be_begun() {
     board.drain("interrupted");
     let draining = BoardError::Draining { reason: "interrupted".to_owned() };
     assert_eq!(board.await_item(0, "b"), Err(draining));
+}
+
+#[test]
+fn a_path_inside_of_another_is_common_and_each_sees_what_the_other_came_to() {
+    let mut board = board(
+        vec![writing("folder", "./docs/"), writing("file", "docs/a.md"), writing("like", "docs2")],
+        &[&[0], &[1, 2]],
+    );
+    assert_eq!(board.take(0), Ok(Take::Item(0)));
+    assert_eq!(board.take(1), Ok(Take::Item(2)), "the folder is being written, the other only begins alike");
+    board.finish(1, 2, Outcome::Done).unwrap();
+    assert_eq!(board.take(1), Ok(Take::Wait));
+    board.finish(0, 0, Outcome::Done).unwrap();
+    assert_eq!(board.take(1), Ok(Take::Item(1)));
+    assert_eq!(board.await_item(1, "folder"), Ok(Awaited::Ended(0)));
+    assert!(matches!(board.await_item(1, "like"), Err(BoardError::NotRelated { .. })));
+    assert_eq!(board.take(0), Ok(Take::Wait));
 }

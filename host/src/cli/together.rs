@@ -1,0 +1,310 @@
+//! `convoke run`: several commands at once, in one process, that share one pool of instances, one quota, one budget and
+//! one journal. Each is a run of its own, with its own report; the exit code is the strongest of theirs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use convoke_runtime::broker::{Broker, InMemory};
+use convoke_runtime::event::Events;
+use futures::future::{join_all, try_join_all};
+use serde_json::json;
+
+use super::command::{Prepared, announce, how, in_runtime, prepare, rendered, watch_for_signals};
+use super::error::CliError;
+use super::options::{Format, Options};
+use super::terminal::{Terminal, put, say};
+use super::{Runnable, load_file, plan};
+use crate::config::{Budget, nearest};
+use crate::progress::{Detail, show_together};
+use crate::report::together::{Runs, render};
+use crate::report::{ExitCode, Report, RuleInfo, clean, exit_code, sarif};
+use crate::run::execute::Stop;
+use crate::run::together::{After, Turns, order, shares};
+use crate::run::{Planned, Session, money};
+
+/// So many commands run at once. Each has its sandboxes; more would only wait for workers.
+const MOST: usize = 32;
+
+/// Options that concern one report or one recording.
+const OF_ONE: [&str; 4] = ["record", "replay", "baseline", "write_baseline"];
+
+pub(super) fn command() -> Command {
+    let commands = Arg::new("commands")
+        .value_name("COMMAND")
+        .required(true)
+        .num_args(1..)
+        .help("A command, or in quotes a command with its arguments: 'agent-audit agents/'");
+    let mut command = Options::augment_args(Command::new("run").arg(commands))
+        .about("Runs several commands at once, which share instances, quotas and budget")
+        .long_about(
+            "Runs several commands at once, which share instances, quotas and budget.\n\n    convoke run agent-audit deps \
+             docs\n    convoke run 'agent-audit agents/ --strict' ./todo.wasm\n\nEach COMMAND is one word: the name of a \
+             command, or the path of a component, and in quotes its arguments, as a shell would split them. The options \
+             of convoke stand outside of the quotes, and hold for all. Commands that write a path in common run one after \
+             the other, in the order in which they are named. The exit code is the first of 130, 2, 5, 4, 3, 1, 0 that \
+             any of them has.",
+        );
+    for name in OF_ONE {
+        command = command.mut_arg(name, |option| option.hide(true));
+    }
+    command
+}
+
+/// Runs them. What is wrong with one of them is said before any has begun.
+pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let options = Options::from_arg_matches(matches).map_err(|error| CliError::usage(error.to_string()))?;
+    for name in OF_ONE {
+        if matches.value_source(name).is_some() {
+            let option = name.replace('_', "-");
+            return Err(CliError::usage(format!("--{option} is for one command"))
+                .hint(Some("run that command by itself, without `run`")));
+        }
+    }
+    let typed: Vec<&String> = matches.get_many::<String>("commands").into_iter().flatten().collect();
+    if typed.len() > MOST {
+        return Err(CliError::usage(format!("{} commands are too many: at most {MOST} run at once", typed.len())));
+    }
+    let terminal = Terminal::find(options.color);
+    let mut prepared: Vec<Prepared> = Vec::new();
+    for text in &typed {
+        let ready = ready(runnables, text, &options, prepared.first().map(|first| &first.session));
+        prepared.push(ready.map_err(|error| error.within(text))?);
+    }
+    let names = names(&typed, &prepared);
+    in_runtime(go(prepared, names, &options, &terminal))
+}
+
+/// One of them, as far as it is known before anything runs.
+fn ready(
+    runnables: &[Runnable],
+    text: &str,
+    options: &Options,
+    beside: Option<&Session>,
+) -> Result<Prepared, CliError> {
+    let words = shlex::split(text).ok_or_else(|| CliError::usage("a quote in it has no end"))?;
+    let Some(name) = words.first() else { return Err(CliError::usage("a command is empty")) };
+    let loaded;
+    let runnable = if name.ends_with(".wasm") {
+        loaded = load_file(name)?;
+        &loaded
+    } else {
+        let known = || runnables.iter().map(|runnable| runnable.name.as_str());
+        let hint = || match nearest(name, known()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`convoke list` shows the commands that can be run".to_owned(),
+        };
+        let found = runnables.iter().find(|runnable| runnable.name == *name);
+        found.ok_or_else(|| CliError::usage(format!("there is no command {name}")).hint(Some(hint())))?
+    };
+    let command = runnable.manifest.to_clap().name(runnable.name.clone());
+    let matches = command.try_get_matches_from(&words).map_err(|error| match error.use_stderr() {
+        true => {
+            let text = error.to_string();
+            CliError::usage(text.strip_prefix("error: ").unwrap_or(&text).trim_end())
+                .hint(Some("only the command's own arguments stand in the quotes; options of convoke stand outside"))
+        }
+        false => CliError::usage("it asks for help").hint(Some(format!("`convoke {name} --help` gives it"))),
+    })?;
+    prepare(runnable, &matches, options, beside)
+}
+
+/// What stands in front of each one's lines: its name, and what was typed where two have the same.
+fn names(typed: &[&String], prepared: &[Prepared]) -> Vec<String> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for one in prepared {
+        *counts.entry(&one.session.command).or_default() += 1;
+    }
+    let name = |(typed, one): (&&String, &Prepared)| match counts.get(one.session.command.as_str()) {
+        Some(1) => one.session.command.clone(),
+        _ => clean::line(&clean::bounded(typed, 60)),
+    };
+    typed.iter().zip(prepared).map(name).collect()
+}
+
+async fn go(
+    prepared: Vec<Prepared>,
+    names: Vec<String>,
+    options: &Options,
+    terminal: &Terminal,
+) -> Result<ExitCode, CliError> {
+    let said = prepared.iter().find_map(|one| one.said.clone());
+    let today = prepared.first().map(|first| first.today).unwrap_or_default();
+    let mut sessions: Vec<Session> = prepared.into_iter().map(|one| one.session).collect();
+    let Some(first) = sessions.first() else { return Err(CliError::usage("which commands?")) };
+    let budget = money::budget(first.settings.budget, &first.journal).await?;
+    sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
+
+    let (planned, after) = plan_all(&sessions, &names).await?;
+    if options.dry_run {
+        put(&plans(&sessions, &names, &planned, &after, options).await?, options.output.as_deref())?;
+        return Ok(ExitCode::Success);
+    }
+    if !options.quiet {
+        if let Some(said) = said {
+            announce(&said, terminal);
+        }
+        for (session, planned) in sessions.iter().zip(&planned) {
+            say(&clean::line(&plan::headline(session, planned)));
+        }
+        ordered(&names, &after).iter().for_each(|line| say(line));
+    }
+    let common = share_lanes(&mut sessions);
+    let streams = names.iter().map(String::as_str).zip(sessions.iter().map(|session| &session.events));
+    let detail = Detail { logs: options.verbose > 0, color: terminal.err_color };
+    let shown = show_together(&common, streams, how(options, terminal), detail);
+    let stop = Stop::default();
+    let watching = tokio::spawn(watch_for_signals(stop.clone()));
+
+    let workers = planned.iter().map(|planned| planned.allocated.segments.len()).collect();
+    let turns = Turns::new(instances(&sessions), workers, after);
+    let runs = sessions.iter().zip(planned).enumerate().map(|(place, (session, planned))| {
+        let (turns, stop) = (&turns, &stop);
+        async move {
+            let filters = session.settings.filters(None, today);
+            turns.take(place, stop, session.run(planned, &filters, stop)).await
+        }
+    });
+    let reports = join_all(runs).await;
+    watching.abort();
+    if let Some(lanes) = sessions.first().and_then(|first| first.lanes.as_ref()) {
+        lanes.close().await;
+    }
+    if reports.iter().any(Result::is_err) {
+        shown.abort();
+    }
+    // It ends with the last event of the last run; a painter that failed is not worth the reports.
+    let _ = shown.await;
+
+    let mut codes = Vec::new();
+    let mut done: Vec<(&str, &Session, Report)> = Vec::new();
+    for ((name, session), report) in names.iter().zip(&sessions).zip(reports) {
+        match report {
+            Ok(report) => {
+                codes.push(exit_code(&report, session.settings.fail_on.severity()));
+                done.push((name, session, report));
+            }
+            Err(error) => {
+                let error = CliError::from(error).within(name);
+                codes.push(error.code);
+                error.show(terminal.err_color);
+            }
+        }
+    }
+    let code = ExitCode::strongest(codes);
+    put(&together(done, code, options, terminal)?, options.output.as_deref())?;
+    Ok(code)
+}
+
+/// Plans all of them, deals the workers, and finds which come after which.
+async fn plan_all(sessions: &[Session], names: &[String]) -> Result<(Vec<Planned>, Vec<Vec<After>>), CliError> {
+    let plans = sessions
+        .iter()
+        .zip(names)
+        .map(async |(session, name)| session.plan().await.map_err(|error| CliError::from(error).within(name)));
+    let planned = try_join_all(plans).await?;
+    let after = order(planned.iter().map(|planned| planned.assessed.work.items.as_slice()));
+    let wanted: Vec<usize> = planned.iter().map(|planned| planned.allocated.segments.len()).collect();
+    let shares = shares(&wanted, instances(sessions));
+    let dealt =
+        sessions.iter().zip(planned).zip(wanted.iter().zip(shares)).map(|((session, planned), (wanted, share))| {
+            if share == *wanted {
+                return Ok(planned);
+            }
+            session.deal(planned.assessed, u32::try_from(share).unwrap_or(u32::MAX)).map_err(CliError::from)
+        });
+    Ok((dealt.collect::<Result<_, _>>()?, after))
+}
+
+/// How many workers there are for all of them.
+fn instances(sessions: &[Session]) -> usize {
+    sessions.iter().map(|session| session.settings.limits.instances as usize).min().unwrap_or(1)
+}
+
+/// Gives all of them the same backends with their queue, quotas, instances and retries. What happens to these is told
+/// to the stream that comes back, and to each of theirs.
+fn share_lanes(sessions: &mut [Session]) -> Events {
+    let common = Events::new();
+    let Some(first) = sessions.first() else { return common };
+    // Nobody asks this one: it brings the lanes into being as it would for a run of its own.
+    let founder =
+        Broker::new(first.backends.clone(), Arc::new(InMemory::default()), common.clone(), first.broker.clone());
+    for session in sessions {
+        session.lanes = Some(founder.lanes().clone());
+    }
+    common
+}
+
+/// Which waits for which, in words.
+fn ordered(names: &[String], after: &[Vec<After>]) -> Vec<String> {
+    let line = |later: usize, after: &After| {
+        let path = if after.path.is_empty() { "the whole project".to_owned() } else { clean::line(&after.path) };
+        format!("{} comes after {}: both write {path}", names[later], names[after.earlier])
+    };
+    after.iter().enumerate().flat_map(|(later, after)| after.iter().map(move |after| line(later, after))).collect()
+}
+
+/// `--dry-run`.
+async fn plans(
+    sessions: &[Session],
+    names: &[String],
+    planned: &[Planned],
+    after: &[Vec<After>],
+    options: &Options,
+) -> Result<String, CliError> {
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for (session, planned) in sessions.iter().zip(planned) {
+        let is_limited = session.settings.budget != Budget::default();
+        let rehearsed = if options.show_prompts || is_limited { Some(session.rehearse(planned).await?) } else { None };
+        match options.format {
+            Format::Json => values.push(plan::value(session, planned, rehearsed.as_deref(), options)),
+            _ => texts.push(plan::render(session, planned, rehearsed.as_deref(), options)),
+        }
+    }
+    if options.format == Format::Json {
+        let order: Vec<_> = after
+            .iter()
+            .enumerate()
+            .flat_map(|(later, after)| {
+                after.iter().map(move |after| json!({ "plan": later, "after": after.earlier, "path": after.path }))
+            })
+            .collect();
+        let whole = json!({ "schema_version": 1, "instances": instances(sessions), "plans": values, "order": order });
+        return Ok(clean::json(format!("{whole:#}\n")));
+    }
+    let order = ordered(names, after).iter().map(|line| format!("\n{line}\n")).collect::<String>();
+    let sum: usize = planned.iter().map(|planned| planned.allocated.segments.len()).sum();
+    let shared = format!("\nAll of them share {} instances for {sum} workers.\n", instances(sessions));
+    Ok(texts.join("\n") + &order + &shared)
+}
+
+/// All reports in one text.
+fn together(
+    done: Vec<(&str, &Session, Report)>,
+    code: ExitCode,
+    options: &Options,
+    terminal: &Terminal,
+) -> Result<String, CliError> {
+    let broken = |error: serde_json::Error| CliError::nothing(format!("the reports can't be written as JSON: {error}"));
+    match options.format {
+        Format::Json => {
+            render(&Runs::of(done.into_iter().map(|(_, _, report)| report).collect(), code)).map_err(broken)
+        }
+        Format::Sarif => {
+            let rules: Vec<Vec<RuleInfo>> = done.iter().map(|(_, session, _)| session.rules()).collect();
+            let reports = done.iter().map(|(_, _, report)| report).zip(rules.iter().map(Vec::as_slice));
+            sarif::render_all(reports).map_err(broken)
+        }
+        Format::Markdown | Format::Human => {
+            let texts = done.iter().map(|(name, session, report)| {
+                let text = rendered(report, session, options, terminal)?;
+                let line = if terminal.unicode { "──" } else { "--" };
+                Ok(match options.format {
+                    Format::Human => format!("{line} {name} {line}\n{text}"),
+                    _ => text,
+                })
+            });
+            Ok(texts.collect::<Result<Vec<_>, CliError>>()?.join("\n"))
+        }
+    }
+}
