@@ -53,10 +53,7 @@ pub struct Table {
 
 impl Table {
     /// The table of a library that is built with this crate.
-    pub const fn new(
-        describe: extern "C" fn() -> Answer,
-        decide: extern "C" fn(*const u8, usize) -> Answer,
-    ) -> Self {
+    pub const fn new(describe: extern "C" fn() -> Answer, decide: extern "C" fn(*const u8, usize) -> Answer) -> Self {
         Self {
             magic: MAGIC,
             abi: ABI,

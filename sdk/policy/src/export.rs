@@ -38,7 +38,8 @@ macro_rules! export_component {
 
             impl $crate::component::Guest for Component {
                 fn describe() -> ::std::string::String {
-                    $crate::Description::new(::core::env!("CARGO_PKG_NAME"), ::core::env!("CARGO_PKG_VERSION")).to_json()
+                    $crate::Description::new(::core::env!("CARGO_PKG_NAME"), ::core::env!("CARGO_PKG_VERSION"))
+                        .to_json()
                 }
 
                 fn decide(
@@ -62,7 +63,9 @@ macro_rules! export_library {
         #[cfg(not(target_family = "wasm"))]
         const _: () = {
             #[cfg(not(panic = "unwind"))]
-            ::core::compile_error!("a policy that is a native library needs panic = \"unwind\": an abort ends the host");
+            ::core::compile_error!(
+                "a policy that is a native library needs panic = \"unwind\": an abort ends the host"
+            );
 
             extern "C" fn describe() -> $crate::abi::Answer {
                 $crate::abi::guard(|| {
