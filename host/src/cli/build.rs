@@ -6,18 +6,18 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::error::CliError;
 use super::terminal::say;
-use crate::plugin::build::{BuildOptions, build as build_plugin};
+use crate::plugin::build::{BuildOptions, build as build_plugin, build_policy, is_policy};
 use crate::report::ExitCode;
 
 pub(super) fn command() -> Command {
     Command::new("build")
-        .about("Makes the component of a plugin")
+        .about("Makes the component of a plugin or a policy")
         .arg(
             Arg::new("folder")
                 .value_name("FOLDER")
                 .value_parser(value_parser!(PathBuf))
                 .default_value(".")
-                .help("The plugin's folder, with plugin.toml and Cargo.toml"),
+                .help("The plugin's folder, with plugin.toml and Cargo.toml, or a policy's"),
         )
         .arg(
             Arg::new("output")
@@ -25,7 +25,7 @@ pub(super) fn command() -> Command {
                 .short('o')
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Where the component goes. Default: NAME.wasm in the plugin's folder"),
+                .help("Where the component goes. Default: NAME.wasm in that folder"),
         )
         .arg(Arg::new("locked").long("locked").action(ArgAction::SetTrue).help("Cargo.lock must be up to date"))
         .arg(Arg::new("quiet").long("quiet").short('q').action(ArgAction::SetTrue).help("Only errors are told"))
@@ -38,10 +38,24 @@ pub(super) fn build(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         locked: matches.get_flag("locked"),
         quiet: matches.get_flag("quiet"),
     };
+    if is_policy(&folder) {
+        let built = build_policy(&folder, &options)?;
+        if !options.quiet {
+            let (state, what) = (state(built.unchanged), &built.description);
+            say(&format!(
+                "{state} policy {} {} {} ({} kB)",
+                what.name,
+                what.version,
+                built.path.display(),
+                built.size.div_ceil(1000)
+            ));
+        }
+        return Ok(ExitCode::Success);
+    }
     let built = build_plugin(&folder, &options)?;
     if !options.quiet {
         let manifest = &built.inspected.manifest;
-        let state = if built.unchanged { "unchanged" } else { "built" };
+        let state = state(built.unchanged);
         say(&format!(
             "{state} {} {} {} ({} kB, sha-256 {})",
             manifest.name,
@@ -52,4 +66,8 @@ pub(super) fn build(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         ));
     }
     Ok(ExitCode::Success)
+}
+
+fn state(unchanged: bool) -> &'static str {
+    if unchanged { "unchanged" } else { "built" }
 }

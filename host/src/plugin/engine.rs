@@ -171,7 +171,7 @@ fn config(pool: Option<usize>) -> Config {
 }
 
 /// Makes a folder that only this user can read and write.
-fn private_folder(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -186,7 +186,7 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Whether a file is this user's own, and nobody else can write it.
-fn is_private(path: &Path) -> bool {
+pub(crate) fn is_private(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

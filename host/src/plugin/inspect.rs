@@ -153,11 +153,19 @@ pub fn read_manifest(bytes: &[u8]) -> Result<Manifest, InspectError> {
     outline(bytes)?.manifest(bytes)
 }
 
+/// What a component imports and exports, whatever its world is.
+///
+/// # Errors
+/// When it is not a component, or is truncated.
+pub(crate) fn names(bytes: &[u8]) -> Result<Outline, InspectError> {
+    outline(bytes)
+}
+
 /// The outermost level of a component.
 #[derive(Debug, Default)]
-struct Outline {
-    imports: Vec<String>,
-    exports: Vec<String>,
+pub(crate) struct Outline {
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
     manifests: Vec<Range<usize>>,
 }
 
@@ -223,14 +231,14 @@ fn damaged(error: &wasmparser::BinaryReaderError) -> InspectError {
 }
 
 /// `convoke:plugin/handler@0.1.0`, taken apart.
-struct Name<'a> {
+pub(crate) struct Name<'a> {
     package: &'a str,
     interface: &'a str,
     version: Option<&'a str>,
 }
 
 impl<'a> Name<'a> {
-    fn parse(name: &'a str) -> Self {
+    pub(crate) fn parse(name: &'a str) -> Self {
         let (path, version) = match name.split_once('@') {
             Some((path, version)) => (path, Some(version)),
             None => (name, None),
@@ -239,13 +247,13 @@ impl<'a> Name<'a> {
         Self { package, interface, version }
     }
 
-    fn is(&self, package: &str, interface: &str) -> bool {
+    pub(crate) fn is(&self, package: &str, interface: &str) -> bool {
         self.package == package && self.interface == interface
     }
 
     /// Whether a host with version `host` can be linked: the same minor version before 1.0, the same major after, and
     /// never a prerelease, as wasmtime does it.
-    fn fits(&self, host: &str) -> bool {
+    pub(crate) fn fits(&self, host: &str) -> bool {
         let (Some(version), Ok(host)) = (self.version, semver::Version::parse(host)) else { return false };
         let Ok(version) = semver::Version::parse(version) else { return false };
         version.pre.is_empty()
@@ -254,7 +262,7 @@ impl<'a> Name<'a> {
             && (version.major > 0 || version.minor > 0 || version.patch == host.patch)
     }
 
-    fn other_version(&self, host: &str) -> InspectError {
+    pub(crate) fn other_version(&self, host: &str) -> InspectError {
         InspectError::OtherVersion {
             name: printable(&format!("{}/{}", self.package, self.interface), 100),
             component: printable(self.version.unwrap_or("none"), 40),
@@ -292,7 +300,7 @@ fn check_imports(imports: &[String]) -> Result<(), InspectError> {
 }
 
 /// Names from a stranger, for a message.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
     if names.is_empty() {
         return "nothing".to_owned();

@@ -24,6 +24,12 @@
 //! }
 //! ```
 //!
+//! # Three forms
+//!
+//! `convoke_policy::export!(NightShift);` makes one source build as a WASM component (`convoke build`) and as a native
+//! library (`cargo build --release`). What only sets numbers of the built-in policy needs neither: that is a
+//! `policy.toml`.
+//!
 //! # How types grow
 //!
 //! Facts and decisions are plain data, as JSON on every border. New facts may come with any version: a policy that does
@@ -31,13 +37,19 @@
 //! host ([`Decision::check`]): what is out of its bounds is not carried out, and the policy is replaced by the built-in
 //! one.
 
+pub mod abi;
+#[cfg(target_family = "wasm")]
+pub mod component;
 mod decision;
+mod describe;
+mod export;
 mod facts;
 mod time;
 
 pub use decision::{
     Adapt, Admit, Decision, Kind, LONGEST_REASON, LONGEST_WAIT_MS, MOST, Nonsense, Recover, RouteTo, Size, Watch,
 };
+pub use describe::Description;
 pub use facts::{
     AdaptCause, AdaptFacts, AdmitFacts, BreakerState, Facts, Load, Mode, RecoverFacts, RouteFacts, SizeFacts, Spending,
     Tier, WatchFacts,

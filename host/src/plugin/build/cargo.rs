@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-use super::{BuildError, BuildOptions, TARGET};
+use super::{BuildError, BuildOptions};
 use crate::plugin::printable;
 
 /// A profile that a workspace can have for its plugins. Without it they are built with `release`.
@@ -17,7 +17,10 @@ const PROFILE: &str = "plugin";
 /// The package of a plugin, and what it is made of.
 #[derive(Debug)]
 pub(super) struct Package {
+    pub(super) name: String,
     pub(super) version: String,
+    /// What it is compiled for.
+    target: &'static str,
     id: String,
     manifest_path: PathBuf,
     workspace_root: PathBuf,
@@ -61,12 +64,12 @@ struct Node {
 
 impl Package {
     /// Asks cargo about the package in a folder. Fetches its dependencies.
-    pub(super) fn find(folder: &Path, options: &BuildOptions) -> Result<Self, BuildError> {
+    pub(super) fn find(folder: &Path, target: &'static str, options: &BuildOptions) -> Result<Self, BuildError> {
         let io = |why| BuildError::Io { path: folder.to_owned(), why };
         let folder = folder.canonicalize().map_err(io)?;
         let manifest_path = folder.join("Cargo.toml");
         let mut command = cargo(&folder);
-        command.args(["metadata", "--format-version", "1", "--filter-platform", TARGET, "--manifest-path"]);
+        command.args(["metadata", "--format-version", "1", "--filter-platform", target, "--manifest-path"]);
         command.arg(&manifest_path);
         if options.locked {
             command.arg("--locked");
@@ -82,7 +85,9 @@ impl Package {
             return Err(BuildError::NotACdylib { package: printable(&package.name, 80) });
         }
         Ok(Self {
+            name: package.name.clone(),
             version: package.version.clone(),
+            target,
             id: package.id.clone(),
             sources: metadata.sources_of(&package.id),
             manifest_path,
@@ -165,15 +170,15 @@ pub(super) struct Toolchain {
 
 impl Toolchain {
     /// Asks the compiler that is used in a folder.
-    pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
+    pub(super) fn find(folder: &Path, target: &'static str) -> Result<Self, BuildError> {
         let ask = |arguments: &[&str]| {
             let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
             command.args(arguments).current_dir(folder);
             run(command).map(|output| String::from_utf8_lossy(&output).into_owned())
         };
-        let target = ask(&["--print", "target-libdir", "--target", TARGET])?;
-        if !Path::new(target.trim()).is_dir() {
-            return Err(BuildError::NoTarget);
+        let library = ask(&["--print", "target-libdir", "--target", target])?;
+        if !Path::new(library.trim()).is_dir() {
+            return Err(BuildError::NoTarget(target));
         }
         let version = ask(&["-vV"])?;
         let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")).unwrap_or("unknown");
@@ -196,7 +201,7 @@ pub(super) fn compile(package: &Package, toolchain: &Toolchain, options: &BuildO
     let folder = package.manifest_path.parent().unwrap_or(Path::new("."));
     let profile = if package.has_profile() { PROFILE } else { "release" };
     let mut command = cargo(folder);
-    command.args(["build", "--lib", "--target", TARGET, "--profile", profile]);
+    command.args(["build", "--lib", "--target", package.target, "--profile", profile]);
     command.args(["--message-format", "json-render-diagnostics", "--manifest-path"]).arg(&package.manifest_path);
     command.arg("--target-dir").arg(package.target_directory());
     if options.locked {
@@ -273,7 +278,9 @@ mod tests {
     fn package(root: &str) -> Package {
         let root = PathBuf::from(root);
         Package {
+            name: "x".to_owned(),
             version: "0.1.0".to_owned(),
+            target: "wasm32-wasip2",
             id: "x".to_owned(),
             manifest_path: root.join("plugins/x/Cargo.toml"),
             target_directory: root.join("target"),

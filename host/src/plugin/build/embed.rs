@@ -52,6 +52,18 @@ pub fn embed(component: &[u8], manifest: &Manifest) -> Result<Vec<u8>, EmbedErro
     Ok(bytes)
 }
 
+/// The component with name and version where tools look for them, and without the names of functions and debug
+/// sections. The same input gives the same bytes.
+pub(super) fn name(component: &[u8], name: &str, version: &str) -> Result<Vec<u8>, EmbedError> {
+    let stripped = strip(component).map_err(|error| EmbedError::Wasm(printable(error.message(), 200)))?;
+    let mut metadata = wasm_metadata::AddMetadata::default();
+    metadata.name = wasm_metadata::AddMetadataField::Set(name.to_owned());
+    let mut bytes =
+        metadata.to_wasm(&stripped).map_err(|error| EmbedError::Wasm(printable(&error.to_string(), 200)))?;
+    CustomSection { name: "version".into(), data: version.as_bytes().into() }.append_to_component(&mut bytes);
+    Ok(bytes)
+}
+
 /// Copies a component without its names, its debug sections and what is put in anew.
 fn strip(input: &[u8]) -> Result<Vec<u8>, wasmparser::BinaryReaderError> {
     let mut output = Vec::with_capacity(input.len());

@@ -5,14 +5,17 @@
 
 mod cargo;
 mod embed;
+mod policy;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use embed::{EmbedError, embed};
+pub use policy::{BuiltPolicy, build_policy, is_policy};
 
 use super::inspect::{InspectError, Inspected, inspect};
 use super::manifest::{self, Manifest, ManifestError};
+use crate::policy::PolicyError;
 
 /// The target that plugins are compiled for.
 pub const TARGET: &str = "wasm32-wasip2";
@@ -99,8 +102,8 @@ pub enum BuildError {
         manifest: String,
     },
     /// The compiler can't compile for WASM.
-    #[error("the target {TARGET} is not installed")]
-    NoTarget,
+    #[error("the target {0} is not installed")]
+    NoTarget(&'static str),
     /// Cargo succeeded without a component.
     #[error("cargo built no .wasm file")]
     NoArtifact,
@@ -110,6 +113,12 @@ pub enum BuildError {
     /// What came out is not a command of this host.
     #[error("what was built is not a command: {0}")]
     Inspect(#[from] InspectError),
+    /// What was compiled is not a policy's module.
+    #[error("what was built is no policy: {0}")]
+    Encode(String),
+    /// What came out is not a policy of this host.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// A file could not be read or written.
     #[error("{}: {why}", path.display())]
     Io {
@@ -130,11 +139,16 @@ impl BuildError {
             Self::NotAPackage { .. } => "give the folder of one plugin",
             Self::NotACdylib { .. } => "write `[lib]` and `crate-type = [\"cdylib\"]` in Cargo.toml",
             Self::VersionsDiffer { .. } => "write the same version in both",
-            Self::NoTarget => "rustup target add wasm32-wasip2",
+            Self::NoTarget(policy::TARGET) => "rustup target add wasm32-unknown-unknown",
+            Self::NoTarget(_) => "rustup target add wasm32-wasip2",
             Self::Inspect(error) => return error.hint(),
-            Self::Output { .. } | Self::Failed { .. } | Self::NoArtifact | Self::Embed(_) | Self::Io { .. } => {
-                return None;
-            }
+            Self::Policy(error) => return error.hint(),
+            Self::Encode(_)
+            | Self::Output { .. }
+            | Self::Failed { .. }
+            | Self::NoArtifact
+            | Self::Embed(_)
+            | Self::Io { .. } => return None,
         })
     }
 }
@@ -145,21 +159,27 @@ impl BuildError {
 /// See [`BuildError`]. The file at the destination is whole: the old one or the new one.
 pub fn build(folder: &Path, options: &BuildOptions) -> Result<Built, BuildError> {
     let manifest = read_manifest(folder)?;
-    let package = cargo::Package::find(folder, options)?;
+    let package = cargo::Package::find(folder, TARGET, options)?;
     if package.version != manifest.version {
         return Err(BuildError::VersionsDiffer { cargo: package.version, manifest: manifest.version });
     }
-    let toolchain = cargo::Toolchain::find(folder)?;
+    let toolchain = cargo::Toolchain::find(folder, TARGET)?;
     let artifact = cargo::compile(&package, &toolchain, options)?;
     let compiled = std::fs::read(&artifact).map_err(|why| BuildError::Io { path: artifact, why })?;
     let component = embed(&compiled, &manifest)?;
     let inspected = inspect(&component)?;
-    let path = destination(folder, options, &manifest);
-    let unchanged = std::fs::read(&path).is_ok_and(|before| before == component);
-    if !unchanged {
-        write(&path, &component).map_err(|why| BuildError::Io { path: path.clone(), why })?;
-    }
+    let path = destination(folder, options, &manifest.name);
+    let unchanged = put(&path, &component)?;
     Ok(Built { path, inspected, unchanged })
+}
+
+/// Writes what was built; whether an equal file was already there.
+fn put(path: &Path, component: &[u8]) -> Result<bool, BuildError> {
+    let unchanged = std::fs::read(path).is_ok_and(|before| before == component);
+    if !unchanged {
+        write(path, component).map_err(|why| BuildError::Io { path: path.to_owned(), why })?;
+    }
+    Ok(unchanged)
 }
 
 fn read_manifest(folder: &Path) -> Result<Manifest, BuildError> {
@@ -180,8 +200,8 @@ fn read_manifest(folder: &Path) -> Result<Manifest, BuildError> {
     Ok(Manifest::from_toml(&path.display().to_string(), &bytes)?)
 }
 
-fn destination(folder: &Path, options: &BuildOptions, manifest: &Manifest) -> PathBuf {
-    let name = format!("{}.wasm", manifest.name);
+fn destination(folder: &Path, options: &BuildOptions, name: &str) -> PathBuf {
+    let name = format!("{name}.wasm");
     match &options.out {
         None => folder.join(name),
         Some(out) if out.is_dir() => out.join(name),
@@ -254,9 +274,8 @@ mod tests {
     #[test]
     fn the_component_goes_where_it_is_wanted() {
         let folder = folder(&[("sub/x", "")]);
-        let manifest = Manifest::from_toml("plugin.toml", MANIFEST.as_bytes()).unwrap();
         let to = |out: Option<PathBuf>| {
-            destination(folder.path(), &BuildOptions { out, ..BuildOptions::default() }, &manifest)
+            destination(folder.path(), &BuildOptions { out, ..BuildOptions::default() }, "small")
         };
         assert_eq!(to(None), folder.path().join("small.wasm"));
         assert_eq!(to(Some(folder.path().join("sub"))), folder.path().join("sub/small.wasm"));
