@@ -34,7 +34,7 @@ use crate::cassette::{Asked, Tape};
 use crate::event::{Events, Fact};
 use crate::money::Usd;
 use crate::policy::builtin::Profile as Numbers;
-use crate::policy::{Mode, Slot};
+use crate::policy::Slot;
 use crate::prices::Prices;
 use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Tier, Usage};
 use crate::quota::Cost;
@@ -104,7 +104,7 @@ impl Broker {
     /// For these backends, at least one, which nobody else asks; the [`Route`] names them by their places. Must be used
     /// inside of one tokio runtime.
     pub fn new(backends: Vec<Arc<dyn Backend>>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
-        let own = || Arc::new(Slot::new(Numbers { recover: config.retry }, events.clone()));
+        let own = || Arc::new(Slot::new(Numbers { recover: config.retry, ..Numbers::default() }, events.clone()));
         let policy = config.policy.clone().unwrap_or_else(own);
         let (admission, budget) = (config.admission, config.budget.clone());
         let shared = LanesConfig { admission, budget, seed: config.seed, policy };

@@ -241,8 +241,8 @@ impl Broker {
             Then::Stop(why) => Attempt::Lost(self.stop(because(failure, why)).await, Some(false)),
         };
         admitted.settle(end);
-        if let Some(decided) = decided {
-            self.books.tell(decided).await;
+        if let Some((facts, decided)) = decided {
+            self.note(Some(life.id), facts, &decided).await;
         }
         attempt
     }

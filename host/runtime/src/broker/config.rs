@@ -34,8 +34,6 @@ pub struct BrokerConfig {
     pub budget: Arc<Budget>,
     /// What decides; none: the built-in policy.
     pub policy: Option<Arc<Slot>>,
-    /// The user's mode, for the policy.
-    pub mode: Mode,
     /// What time it is for the policy.
     pub clock: Clock,
 }
@@ -57,7 +55,6 @@ impl Default for BrokerConfig {
             tape: None,
             budget: Arc::new(Budget::unlimited()),
             policy: None,
-            mode: Mode::default(),
             clock: Clock::default(),
         }
     }

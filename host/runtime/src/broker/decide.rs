@@ -197,7 +197,7 @@ impl Broker {
         self.books.note(question, facts, decided).await;
     }
 
-    fn spending_facts(&self) -> SpendingFacts {
+    pub(super) fn spending_facts(&self) -> SpendingFacts {
         let spent = self.books.spent();
         let usd_left = self.lanes.budget().usd_left().map(Usd::dollars);
         SpendingFacts { usd: spent.usd.dollars(), usd_left, requests: spent.requests.into() }
@@ -345,7 +345,7 @@ impl Books {
 }
 
 /// How an account stands, as far as its door knows.
-fn load(standing: &Standing, limit: usize) -> Load {
+pub(super) fn load(standing: &Standing, limit: usize) -> Load {
     Load {
         in_flight: u32::try_from(standing.in_flight).unwrap_or(u32::MAX),
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
@@ -359,7 +359,7 @@ fn load(standing: &Standing, limit: usize) -> Load {
     }
 }
 
-fn fact(tier: Tier) -> TierFact {
+pub(super) fn fact(tier: Tier) -> TierFact {
     match tier {
         Tier::Auto => TierFact::Auto,
         Tier::Speed => TierFact::Speed,
@@ -377,7 +377,7 @@ fn meant(tier: TierFact) -> Option<Tier> {
 }
 
 /// A name of bounded length.
-fn name(text: &str) -> String {
+pub(super) fn name(text: &str) -> String {
     let mut end = text.len().min(LONGEST_NAME);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -385,6 +385,6 @@ fn name(text: &str) -> String {
     text[..end].to_owned()
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
