@@ -5,7 +5,7 @@
 //! | state | on | becomes |
 //! |---|---|---|
 //! | closed | the 5th trip in a row, the first of them at most 30 s ago | open |
-//! | closed | a trip, and of at least 20 answers of the last 30 s less than 80 % were successes | open |
+//! | closed | a trip, and of at least 30 answers of the last 30 s less than 80 % were successes | open |
 //! | closed | success | closed, the row begins anew |
 //! | open | 60 s have passed | half open |
 //! | half open | up to 3 questions pass; a success of one | closed |
@@ -50,7 +50,7 @@ impl Default for BreakerConfig {
             trips: 5,
             window: Duration::from_secs(30),
             // failsafe's share; its five answers would let two failures of a run's first five stop it for a minute.
-            enough: 20,
+            enough: 30,
             successes: 0.8,
             reset: Duration::from_secs(60),
             probes: 3,
@@ -75,12 +75,8 @@ pub struct Breaker {
 #[derive(Debug)]
 enum State {
     Closed(Closed),
-    Open {
-        until: Instant,
-    },
-    HalfOpen {
-        out: usize,
-    },
+    Open { until: Instant },
+    HalfOpen { out: usize },
 }
 
 #[derive(Debug, Default)]
@@ -343,28 +339,28 @@ mod tests {
     }
 
     #[test]
-    fn fifteen_of_twenty_answered_open_it_and_sixteen_do_not() {
+    fn twenty_three_of_thirty_answered_open_it_and_twenty_four_do_not() {
         let now = Instant::now();
         let share = |trips: usize| {
             let mut breaker = breaker();
             // Every third is a trip, so that no five stand in a row, and the last one is.
             let trip = |number: usize| number % 3 == 1 && number < 3 * (trips - 1);
-            (0..20).find_map(|number| {
-                let is_trip = trip(number) || number == 19;
+            (0..30).find_map(|number| {
+                let is_trip = trip(number) || number == 29;
                 answer(&mut breaker, now, if is_trip { Signal::Trip } else { Signal::Success })
             })
         };
-        let change = share(5).unwrap();
-        assert!(change.state == "open" && change.reason.contains("75 % answered within 30 s"), "{}", change.reason);
+        let change = share(7).unwrap();
+        assert!(change.state == "open" && change.reason.contains("77 % answered within 30 s"), "{}", change.reason);
         assert_eq!(change.lasts, Some(60 * SECOND));
-        assert_eq!(share(4), None);
+        assert_eq!(share(6), None);
     }
 
     #[test]
     fn what_was_answered_longer_ago_than_the_window_does_not_count() {
         let now = Instant::now();
         let mut breaker = breaker();
-        for number in 0..19 {
+        for number in 0..29 {
             answer(&mut breaker, now, if number % 3 == 1 { Signal::Trip } else { Signal::Success });
         }
         assert_eq!(answer(&mut breaker, now + 31 * SECOND, Signal::Trip), None);
@@ -490,7 +486,7 @@ mod tests {
                         all.push((at, true));
                         all.retain(|(when, _)| at - when <= 30);
                         let well = all.iter().filter(|(_, is_trip)| !is_trip).count();
-                        let is_unwell = all.len() >= 20 && 10 * well < 8 * all.len();
+                        let is_unwell = all.len() >= 30 && 10 * well < 8 * all.len();
                         if row.len() >= 5 || is_unwell { Model::Open(at + 60) } else { Model::Closed(row, all) }
                     }
                     (model, _) => model,

@@ -186,6 +186,7 @@ impl Broker {
                     by: AnsweredBy::Model(model),
                     usage: life.draft.usage(),
                     unasked_fallback: false,
+                    passing: false,
                     edits,
                 })
             }

@@ -105,6 +105,22 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// A part has failed, and the run goes on otherwise.
+    Degraded {
+        /// How it went: `parallel`, `again-one-by-one` or `sequential`.
+        from: &'static str,
+        /// How it goes on.
+        to: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// An item has failed twice in the same words, and is not tried again.
+    Quarantined {
+        /// Which.
+        item: usize,
+        /// The words.
+        reason: String,
+    },
     /// A question waits for admission.
     QuestionQueued {
         /// Which.

@@ -3,6 +3,7 @@
 //! This crate knows no WebAssembly, no terminal and no home folder. Its modules in the order in which data flows:
 //!
 //! - [`work`]: work items, partials, outcomes and their census; [`allocate`]: how many workers, and what each gets;
+//!   [`board`]: who gets which next; [`ladder`]: what becomes of a run in which a part has failed;
 //! - [`question`]: what is asked, what comes back, what it costs;
 //! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`],
 //!   [`queue`], [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]),
@@ -25,6 +26,7 @@ pub mod cassette;
 pub mod event;
 pub mod gate;
 pub mod journal;
+pub mod ladder;
 pub mod limiter;
 pub mod machine;
 pub mod money;

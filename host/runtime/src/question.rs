@@ -113,6 +113,8 @@ pub struct Reply {
     pub usage: Usage,
     /// Whether a fallback was used although a model should have answered. It makes the item's outcome `fallback`.
     pub unasked_fallback: bool,
+    /// Whether that was a failure which passes by itself: asked later, a model may answer.
+    pub passing: bool,
     /// What Claude's tools would change in the project: proposals of the item that asked.
     pub edits: Vec<Edit>,
 }

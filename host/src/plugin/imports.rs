@@ -72,6 +72,8 @@ pub struct Task {
 pub struct Record {
     /// Why a model should have answered one of its questions and did not.
     pub fallback: Option<String>,
+    /// In which words a question of it failed in a way that passes by itself.
+    pub passing: Option<String>,
     /// Why the run would not answer any more. The item then stays pending, whatever its plugin makes of it.
     pub stopped: Option<String>,
     /// Why the last result that it was to end with was refused.

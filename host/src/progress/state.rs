@@ -122,6 +122,8 @@ impl State {
                 self.does(*item, Doing::Working, event.at);
             }
             Fact::PolicyChanged { .. }
+            | Fact::Degraded { .. }
+            | Fact::Quarantined { .. }
             | Fact::Decided { .. }
             | Fact::BreakerChanged { .. }
             | Fact::LimitChanged { .. }

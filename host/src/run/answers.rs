@@ -70,6 +70,7 @@ impl Rehearsal {
                 by: AnsweredBy::Fallback(reason.to_owned()),
                 usage: Usage::default(),
                 unasked_fallback: false,
+                passing: false,
                 edits: Vec::new(),
             }),
             None => Err(Failure::new(FailureKind::NoModel, format!("{reason}, and this question has no fallback"))),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use convoke_runtime::allocate::Segment;
 use convoke_runtime::board::Lost;
 use convoke_runtime::event::Fact;
+use convoke_runtime::ladder::{Recovery, Tally};
 use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::Outcome;
 use tokio::task::JoinSet;
@@ -55,6 +56,8 @@ struct Supervisor<'a> {
     ended: HashMap<usize, WorkerFacts>,
     futile: u32,
     last_death: Option<String>,
+    /// How the run goes on.
+    mode: Recovery,
 }
 
 /// Runs the workers, one a segment, and others in place of those that die.
@@ -67,6 +70,7 @@ pub async fn execute(shared: &Arc<Shared>, sandbox: &Sandbox, segments: &[Segmen
         ended: HashMap::new(),
         futile: 0,
         last_death: None,
+        mode: Recovery::GoOn,
     };
     // Of runs side by side, one may have spent what there was before the next begins.
     let over = shared.answers.broker().stopped().borrow().as_ref().map(|failure| failure.message.clone());
@@ -79,6 +83,7 @@ pub async fn execute(shared: &Arc<Shared>, sandbox: &Sandbox, segments: &[Segmen
         }
     }
     let executed = supervisor.supervise(stop).await;
+    shared.settle_aside().await;
     supervisor.settle_rest().await;
     Executed { workers: supervisor.workers(), ..executed }
 }
@@ -88,6 +93,7 @@ impl Supervisor<'_> {
         let mut executed = Executed::default();
         let mut stopped = self.shared.answers.broker().stopped();
         loop {
+            self.recover().await;
             for _ in 0..self.wanted() {
                 self.start("replacement").await;
             }
@@ -133,6 +139,31 @@ impl Supervisor<'_> {
                 }
             }
         }
+    }
+
+    /// Where a part has failed the run goes on more carefully: `partial_failure_recovery` says how.
+    async fn recover(&mut self) {
+        let (recovery, tally) = self.shared.board().recover();
+        if recovery == Recovery::GoOn {
+            return;
+        }
+        if tally.failed > 0 && !self.shared.answers.broker().lanes().may_answer() {
+            // Nobody answers any more: to ask on would only take time.
+            self.shared.settle_aside().await;
+            self.shared.changed.notify_waiters();
+            return;
+        }
+        let Tally { tried, failed, workers, died } = tally;
+        let reason = match failed {
+            0 => format!("{died} of {workers} workers died; all the rest is done one by one"),
+            _ if recovery == Recovery::AgainOneByOne => {
+                format!("{failed} of {tried} items failed in a way that passes, and are done again, one by one")
+            }
+            _ => format!("{failed} of {tried} items failed in a way that passes; all the rest is done one by one"),
+        };
+        let (from, to) = (std::mem::replace(&mut self.mode, recovery).name(), recovery.name());
+        self.shared.events.tell(Fact::Degraded { from, to, reason }).await;
+        self.shared.changed.notify_waiters();
     }
 
     fn wanted(&self) -> usize {

@@ -213,7 +213,8 @@ impl Session {
         answers: Answers,
         events: &Events,
     ) -> Result<Arc<Shared>, RunError> {
-        let board = board(assessed, allocated)?;
+        let mut board = board(assessed, allocated)?;
+        board.set_partial_failure(answers.broker().lanes().policy().in_force().profile.recover.partial);
         journal
             .begin_run(RunRecord {
                 id,
@@ -245,6 +246,7 @@ impl Session {
             changed: Notify::new(),
             stirred: Notify::new(),
             ended: Mutex::default(),
+            aside: Mutex::default(),
             journal,
             run: id,
             command: Arc::from(self.command.as_str()),

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use convoke_runtime::board::{Awaited, BoardError, Take};
+use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
 use convoke_runtime::journal::{Digest, ItemRecord, Read};
-use convoke_runtime::question::{Failure, Question, Reply, StreamEvent};
+use convoke_runtime::question::{AnsweredBy, Failure, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -56,6 +56,9 @@ struct Hands {
     /// How the last item ended.
     outcome: Option<Outcome>,
 }
+
+/// The item was set aside, and has not ended.
+struct SetAside;
 
 /// What a worker has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,7 +152,57 @@ impl Seat {
             shared.board().finish(worker, task.index, end.outcome.clone()).map_err(refused)?;
         }
         shared.make_known(self.0.worker, end).await;
+        if shared.board().has_aside() {
+            // It may have been the last before those.
+            shared.stirred.notify_one();
+        }
         written.map_err(|error| Refused::new(error.to_string()))
+    }
+
+    /// An item has failed in a way that passes by itself: it is done again when the others are done. Else how it ends.
+    async fn set_aside(
+        &self,
+        task: &Task,
+        outcome: Outcome,
+        partial: &Partial,
+        words: &str,
+    ) -> Result<Outcome, SetAside> {
+        let shared = &self.0.shared;
+        let (Some(worker), number) = (self.0.worker, task.index) else { return Ok(outcome) };
+        if !shared.answers.broker().lanes().may_answer() {
+            return Ok(outcome);
+        }
+        let attempts = shared.board().attempts(number);
+        let ended = Ended { partial: Some(partial.clone()), reads: task.recorder.read_set(), log: self.0.log.tail() };
+        let (item, took) = (task.item.clone(), Duration::ZERO);
+        let end = End { number, item, outcome: outcome.clone(), ended, took, attempts, reused: None };
+        // Before the board knows: from then on it may be done again.
+        let earlier = shared.aside().insert(number, end);
+        let passing = shared.board().fail_in_passing(worker, number, words);
+        if passing == Ok(Passing::Aside) {
+            let took = self.hands().since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            self.hands().work += took;
+            let reason = format!("{words}; it is done again when the others are done");
+            shared.events.tell(Fact::ItemReturned { worker, item: number, reason }).await;
+            shared.changed.notify_waiters();
+            shared.stirred.notify_one();
+            return Err(SetAside);
+        }
+        shared.aside().remove(&number);
+        let is_quarantined = passing == Ok(Passing::Quarantined);
+        if is_quarantined {
+            shared.events.tell(Fact::Quarantined { item: number, reason: words.to_owned() }).await;
+        }
+        let tried = match (earlier, is_quarantined) {
+            (None, _) => return Ok(outcome),
+            (Some(_), true) => format!("tried {attempts} times, the last two failed in the same words"),
+            (Some(_), false) => format!("tried {attempts} times"),
+        };
+        Ok(match outcome {
+            Outcome::Fallback(reason) => Outcome::Fallback(format!("{reason} ({tried})")),
+            Outcome::Failed(reason) => Outcome::Failed(format!("{reason} ({tried})")),
+            other => other,
+        })
     }
 
     async fn await_item(&self, task: &Task, id: &str) -> Result<Option<Partial>, Refused> {
@@ -231,9 +284,22 @@ impl Services for Seat {
     ) -> BoxFuture<'a, Result<Reply, Failure>> {
         Box::pin(async move {
             let shared = &self.0.shared;
-            let asker =
-                Asker { command: shared.command.clone(), item: task.index, item_id: Arc::from(task.item.id.as_str()) };
-            shared.answers.ask(&asker, question, listener).await
+            let asker = Asker {
+                command: shared.command.clone(),
+                item: task.index,
+                item_id: Arc::from(task.item.id.as_str()),
+                again: shared.board().is_again(task.index),
+            };
+            let answer = shared.answers.ask(&asker, question, listener).await;
+            let passing = match &answer {
+                Ok(Reply { passing: true, by: AnsweredBy::Fallback(words), .. }) => Some(words),
+                Err(failure) if failure.kind.is_transient() => Some(&failure.message),
+                _ => None,
+            };
+            if let Some(words) = passing {
+                task.record().passing = Some(words.clone());
+            }
+            answer
         })
     }
 
@@ -252,7 +318,7 @@ impl Services for Seat {
 
     fn finish<'a>(&'a self, task: &'a Arc<Task>, ending: Ending) -> BoxFuture<'a, Result<(), Refused>> {
         Box::pin(async move {
-            let (fallback, edits) = {
+            let (fallback, passing, edits) = {
                 let mut record = task.record();
                 if record.ended {
                     return Err(Refused::new(format!("item {:?} has ended already", task.item.id)));
@@ -261,7 +327,7 @@ impl Services for Seat {
                     return Err(Refused::new(format!("the run is being stopped: {reason}")));
                 }
                 record.ended = true;
-                (record.fallback.take(), std::mem::take(&mut record.edits))
+                (record.fallback.take(), record.passing.take(), std::mem::take(&mut record.edits))
             };
             let missed = task.recorder.missed();
             let (outcome, mut partial) = match (ending, fallback) {
@@ -273,6 +339,15 @@ impl Services for Seat {
             // Whatever its plugin made of it: this is not what the recorded run would have done.
             let outcome = missed.map_or(outcome, Outcome::Failed);
             partial.edits.extend(edits);
+            let outcome = match passing {
+                Some(words) if matches!(outcome, Outcome::Fallback(_) | Outcome::Failed(_)) => {
+                    match self.set_aside(task, outcome, &partial, &words).await {
+                        Ok(outcome) => outcome,
+                        Err(SetAside) => return Ok(()),
+                    }
+                }
+                _ => outcome,
+            };
             let ended = self.end(task.clone(), outcome, Some(partial)).await;
             ended.unwrap_or_else(|error| Err(Refused::new(format!("the end was not written: {error}"))))
         })

@@ -24,6 +24,8 @@ pub struct Shared {
     pub stirred: Notify,
     /// What became of the items that have ended, by their number.
     pub ended: Mutex<HashMap<usize, Ended>>,
+    /// How the items would have ended that failed in a way that passes, and are done again at the end; by their number.
+    pub aside: Mutex<HashMap<usize, End>>,
     /// Where it is written.
     pub journal: Journal,
     /// The run.
@@ -73,6 +75,11 @@ impl Shared {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How the items would have ended that are done again.
+    pub fn aside(&self) -> MutexGuard<'_, HashMap<usize, End>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What became of the items that have ended.
     pub fn ended(&self) -> MutexGuard<'_, HashMap<usize, Ended>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,6 +118,18 @@ impl Shared {
         self.ended().insert(end.number, end.ended);
         changed.notify_waiters();
         events.tell(Fact::ItemEnded { worker, item, outcome, took }).await;
+    }
+
+    /// Ends the items that were to be done again, and were not, as they would have ended.
+    pub async fn settle_aside(&self) {
+        let aside = std::mem::take(&mut *self.aside());
+        for (number, End { outcome, ended, .. }) in aside {
+            // One that has ended meanwhile is done, or has failed otherwise.
+            let is_open = self.board().outcome(number).is_some_and(|outcome| !outcome.has_ended());
+            if is_open {
+                self.settle(number, outcome, ended, None).await;
+            }
+        }
     }
 
     /// Ends an item that nobody holds.

@@ -44,6 +44,8 @@ impl Board {
                 outcome: Outcome::Pending,
                 holder: None,
                 attempts: 0,
+                deaths: 0,
+                failures: Vec::new(),
                 parent,
                 depth,
                 added: 0,

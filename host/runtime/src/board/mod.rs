@@ -11,8 +11,10 @@
 //!   that it is inside of. Each may ask for the result of the other, if that has ended.
 //! - An item ends once, by the worker that holds it. One whose worker died goes to another, [`ATTEMPTS`] times in all
 //!   and only if it is repeatable.
+//! - One that failed in a way that passes by itself is set aside, and done again when the others are done.
 //! - No item waits for ever: what would wait in a circle is refused when it begins to.
 
+mod again;
 mod error;
 mod graph;
 mod paths;
@@ -26,8 +28,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::allocate::Segment;
+use crate::policy::builtin::PartialProfile;
 use crate::work::{Census, Item, Outcome};
 
+pub use again::Passing;
 pub use error::BoardError;
 pub use paths::{normalised, overlap};
 
@@ -90,6 +94,16 @@ pub struct Board {
     lines: Vec<Line>,
     /// What dead workers held and others may take.
     returned: BTreeSet<usize>,
+    /// What failed in passing, and may be done again when the others are done.
+    aside: BTreeSet<usize>,
+    /// Of that, what may be taken now.
+    again: BTreeSet<usize>,
+    /// Whether all the rest is done one by one.
+    sequential: bool,
+    partial: PartialProfile,
+    /// The workers that ever joined, and those that died.
+    joined: usize,
+    died: usize,
     workers: BTreeMap<usize, Worker>,
     draining: Option<String>,
 }
@@ -100,6 +114,10 @@ struct Entry {
     outcome: Outcome,
     holder: Option<usize>,
     attempts: u32,
+    /// How many workers died of it.
+    deaths: u32,
+    /// In which words it failed in passing.
+    failures: Vec<String>,
     parent: Option<usize>,
     depth: usize,
     added: usize,
@@ -150,6 +168,12 @@ impl Board {
             paths: Paths::default(),
             lines: (0..=segments.len()).map(|_| Line::default()).collect(),
             returned: BTreeSet::new(),
+            aside: BTreeSet::new(),
+            again: BTreeSet::new(),
+            sequential: false,
+            partial: PartialProfile::default(),
+            joined: 0,
+            died: 0,
             workers: BTreeMap::new(),
             draining: None,
         };
@@ -370,10 +394,16 @@ impl Board {
 
     // Inside ---------------------------------------------------------------------------------------------------------
 
-    /// What was given back, else the worker's own, else of the segment with the most weight left.
+    /// What was given back, else what is done again, else the worker's own, else of the segment with the most weight left.
     fn next(&self, worker: usize) -> Option<usize> {
+        if self.must_wait() {
+            return None;
+        }
         let free_in = |line: &Line| line.ready.iter().map(|&(_, number)| number).find(|&number| self.is_free(number));
         if let Some(&number) = self.returned.iter().find(|&&number| self.is_free(number)) {
+            return Some(number);
+        }
+        if let Some(number) = self.next_again() {
             return Some(number);
         }
         if let Some(number) = self.lines[..self.lines.len() - 1].get(worker).and_then(free_in) {
@@ -457,7 +487,8 @@ impl Board {
 
     /// Takes an item out of its line, or from among those that were given back.
     fn unline(&mut self, number: usize) {
-        if !self.returned.remove(&number) {
+        let lies_apart = [&mut self.returned, &mut self.again, &mut self.aside];
+        if !lies_apart.into_iter().any(|set| set.remove(&number)) {
             let entry = &self.entries[number];
             let line = &mut self.lines[entry.line];
             line.ready.remove(&(entry.place, number));

@@ -13,6 +13,7 @@ impl Board {
             return Err(BoardError::WorkerExists { worker });
         }
         self.workers.insert(worker, Worker::default());
+        self.joined += 1;
         Ok(())
     }
 
@@ -34,13 +35,16 @@ impl Board {
     /// # Errors
     /// It is not at work.
     pub fn give_back(&mut self, worker: usize, why: &str) -> Result<Option<Lost>, BoardError> {
-        let Some(number) = self.dismiss(worker)? else { return Ok(None) };
-        let entry = &self.entries[number];
+        let held = self.dismiss(worker)?;
+        self.died += usize::from(self.draining.is_none());
+        let Some(number) = held else { return Ok(None) };
+        let entry = &mut self.entries[number];
+        entry.deaths += 1;
         let failed = if self.draining.is_some() {
             None
         } else if !entry.item.repeatable {
             Some(format!("its worker died, and it must not be done twice: {why}"))
-        } else if entry.attempts >= ATTEMPTS {
+        } else if entry.deaths >= ATTEMPTS {
             Some(format!("{ATTEMPTS} workers died of it, the last because: {why}"))
         } else {
             None
@@ -61,17 +65,16 @@ impl Board {
             return 0;
         }
         let working = self.workers.values().filter(|worker| !self.is_blocked(worker)).count();
-        let room = (self.lines.len() - 1).max(1).saturating_sub(working);
+        let most = if self.sequential { 1 } else { (self.lines.len() - 1).max(1) };
+        let room = most.saturating_sub(working);
         if room == 0 {
             return 0;
         }
         let idle = self.workers.values().filter(|worker| worker.holds.is_none()).count();
-        let ready =
-            self.returned.iter().chain(self.lines.iter().flat_map(|line| line.ready.iter().map(|(_, item)| item)));
-        ready.filter(|item| self.is_free(**item)).take(room + idle).count().saturating_sub(idle).min(room)
+        self.takeable().take(room + idle).count().saturating_sub(idle).min(room)
     }
 
-    fn is_blocked(&self, worker: &Worker) -> bool {
+    pub(super) fn is_blocked(&self, worker: &Worker) -> bool {
         worker.awaits.is_some_and(|number| !self.entries[number].outcome.has_ended())
     }
 

@@ -12,6 +12,7 @@ pub(super) fn from_cache(cached: &Cached, listener: Listener<'_>) -> Reply {
         by,
         usage: Usage::default(),
         unasked_fallback: false,
+        passing: false,
         edits: cached.edits.clone(),
     }
 }
@@ -42,7 +43,9 @@ pub(super) fn fallback(
         listener(StreamEvent::Restarted(failure.message.clone()));
     }
     listener(StreamEvent::Text(text.clone()));
-    Ok(Reply { text, by: AnsweredBy::Fallback(failure.message), usage, unasked_fallback: unasked, edits: Vec::new() })
+    let passing = unasked && (failure.kind.is_transient() || failure.kind == FailureKind::NoModel);
+    let by = AnsweredBy::Fallback(failure.message);
+    Ok(Reply { text, by, usage, unasked_fallback: unasked, passing, edits: Vec::new() })
 }
 
 /// The prompt that asks again, saying what was wrong.

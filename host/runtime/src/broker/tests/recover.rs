@@ -69,10 +69,7 @@ async fn another_policy_stops_dispatch_and_what_was_not_asked_is_not_lost() {
 async fn no_policy_shortens_what_the_server_said_or_asks_after_a_terminal_failure() {
     let at_once = |_: &RecoverFacts| Recover::Retry { wait_ms: 0 };
     let hasty = bench(at_once, |number, _| match number {
-        0 => Act::failure(Failure {
-            retry_after: Some(seconds(171)),
-            ..Failure::new(FailureKind::RateLimited, "429")
-        }),
+        0 => Act::failure(Failure { retry_after: Some(seconds(171)), ..Failure::new(FailureKind::RateLimited, "429") }),
         _ => Act::answer("yes"),
     });
     let hasty = hasty.await;
