@@ -110,7 +110,8 @@ async fn measure(questions: usize) -> Result<(Vec<f64>, Vec<f64>), Failed> {
         instance.ask(&request, &mut |_| {}).await?;
         alone.push(began.elapsed().as_secs_f64() * 1e3);
         drop(instance);
-        let asker = Asker { command: "bench".into(), item: number, item_id: format!("item-{number}").into() };
+        let item_id = format!("item-{number}").into();
+        let asker = Asker { command: "bench".into(), item: number, item_id, again: false };
         let began = Instant::now();
         broker.ask(&asker, question, &mut |_| {}).await?;
         through.push(began.elapsed().as_secs_f64() * 1e3);
