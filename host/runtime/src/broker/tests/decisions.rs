@@ -181,7 +181,7 @@ async fn an_answer_that_takes_too_long_is_ended_also_where_nothing_comes() {
     assert_eq!(bench.broker.standing()[0].1.in_flight, 0);
     let decisions = bench.ledger.decisions();
     let kinds: Vec<&str> = decisions.iter().map(|one| one.facts.kind().name()).collect();
-    assert_eq!(kinds, ["route", "admit", "watch"], "that it goes on is not told");
+    assert_eq!(kinds, ["route", "admit", "recover", "watch"], "that it goes on is not told");
     assert_eq!(bench.facts().last().unwrap(), "question-settled ran-away");
 }
 
