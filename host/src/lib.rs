@@ -4,6 +4,7 @@ pub mod backends;
 pub mod cli;
 pub mod config;
 pub mod plugin;
+pub mod policy;
 pub mod progress;
 pub mod recording;
 pub mod report;

@@ -124,8 +124,8 @@ mod tests {
     use super::*;
     use crate::journal::Journal;
     use crate::policy::{
-        Adapt, AdaptFacts, Admit, AdmitFacts, Load, Mode, Now, RecoverFacts, RouteFacts, RouteTo, Size, SizeFacts, Spending,
-        Tier, WatchFacts,
+        Adapt, AdaptFacts, Admit, AdmitFacts, Load, Mode, Now, RecoverFacts, RouteFacts, RouteTo, Size, SizeFacts,
+        Spending, Tier, WatchFacts,
     };
 
     fn row(run: RunId, facts: Facts, decision: Decision) -> DecisionRow {
@@ -161,7 +161,11 @@ mod tests {
                 Decision::Admit(Admit::Later { wait_ms: 3, reason: "slowly".to_owned() }),
             ),
             row(run, Facts::Recover(RecoverFacts::default()), Decision::Recover(Default::default())),
-            row(run, Facts::Adapt(AdaptFacts { load, built_in: built_in.clone(), ..AdaptFacts::default() }), Decision::Adapt(built_in)),
+            row(
+                run,
+                Facts::Adapt(AdaptFacts { load, built_in: built_in.clone(), ..AdaptFacts::default() }),
+                Decision::Adapt(built_in),
+            ),
             row(run, Facts::Watch(WatchFacts::default()), Decision::Watch(Default::default())),
         ];
         for row in &all {
@@ -199,7 +203,8 @@ mod tests {
             .unwrap();
         let one = row(RunId::new(), Facts::Watch(WatchFacts::default()), Decision::Watch(Default::default()));
         assert!(add(&connection, &one).is_ok());
-        let runs: i64 = connection.query_row("SELECT count(*) FROM decisions WHERE run = 'old'", [], |row| row.get(0)).unwrap();
+        let runs: i64 =
+            connection.query_row("SELECT count(*) FROM decisions WHERE run = 'old'", [], |row| row.get(0)).unwrap();
         let all: i64 = connection.query_row("SELECT count(*) FROM decisions", [], |row| row.get(0)).unwrap();
         assert_eq!((runs, all), (0, 2));
     }

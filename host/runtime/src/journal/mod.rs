@@ -33,8 +33,8 @@ pub(crate) use schema::write_ahead;
 
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
 pub use record::{
-    DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet, Reusable, RunDetail, RunEnd, RunId,
-    RunRecord, RunRow,
+    DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet, Reusable, RunDetail,
+    RunEnd, RunId, RunRecord, RunRow,
 };
 
 use read::Reader;

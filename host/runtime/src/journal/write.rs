@@ -72,7 +72,9 @@ impl Write {
     /// Whether it is one statement, which SQLite does whole or not at all; others need a savepoint for that.
     pub(super) fn is_one_statement(&self) -> bool {
         match self {
-            Self::Begin(_) | Self::Finish(..) | Self::Question(_) | Self::Decision(_) | Self::End(..) | Self::Flush => true,
+            Self::Begin(_) | Self::Finish(..) | Self::Question(_) | Self::Decision(_) | Self::End(..) | Self::Flush => {
+                true
+            }
             Self::Items(..) => false,
         }
     }

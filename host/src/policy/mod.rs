@@ -1,0 +1,14 @@
+//! Policies of the user: where they are, which one is in force, and how a running convoke takes another one.
+//!
+//! The numbers of the built-in policy are set by a [`policy.toml`](toml); a policy that is a program comes as a
+//! component or as a library. All forms are read by one function, [`load`](load::load), and put in force by one slot.
+
+pub mod load;
+pub mod named;
+pub mod samples;
+pub mod toml;
+pub mod watch;
+
+pub use load::{Form, LoadError, Loaded, Place, load};
+pub use named::{Policies, Selected};
+pub use watch::InUse;
