@@ -28,6 +28,7 @@ use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
+use crate::policy::{InUse, Place, Policies};
 use crate::progress::{Detail, Show, show};
 use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
@@ -65,6 +66,8 @@ pub(super) struct Prepared {
     /// Which backend `auto` took, and why.
     pub(super) said: Option<String>,
     taped: Taped,
+    /// What decides; none: nothing but what was recorded.
+    policy: Option<InUse>,
 }
 
 /// Puts together what a run needs. `beside`: a run of the same process with the same options, of which this one takes the
@@ -162,6 +165,11 @@ pub(super) fn prepare(
         About::new(&runnable.manifest.name, plugin, &typed, &arguments, since.clone(), how, who, &broker.route, today)
     });
     let events = Events::new();
+    let policy = match taped.player() {
+        Some(_) => None,
+        None => Some(policy_of(&paths, &root, &cwd, &settings, &events)?),
+    };
+    broker.policy = policy.as_ref().map(|policy| policy.slot.clone());
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),
@@ -189,7 +197,20 @@ pub(super) fn prepare(
         settings,
         lanes: None,
     };
-    Ok(Prepared { session, baseline, today, said: lanes.said, taped })
+    Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy })
+}
+
+/// The policy that is chosen, loaded.
+fn policy_of(
+    paths: &Paths,
+    project: &Path,
+    cwd: &Path,
+    settings: &Settings,
+    events: &Events,
+) -> Result<InUse, CliError> {
+    let place = Place { own: paths.policies(), project: Some(project.to_owned()), copies: paths.policy_copies() };
+    let policies = Policies { place, folder: cwd.to_owned() };
+    Ok(InUse::prepare(policies, settings.policy.clone(), settings.mode.for_policies(), events.clone())?)
 }
 
 /// The project's folder, with no link in it: the one that was named, else the nearest.
@@ -232,6 +253,7 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
         },
         admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
         watch: WatchConfig { most_usd: limits.most_usd(), ..WatchConfig::default() },
+        mode: settings.mode.for_policies(),
         seed: std::process::id().into(),
         prices,
         ..BrokerConfig::default()
@@ -239,11 +261,15 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
 }
 
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { mut session, baseline, today, said, taped } = prepared;
+    let Prepared { mut session, baseline, today, said, taped, policy } = prepared;
     // What a replay answers was paid when it was recorded.
     if taped.player().is_none() {
         session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
     }
+    let _swaps = match policy {
+        Some(policy) => Some(policy.start().await),
+        None => None,
+    };
     let planned = session.plan().await?;
     if options.dry_run {
         let is_limited = session.settings.budget != Budget::default();

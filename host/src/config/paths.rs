@@ -50,6 +50,11 @@ impl Paths {
         self.config.join("config.toml")
     }
 
+    /// The user's policies.
+    pub fn policies(&self) -> PathBuf {
+        self.config.join("policies")
+    }
+
     /// The journal of all runs.
     pub fn journal(&self) -> PathBuf {
         self.data.join("journal.db")
@@ -73,6 +78,11 @@ impl Paths {
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")
+    }
+
+    /// Where native policies are copied to before they are loaded.
+    pub fn policy_copies(&self) -> PathBuf {
+        self.cache.join("policies")
     }
 }
 

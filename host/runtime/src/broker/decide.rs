@@ -87,7 +87,8 @@ impl Broker {
             tools: u32::try_from(question.tools.len()).unwrap_or(u32::MAX),
             schema: question.schema.is_some(),
             spending: self.spending_facts(),
-            built_in: RouteTo::tier(fact(tier), why),
+            otherwise: RouteTo::tier(fact(tier), why),
+            built_in: RouteTo::default(),
         };
         facts.built_in = builtin::route(&policy.profile.route, &facts);
         let otherwise = tier;

@@ -6,7 +6,7 @@ mod recover;
 mod route;
 mod watch;
 
-use convoke_policy::Mode;
+use convoke_policy::{Facts, Mode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,17 @@ impl Profile {
         self.route.check()?;
         self.admit.check()?;
         self.watch.check()
+    }
+
+    /// What the built-in policy decides by these numbers, put among the facts.
+    pub fn decide(&self, facts: &mut Facts) {
+        match facts {
+            Facts::Route(facts) => facts.built_in = route(&self.route, facts),
+            Facts::Admit(facts) => facts.built_in = admit(&self.admit, facts),
+            Facts::Watch(facts) => facts.built_in = watch(&self.watch, facts),
+            // Not set by numbers: what is among the facts holds.
+            Facts::Size(_) | Facts::Recover(_) | Facts::Adapt(_) => {}
+        }
     }
 }
 

@@ -80,9 +80,9 @@ impl RouteRule {
     }
 }
 
-/// Decides. `facts.built_in` is where the question would go without rules.
+/// Decides. `facts.otherwise` is where the question would go without rules.
 pub fn route(profile: &RouteProfile, facts: &RouteFacts) -> RouteTo {
-    let Some(rule) = profile.rules.iter().find(|rule| rule.applies(facts)) else { return facts.built_in.clone() };
+    let Some(rule) = profile.rules.iter().find(|rule| rule.applies(facts)) else { return facts.otherwise.clone() };
     let reason = match (rule.reason.as_str(), rule.hours) {
         ("", Some(hours)) => format!("a rule of the policy for {hours}"),
         ("", None) => "a rule of the policy".to_owned(),
@@ -110,7 +110,7 @@ mod tests {
             now: Now::new(0, hour, 30, 2),
             command: command.to_owned(),
             role: role.to_owned(),
-            built_in: RouteTo::tier(Tier::Comprehensive, "as ever"),
+            otherwise: RouteTo::tier(Tier::Comprehensive, "as ever"),
             ..RouteFacts::default()
         }
     }
