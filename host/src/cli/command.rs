@@ -241,11 +241,6 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
     }
     Ok(BrokerConfig {
         route,
-        mode: match settings.mode {
-            config::Mode::Safe => convoke_runtime::policy::Mode::Safe,
-            config::Mode::Balanced => convoke_runtime::policy::Mode::Balanced,
-            config::Mode::Performance => convoke_runtime::policy::Mode::Performance,
-        },
         scan: match limits.scan {
             Scan::Strict => ScanMode::Strict,
             Scan::Standard => ScanMode::Standard,

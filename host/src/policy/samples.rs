@@ -81,6 +81,7 @@ pub fn facts(now: Now, mode: Mode) -> [Facts; 6] {
             failure: "overloaded".to_owned(),
             message: "Overloaded".to_owned(),
             failures: 1,
+            again: false,
             transient: true,
             terminal: false,
             repeatable: true,
