@@ -34,11 +34,13 @@ use crate::policy::Slot;
 use crate::prices::Prices;
 use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
 use crate::quota::Cost;
+use crate::quota::scoped::{self, ScopedQuotas};
 use crate::responses::Responses;
 use crate::retry::RetryConfig;
 use crate::route::{Candidate, Route, estimated_input_tokens};
 use crate::scan::{ScanMode, scan};
 use crate::schema::{Checker, Schemas};
+use crate::shared::{Shared, SharedLimits};
 use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
@@ -86,6 +88,8 @@ impl Broker {
             retry: config.retry,
             seed: config.seed,
             policy,
+            shared: config.shared.clone().unwrap_or_else(|| Shared::local(SharedLimits::default())),
+            quotas: config.quotas.clone(),
         };
         Self::sharing(Lanes::new(backends, shared), ledger, events, config)
     }
@@ -308,7 +312,9 @@ impl Broker {
         last: bool,
     ) -> Result<Admitted, Failure> {
         let most = self.most(lane, request);
-        self.can_be_bounded(most, request).map_err(|why| Failure::new(FailureKind::BudgetSpent, why))?;
+        let quotas = self.quotas_of(life, lane, request);
+        let dollars = quotas.iter().any(|quota| quota.usd.is_some());
+        self.can_be_bounded(most, request, dollars).map_err(|why| Failure::new(FailureKind::BudgetSpent, why))?;
         self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
         let cost = Cost {
             requests: 1,
@@ -321,6 +327,7 @@ impl Broker {
             cost,
             most: most.amount,
             last,
+            quotas,
             profile: profile.clone(),
         };
         let queued = Instant::now();
@@ -328,6 +335,19 @@ impl Broker {
         life.draft.queued(queued.elapsed());
         self.lanes.tell_changes().await;
         Ok(admitted)
+    }
+
+    /// The user's quotas that a question takes from.
+    fn quotas_of(&self, life: &Life<'_>, lane: &Lane, request: &Request) -> ScopedQuotas {
+        let command = &*life.asker.command;
+        let asking = scoped::Asking {
+            backend: lane.backend.name(),
+            account: lane.backend.account(),
+            model: &request.model,
+            command,
+            plugin: if self.config.plugin.is_empty() { command } else { &self.config.plugin },
+        };
+        scoped::matching(self.lanes.quotas(), &asking).into()
     }
 
     /// Tells everybody that the question is asked again.

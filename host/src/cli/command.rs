@@ -60,6 +60,7 @@ struct Prepared {
     /// Which backend `auto` took, and why.
     said: Option<String>,
     taped: Taped,
+    paths: Paths,
 }
 
 fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
@@ -164,7 +165,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         fresh: options.fresh || taped.is_fresh(),
         settings,
     };
-    Ok(Prepared { session, baseline, today, said: lanes.said, taped })
+    Ok(Prepared { session, baseline, today, said: lanes.said, taped, paths })
 }
 
 /// The project's folder, with no link in it: the one that was named, else the nearest.
@@ -204,12 +205,13 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
         watch: WatchConfig { most_usd: limits.most_usd(), ..WatchConfig::default() },
         seed: std::process::id().into(),
         prices,
+        quotas: settings.quotas.scoped.clone().into(),
         ..BrokerConfig::default()
     })
 }
 
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { mut session, baseline, today, said, taped } = prepared;
+    let Prepared { mut session, baseline, today, said, taped, paths } = prepared;
     // What a replay answers was paid when it was recorded.
     if taped.player().is_none() {
         session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
@@ -220,6 +222,12 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         let rehearsed = if options.show_prompts || is_limited { Some(session.rehearse(&planned).await?) } else { None };
         put(&plan::render(&session, &planned, rehearsed.as_deref(), options), options.output.as_deref())?;
         return Ok(ExitCode::Success);
+    }
+    session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
+    // Without a model nothing is taken of any limit.
+    if taped.player().is_none() && session.has_model() {
+        let shared = money::shared(&paths, &session.broker.budget, &mut session.settings.warnings);
+        session.broker.shared = Some(shared);
     }
     match (taped.player(), said) {
         _ if options.quiet => {}

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod paths;
 mod prices;
 pub mod project;
+pub mod quotas;
 pub mod tiers;
 pub mod user;
 
@@ -33,6 +34,7 @@ pub use cache::Cache;
 pub use error::ConfigError;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
+pub use quotas::Quotas;
 pub use tiers::{Ab, ClaudeMd, TierName, TierSettings, Tiers};
 
 /// The version of `config.toml` and `convoke.toml` that is read. A file without a version has it.
@@ -239,6 +241,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What a run may spend.
     pub budget: Budget,
+    /// What may be spent in a time.
+    pub quotas: Quotas,
     /// What is kept of answers.
     pub cache: Cache,
     /// What models cost, where the user says so.
@@ -301,6 +305,9 @@ impl Settings {
         limits::lower_budget(&mut budget, &project.budget);
         budget.usd = chosen.budget_usd.or(budget.usd);
 
+        let mut quotas = Quotas::of(user.quotas);
+        quotas.tighten(project.quotas.clone(), &mut refused);
+
         let mut backend = user.backend.unwrap_or_default();
         project.tighten_backend(&mut backend, &mut refused);
         project.refuse_tiers(&mut refused);
@@ -331,6 +338,7 @@ impl Settings {
             fail_on: chosen.fail_on.unwrap_or(fail_on),
             limits,
             budget,
+            quotas,
             cache: user.cache,
             prices: user.prices,
             severity: project.severity,

@@ -31,6 +31,12 @@ pub struct BrokerConfig {
     pub budget: Arc<Budget>,
     /// What decides; none: the built-in policy.
     pub policy: Option<Arc<Slot>>,
+    /// What all processes of the user have in common; none: nothing.
+    pub shared: Option<Arc<Shared>>,
+    /// The user's quotas, beside those of accounts.
+    pub quotas: ScopedQuotas,
+    /// The plugin that asks; empty: as the command.
+    pub plugin: Arc<str>,
 }
 
 impl Default for BrokerConfig {
@@ -49,6 +55,9 @@ impl Default for BrokerConfig {
             tape: None,
             budget: Arc::new(Budget::unlimited()),
             policy: None,
+            shared: None,
+            quotas: ScopedQuotas::default(),
+            plugin: Arc::from(""),
         }
     }
 }
