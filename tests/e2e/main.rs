@@ -22,5 +22,6 @@ mod real_claude;
 mod replay;
 mod reports;
 mod resume;
+mod shared;
 mod support;
 mod tiers;
