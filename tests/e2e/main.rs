@@ -22,6 +22,7 @@ mod real_claude;
 mod replay;
 mod reports;
 mod resume;
+mod shared;
 mod support;
 mod tiers;
 mod together;

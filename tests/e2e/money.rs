@@ -202,3 +202,19 @@ async fn a_dry_run_says_whether_the_budget_will_do() {
     let without = world.audit(["--dry-run"]).asking(&standin).run().await.exits(0).json();
     assert_eq!(without["budget_will_do"], serde_json::Value::Null);
 }
+
+#[tokio::test]
+async fn two_runs_at_once_pay_from_one_day() {
+    let (world, standin) = (World::with_agents(100), slow(20..=60, 10..=14).await);
+    let budget = half(cost_of(100).await);
+    let world = world.config(&format!("[budget]\nusd_per_day = {:.12}\n", budget.dollars()));
+    // Each would spend it alone.
+    let run = || world.audit(["--fresh", "--no-cache"]).asking(&standin).run();
+    let (one, other) = tokio::join!(run(), run());
+    for report in [one.report(), other.report()] {
+        assert_eq!(report.status(), "parked", "{}", report.warnings());
+        assert!(report.warnings().contains("the budget for the day is spent"), "{}", report.warnings());
+    }
+    let spent = spent_at(&standin);
+    assert!(spent <= budget && spent.dollars() >= budget.dollars() * 0.6, "{spent} of {budget}");
+}

@@ -1,6 +1,7 @@
 //! Breaker, quota, permit, lease and budget: all of them or none.
 //!
-//! They stand under one lock, with the queue of those who wait. Whoever changes something serves the queue: it lets
+//! Breaker, permit and lease stand under one lock, with the queue of those who wait; quota, instances and budget are
+//! taken under it from what all processes of the user [share](crate::shared), all of them at once. Whoever changes something serves the queue: it lets
 //! in its head as long as everything is open for it. Who waits holds nothing but its place, and is woken once, when it
 //! has everything. Where only time is missing, one timer serves the queue when it has come, however many wait.
 //!
@@ -20,13 +21,15 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Instance, Profile};
 use crate::breaker::{Breaker, BreakerConfig, Change};
-use crate::budget::{Amount, Blocked, Budget, Reservation as Reserved};
+use crate::budget::{Amount, Budget};
 use crate::gate::{Wait, all_open, later};
 use crate::limiter::Limiter;
 use crate::pool::Pool;
 use crate::question::{Failure, FailureKind};
 use crate::queue::{Queue, Ticket};
-use crate::quota::{Cost, Quota, QuotaConfig};
+use crate::quota::scoped::ScopedQuota;
+use crate::quota::{Cost, QuotaConfig};
+use crate::shared::{Ended, Refused, Shared, SharedLimits, Taken, Wanted};
 
 use admitted::Held;
 pub use admitted::{Admitted, End, Spent};
@@ -64,6 +67,8 @@ pub struct Applicant {
     /// Whether there is no cheaper way to ask the question: it then waits for what others may give back, and when they
     /// can't, admission stops.
     pub last: bool,
+    /// The user's quotas that it takes from, beside the account's.
+    pub quotas: Arc<[Arc<ScopedQuota>]>,
     /// The instance it needs.
     pub profile: Arc<Profile>,
 }
@@ -92,12 +97,15 @@ pub struct Admission {
     state: Mutex<State>,
     places: Semaphore,
     budget: Arc<Budget>,
+    shared: Arc<Shared>,
+    /// Whose quota it is, among all that are shared.
+    account: Arc<str>,
+    quota: QuotaConfig,
 }
 
 struct State {
     queue: Queue<Waiter>,
     breaker: Breaker,
-    quota: Quota,
     limiter: Limiter,
     pool: Pool,
     stopped: Option<Failure>,
@@ -140,13 +148,17 @@ impl Admission {
         Self::with_budget(config, Arc::new(Budget::unlimited()))
     }
 
-    /// Nobody inside, nobody waiting.
+    /// Nobody inside, nobody waiting, and quotas of its own.
     pub fn with_budget(config: AdmissionConfig, budget: Arc<Budget>) -> Arc<Self> {
+        Self::sharing(config, budget, Shared::local(SharedLimits::default()), "account")
+    }
+
+    /// Nobody inside, nobody waiting. All that take from the same [`Shared`] in a process pay from the same budget.
+    pub fn sharing(config: AdmissionConfig, budget: Arc<Budget>, shared: Arc<Shared>, account: &str) -> Arc<Self> {
         let admission = Arc::new(Self {
             state: Mutex::new(State {
                 queue: Queue::default(),
                 breaker: Breaker::new(config.breaker),
-                quota: Quota::new(config.quota, Instant::now()),
                 limiter: Limiter::new(config.instances),
                 pool: Pool::new(config.instances),
                 stopped: None,
@@ -156,6 +168,9 @@ impl Admission {
             }),
             places: Semaphore::new(config.queue.clamp(1, Semaphore::MAX_PERMITS)),
             budget,
+            shared,
+            account: Arc::from(account),
+            quota: config.quota,
         });
         let other = Arc::downgrade(&admission);
         admission.budget.when_freed(move || {
@@ -195,6 +210,7 @@ impl Admission {
         for waiter in state.queue.drain() {
             afterwards.answers.push((waiter.answer, Err(failure.clone())));
         }
+        self.shared.leave(&self.account);
         drop(state);
         afterwards.carry_out();
         true
@@ -221,7 +237,7 @@ impl Admission {
             idle: state.pool.idle(),
             breaker: state.breaker.state(),
             opens_in: state.breaker.until().map(|until| until.saturating_duration_since(Instant::now())),
-            free: state.quota.free(Instant::now()),
+            free: self.shared.free(&self.account, self.quota),
         }
     }
 
@@ -263,14 +279,14 @@ impl Admission {
         if !state.queue.is_empty() {
             return None;
         }
-        state.open(applicant.cost, Instant::now()).ok()?;
-        let reserved = match self.budget.reserve(applicant.most, applicant.last) {
-            Ok(reserved) => reserved,
-            Err(Blocked::Wait) => return None,
-            Err(Blocked::Spent(spent)) => return Some(Err(state.cannot_pay(applicant, &spent))),
+        state.open(Instant::now()).ok()?;
+        let taken = match self.shared.take(&self.wanted(applicant), &self.budget) {
+            Ok(taken) => taken,
+            Err(Refused::Wait(_)) => return None,
+            Err(Refused::Spent(spent)) => return Some(Err(state.cannot_pay(applicant, &spent))),
         };
         let mut afterwards = Afterwards::default();
-        let admitted = self.take(&mut state, applicant, reserved, &mut afterwards);
+        let admitted = self.take(&mut state, applicant, taken, &mut afterwards);
         drop(state);
         afterwards.carry_out();
         Some(Ok(admitted))
@@ -304,17 +320,21 @@ impl Admission {
             afterwards.answers.extend(turned_away.map(|waiter| (waiter.answer, Err(failure.clone()))));
         }
         while let Some(head) = state.queue.peek() {
-            let Applicant { cost, most, last, .. } = head.applicant;
-            match state.open(cost, now) {
+            let applicant = head.applicant.clone();
+            match state.open(now) {
                 Ok(()) => {
-                    let reserved = match self.budget.reserve(most, last) {
-                        Err(Blocked::Wait) => break,
-                        Err(Blocked::Spent(spent)) => Err(spent),
-                        Ok(reserved) => Ok(reserved),
+                    let taken = match self.shared.take(&self.wanted(&applicant), &self.budget) {
+                        Err(Refused::Wait(Wait::Until(when))) => {
+                            self.set_timer(state, when);
+                            break;
+                        }
+                        Err(Refused::Wait(Wait::Change)) => break,
+                        Err(Refused::Spent(spent)) => Err(spent),
+                        Ok(taken) => Ok(taken),
                     };
                     let Some(waiter) = state.queue.pop() else { break };
-                    let verdict = match reserved {
-                        Ok(reserved) => Ok(self.take(state, &waiter.applicant, reserved, &mut afterwards)),
+                    let verdict = match taken {
+                        Ok(taken) => Ok(self.take(state, &waiter.applicant, taken, &mut afterwards)),
                         Err(spent) => Err(state.cannot_pay(&waiter.applicant, &spent)),
                     };
                     afterwards.answers.push((waiter.answer, verdict));
@@ -345,19 +365,30 @@ impl Admission {
         self: &Arc<Self>,
         state: &mut State,
         applicant: &Applicant,
-        reserved: Reserved,
+        taken: Taken,
         afterwards: &mut Afterwards,
     ) -> Admitted {
         let (lease, discarded) = state.pool.lease(&applicant.profile);
         afterwards.discarded.extend(discarded);
-        let held = Held {
-            pass: state.breaker.pass(),
-            reservation: state.quota.take(applicant.cost),
-            reserved,
-            permit: state.limiter.take(),
-            lease,
-        };
+        let held = Held { pass: state.breaker.pass(), taken, permit: state.limiter.take(), lease };
         Admitted::new(self.clone(), held)
+    }
+
+    fn wanted<'a>(&'a self, applicant: &'a Applicant) -> Wanted<'a> {
+        Wanted {
+            account: &self.account,
+            config: self.quota,
+            cost: applicant.cost,
+            most: applicant.most,
+            last: applicant.last,
+            quotas: &applicant.quotas,
+            command: &applicant.command,
+        }
+    }
+
+    /// Waits for the turn to start an instance that is a process.
+    pub async fn spawn(&self) {
+        self.shared.spawn().await;
     }
 
     /// Serves the queue at that time, unless a timer is set that will do it earlier.
@@ -379,15 +410,8 @@ impl Admission {
         let mut state = self.lock();
         let change = state.breaker.hand_back(held.pass, now, end.signal, &end.words);
         state.changes.extend(change);
-        match end.spent {
-            Spent::Known(used) => state.quota.settle(held.reservation, used, end.told, now),
-            Spent::Unknown => state.quota.keep(held.reservation, end.told, now),
-            Spent::Nothing => state.quota.refund(held.reservation, end.told, now),
-        }
-        match end.bill {
-            Some(used) => self.budget.settle(held.reserved, used),
-            None => self.budget.keep(held.reserved),
-        }
+        let ended = Ended { spent: end.spent, bill: end.bill, told: end.told };
+        self.shared.end(held.taken, ended, &self.budget);
         state.limiter.give_back(held.permit);
         if let Some(pause) = end.pause {
             state.limiter.pause_until(later(now, pause));
@@ -429,12 +453,11 @@ impl State {
         failure
     }
 
-    fn open(&mut self, cost: Cost, now: Instant) -> Result<(), Wait> {
+    fn open(&mut self, now: Instant) -> Result<(), Wait> {
         let change = self.breaker.tick(now);
         self.changes.extend(change);
-        self.quota.tick(now);
         let room = if self.pool.has_room() { Ok(()) } else { Err(Wait::Change) };
-        all_open([self.breaker.check(), self.quota.check(cost), self.limiter.check(now), room])
+        all_open([self.breaker.check(), self.limiter.check(now), room])
     }
 }
 
@@ -455,6 +478,9 @@ impl Drop for Waiting<'_> {
         }
         // Its successor may be content with less.
         let afterwards = self.admission.serve(&mut state);
+        if state.queue.is_empty() {
+            self.admission.shared.leave(&self.admission.account);
+        }
         drop(state);
         afterwards.carry_out();
     }

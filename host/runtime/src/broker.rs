@@ -38,11 +38,13 @@ use crate::policy::builtin::Profile as Numbers;
 use crate::prices::Prices;
 use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Tier, Usage};
 use crate::quota::Cost;
+use crate::quota::scoped::{self, ScopedQuotas};
 use crate::responses::Responses;
 use crate::retry::RetryConfig;
 use crate::route::{Candidate, Route, estimated_input_tokens};
 use crate::scan::{ScanMode, scan};
 use crate::schema::{Checker, Schemas};
+use crate::shared::{Shared, SharedLimits};
 use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
@@ -106,8 +108,14 @@ impl Broker {
     pub fn new(backends: Vec<Arc<dyn Backend>>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
         let own = || Arc::new(Slot::new(Numbers { recover: config.retry, ..Numbers::default() }, events.clone()));
         let policy = config.policy.clone().unwrap_or_else(own);
-        let (admission, budget) = (config.admission, config.budget.clone());
-        let shared = LanesConfig { admission, budget, seed: config.seed, policy };
+        let shared = LanesConfig {
+            admission: config.admission,
+            budget: config.budget.clone(),
+            seed: config.seed,
+            policy,
+            shared: config.shared.clone().unwrap_or_else(|| Shared::local(SharedLimits::default())),
+            quotas: config.quotas.clone(),
+        };
         Self::sharing(Lanes::new(backends, shared), ledger, events, config)
     }
 
@@ -337,7 +345,9 @@ impl Broker {
         last: bool,
     ) -> Result<Admitted, Failure> {
         let most = self.most(lane, request);
-        self.can_be_bounded(most, request).map_err(|why| Failure::new(FailureKind::BudgetSpent, why))?;
+        let quotas = self.quotas_of(life, lane, request);
+        let dollars = quotas.iter().any(|quota| quota.usd.is_some());
+        self.can_be_bounded(most, request, dollars).map_err(|why| Failure::new(FailureKind::BudgetSpent, why))?;
         self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
         let cost = Cost {
             requests: 1,
@@ -350,6 +360,7 @@ impl Broker {
             cost,
             most: most.amount,
             last,
+            quotas,
             profile: profile.clone(),
         };
         let queued = Instant::now();
@@ -357,6 +368,19 @@ impl Broker {
         life.draft.queued(queued.elapsed());
         self.lanes.tell_changes().await;
         Ok(admitted)
+    }
+
+    /// The user's quotas that a question takes from.
+    fn quotas_of(&self, life: &Life<'_>, lane: &Lane, request: &Request) -> ScopedQuotas {
+        let command = &*life.asker.command;
+        let asking = scoped::Asking {
+            backend: lane.backend.name(),
+            account: lane.backend.account(),
+            model: &request.model,
+            command,
+            plugin: if self.config.plugin.is_empty() { command } else { &self.config.plugin },
+        };
+        scoped::matching(self.lanes.quotas(), &asking).into()
     }
 
     /// Tells everybody that the question is asked again.

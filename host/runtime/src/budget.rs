@@ -6,10 +6,11 @@
 //! no question takes more than the most it can.
 //!
 //! One budget is shared by all backends of a run. Days and months are UTC. What earlier processes spent is told when a
-//! budget is made; **processes that run at the same time do not see each other's spending**: together they may exceed
-//! the budgets of the day and the month by what the others spend after this one began. What was under way when a process
-//! was killed is in nobody's ledger, and so in no later budget.
+//! budget is made; what those spend and reserve that run at the same time, and what one had reserved that was killed, is
+//! read and written each time where limits are [shared](crate::shared). **Where they are not, processes don't see each
+//! other's spending**: together they may then exceed the budgets of the day and the month.
 
+mod common;
 mod spent;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use jiff::tz::TimeZone;
 
 use crate::money::Usd;
 
+pub(crate) use common::Spend;
 pub use spent::{Spent, Standing};
 
 /// What may be spent. None: as much as the provider lets it.

@@ -6,7 +6,8 @@
 //!   [`board`]: who gets which next; [`ladder`]: what becomes of a run in which a part has failed;
 //! - [`question`]: what is asked, what comes back, what it costs;
 //! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`],
-//!   [`queue`], [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]),
+//!   [`queue`], [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]; what
+//!   of them all processes of a user have in common is [`shared`]),
 //!   [`watch`], [`schema`], [`retry`];
 //! - [`policy`]: the decisions that can be swapped while it runs;
 //! - [`backend`]: the kinds of instances that answer, the [`warden`] that ends what they started, and [`cassette`]: what
@@ -42,6 +43,7 @@ pub mod retry;
 pub mod route;
 pub mod scan;
 pub mod schema;
+pub mod shared;
 #[cfg(unix)]
 pub mod warden;
 pub mod watch;

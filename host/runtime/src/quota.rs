@@ -13,6 +13,11 @@
 //! level to what it said plus the refill since, and raises it only to what it said less everything that we hold or
 //! spent since. The header's `reset` is not used: it follows from limit and remaining, but is rounded to seconds.
 
+pub(crate) mod kept;
+pub mod named;
+pub mod rate;
+pub mod scoped;
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -68,6 +68,7 @@ pub(super) struct Prepared {
     taped: Taped,
     /// What decides; none: nothing but what was recorded.
     policy: Option<InUse>,
+    paths: Paths,
 }
 
 /// Puts together what a run needs. `beside`: a run of the same process with the same options, of which this one takes the
@@ -197,7 +198,7 @@ pub(super) fn prepare(
         settings,
         lanes: None,
     };
-    Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy })
+    Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
 }
 
 /// The policy that is chosen, loaded.
@@ -251,12 +252,13 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
         mode: settings.mode.for_policies(),
         seed: std::process::id().into(),
         prices,
+        quotas: settings.quotas.scoped.clone().into(),
         ..BrokerConfig::default()
     })
 }
 
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { mut session, baseline, today, said, taped, policy } = prepared;
+    let Prepared { mut session, baseline, today, said, taped, policy, paths } = prepared;
     // What a replay answers was paid when it was recorded.
     if taped.player().is_none() {
         session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
@@ -271,6 +273,12 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         let rehearsed = if options.show_prompts || is_limited { Some(session.rehearse(&planned).await?) } else { None };
         put(&plan::render(&session, &planned, rehearsed.as_deref(), options), options.output.as_deref())?;
         return Ok(ExitCode::Success);
+    }
+    session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
+    // Without a model nothing is taken of any limit.
+    if taped.player().is_none() && session.has_model() {
+        let shared = money::shared(&paths, &session.broker.budget, &mut session.settings.warnings);
+        session.broker.shared = Some(shared);
     }
     match (taped.player(), said) {
         _ if options.quiet => {}

@@ -5,6 +5,7 @@ mod cache;
 mod command;
 mod doctor;
 mod error;
+mod limits;
 mod list;
 mod most;
 mod options;
@@ -88,6 +89,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("build", matches)) => build::build(matches),
         Some(("cache", matches)) => cache::cache(matches),
         Some(("run", matches)) => together::run(&runnables, matches),
+        Some(("limits", matches)) => limits::limits(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches),
@@ -162,6 +164,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(doctor::command())
         .subcommand(build::command())
         .subcommand(cache::command())
+        .subcommand(limits::command())
         .subcommand(schema::command())
         .subcommand(schema::completions_command());
     for runnable in runnables {

@@ -13,6 +13,7 @@ pub mod paths;
 pub mod policy;
 mod prices;
 pub mod project;
+pub mod quotas;
 pub mod tiers;
 pub mod user;
 
@@ -35,6 +36,7 @@ pub use error::ConfigError;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
 pub use policy::{By, PolicyChoice};
+pub use quotas::Quotas;
 pub use tiers::{Ab, ClaudeMd, TierName, TierSettings, Tiers};
 
 /// The version of `config.toml` and `convoke.toml` that is read. A file without a version has it.
@@ -247,6 +249,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What a run may spend.
     pub budget: Budget,
+    /// What may be spent in a time.
+    pub quotas: Quotas,
     /// What is kept of answers.
     pub cache: Cache,
     /// Which policy decides.
@@ -311,6 +315,9 @@ impl Settings {
         limits::lower_budget(&mut budget, &project.budget);
         budget.usd = chosen.budget_usd.or(budget.usd);
 
+        let mut quotas = Quotas::of(user.quotas);
+        quotas.tighten(project.quotas.clone(), &mut refused);
+
         let mut backend = user.backend.unwrap_or_default();
         project.tighten_backend(&mut backend, &mut refused);
         project.refuse_tiers(&mut refused);
@@ -342,6 +349,7 @@ impl Settings {
             fail_on: chosen.fail_on.unwrap_or(fail_on),
             limits,
             budget,
+            quotas,
             cache: user.cache,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,

@@ -75,6 +75,11 @@ impl Paths {
         self.data.join("instances")
     }
 
+    /// What all processes of the user have in common: quotas, instances, the day's spending.
+    pub fn limits(&self) -> PathBuf {
+        self.data.join("limits")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")

@@ -14,6 +14,9 @@
 //! usd = 0.5
 //! usd_per_day = 2.0
 //!
+//! [quotas.nights]                # as in config.toml, beside the user's own
+//! requests = 100
+//!
 //! [severity]                     # by rule: critical, high, medium, low, info, off
 //! body-short = "low"
 //! tools-inherited = "off"
@@ -36,6 +39,7 @@ use toml::Spanned;
 
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 use crate::report::suppress::{Override, Suppression};
 
@@ -54,6 +58,8 @@ pub struct Project {
     pub limits: AskedLimits,
     /// `[budget]`.
     pub budget: Budget,
+    /// `[quotas]`.
+    pub quotas: AskedQuotas,
     /// `[severity]`.
     pub severity: BTreeMap<String, Override>,
     /// `[[suppress]]`.
@@ -77,6 +83,8 @@ struct File {
     limits: LimitsTable,
     #[serde(default)]
     budget: BudgetTable,
+    #[serde(default)]
+    quotas: QuotasTable,
     #[serde(default)]
     severity: BTreeMap<String, Level>,
     #[serde(default)]
@@ -128,6 +136,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
         suppress_comments: file.suppress_comments,
         limits: file.limits.check(document)?,
         budget: file.budget.check(document)?,
+        quotas: quotas::check(file.quotas, document)?.of_project(path),
         severity: file.severity.into_iter().map(|(rule, level)| (rule, level.into())).collect(),
         suppressions: file
             .suppress
@@ -257,7 +266,7 @@ mod tests {
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:19");
+        assert_eq!(suppression.place, "convoke.toml:22");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }

@@ -26,6 +26,11 @@
 //! input_tokens = 2_000_000
 //! output_tokens = 200_000
 //!
+//! [quotas.nights]                # what may be spent in a time: all there is to say in `quotas.rs` beside this file
+//! output_tokens = 40_000
+//! per_s = 3_600
+//! model = "opus"
+//!
 //! [cache]                        # of answers, encrypted, on this machine
 //! responses = true
 //! max_mib = 256
@@ -70,6 +75,7 @@ use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::policy::{PolicyChoice, PolicyTable};
 use super::prices::{self, PricesTable};
+use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::tiers::{Tiers, TiersTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 
@@ -90,6 +96,8 @@ pub struct User {
     pub limits: AskedLimits,
     /// `[budget]`.
     pub budget: Budget,
+    /// `[quotas]`.
+    pub quotas: AskedQuotas,
     /// `[cache]`.
     pub cache: Cache,
     /// `[policy]`.
@@ -114,6 +122,8 @@ struct File {
     limits: LimitsTable,
     #[serde(default)]
     budget: BudgetTable,
+    #[serde(default)]
+    quotas: QuotasTable,
     #[serde(default)]
     cache: CacheTable,
     #[serde(default)]
@@ -146,6 +156,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         suppress_comments: file.suppress_comments,
         limits: file.limits.check(document)?,
         budget: file.budget.check(document)?,
+        quotas: quotas::check(file.quotas, document)?,
         cache: file.cache.check(document)?,
         policy: file.policy.check(document)?,
         tiers: file.tiers.check(document)?,

@@ -7,9 +7,12 @@ use convoke_runtime::budget::{Budget, BudgetConfig, beginnings};
 use convoke_runtime::journal::{Journal, JournalError};
 use convoke_runtime::money::Usd;
 use convoke_runtime::prices::Prices;
+use convoke_runtime::shared::clock::boot;
+use convoke_runtime::shared::{Clock, Shared, SharedLimits};
 use jiff::Timestamp;
 
 use super::allocate::Estimate;
+use crate::config::Paths;
 use crate::report::Cost;
 use crate::report::cost::CostEstimate;
 
@@ -25,6 +28,16 @@ pub async fn budget(config: BudgetConfig, journal: &Journal) -> Result<Arc<Budge
     };
     let (day, month) = (paid(config.usd_per_day, day).await?, paid(config.usd_per_month, month).await?);
     Ok(Arc::new(Budget::new(config, day, month, Arc::new(Timestamp::now))))
+}
+
+/// What all processes of the user have in common. Where it can't be had, the run has limits of its own, and what was
+/// wrong is said.
+pub fn shared(paths: &Paths, budget: &Budget, warnings: &mut Vec<String>) -> Arc<Shared> {
+    let limits = SharedLimits::default();
+    Shared::open(&paths.limits(), limits, Clock::system(), boot(), budget).unwrap_or_else(|error| {
+        warnings.push(error.warning());
+        Shared::local(limits)
+    })
 }
 
 /// What a run has cost, beside what its plan thought.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::Admission;
 use crate::breaker::{Pass, Signal};
-use crate::budget::{Amount, Reservation as Reserved};
+use crate::budget::Amount;
 use crate::limiter::Permit;
 use crate::pool::Lease;
-use crate::quota::{Cost, Reservation, Told};
+use crate::quota::{Cost, Told};
+use crate::shared::Taken;
 
 /// Everything that is needed to send one question. [`settle`](Self::settle) it; dropped, it gives everything back, and
 /// what it reserved counts as spent if it was [`sent`](Self::sending).
@@ -22,8 +23,7 @@ pub struct Admitted {
 /// What was taken for it.
 pub(super) struct Held {
     pub(super) pass: Pass,
-    pub(super) reservation: Reservation,
-    pub(super) reserved: Reserved,
+    pub(super) taken: Taken,
     pub(super) permit: Permit,
     pub(super) lease: Lease,
 }
@@ -70,7 +70,7 @@ impl Admitted {
 
     /// What is reserved of the budget.
     pub fn reserved(&self) -> Amount {
-        self.held.as_ref().map_or_else(Amount::default, |held| held.reserved.amount())
+        self.held.as_ref().map_or_else(Amount::default, |held| held.taken.reserved())
     }
 
     /// From now on its reservation may be spent.

@@ -22,6 +22,7 @@ fn applicant(output_tokens: u64) -> Applicant {
         cost: Cost { requests: 1, input_tokens: 100, output_tokens },
         most: Amount::default(),
         last: true,
+        quotas: Arc::default(),
         profile: Arc::default(),
     }
 }

@@ -166,6 +166,11 @@ pub trait Backend: Send + Sync {
         false
     }
 
+    /// Whether an instance is a process of its own: so many are started in a second, by all processes of the user.
+    fn starts_processes(&self) -> bool {
+        false
+    }
+
     /// Starts an instance.
     fn start<'a>(&'a self, profile: &'a Profile) -> BoxFuture<'a, Result<Box<dyn Instance>, Failure>>;
 

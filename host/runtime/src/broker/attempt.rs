@@ -89,6 +89,9 @@ impl Broker {
             if lane.backend.is_short_of_memory() {
                 lane.admission.close_oldest();
             }
+            if lane.backend.starts_processes() {
+                lane.admission.spawn().await;
+            }
             lease.instance = Some(lane.backend.start(lease.profile()).await?);
             Ok(())
         };

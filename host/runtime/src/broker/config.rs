@@ -36,6 +36,12 @@ pub struct BrokerConfig {
     pub policy: Option<Arc<Slot>>,
     /// What time it is for the policy.
     pub clock: Clock,
+    /// What all processes of the user have in common; none: nothing.
+    pub shared: Option<Arc<Shared>>,
+    /// The user's quotas, beside those of accounts.
+    pub quotas: ScopedQuotas,
+    /// The plugin that asks; empty: as the command.
+    pub plugin: Arc<str>,
 }
 
 impl Default for BrokerConfig {
@@ -56,6 +62,9 @@ impl Default for BrokerConfig {
             budget: Arc::new(Budget::unlimited()),
             policy: None,
             clock: Clock::default(),
+            shared: None,
+            quotas: ScopedQuotas::default(),
+            plugin: Arc::from(""),
         }
     }
 }

@@ -15,7 +15,9 @@ use crate::budget::Budget;
 use crate::event::Fact;
 use crate::policy::{Decided, Facts, Slot};
 use crate::question::Failure;
+use crate::quota::scoped::ScopedQuotas;
 use crate::retry::Retry;
+use crate::shared::Shared;
 
 /// The backends of a process, for the brokers of all its runs: what one command has in flight, another one has not. Each
 /// backend has its own limit, quota, breaker and instances; budget, retry budget and policy are common to all.
@@ -29,6 +31,8 @@ pub struct Lanes {
     /// Whether all is done as in safe mode.
     safe: AtomicBool,
     policy: Arc<Slot>,
+    shared: Arc<Shared>,
+    quotas: ScopedQuotas,
     /// Why dispatch has stopped. All lanes stop together.
     stopped: watch::Sender<Option<Failure>>,
     /// Where the runs tell.
@@ -48,6 +52,10 @@ pub struct LanesConfig {
     pub seed: u64,
     /// What decides.
     pub policy: Arc<Slot>,
+    /// What all processes of the user have in common.
+    pub shared: Arc<Shared>,
+    /// The user's quotas, beside those of accounts.
+    pub quotas: ScopedQuotas,
 }
 
 /// A backend, and the door to it.
@@ -61,10 +69,11 @@ impl Lanes {
     /// For these backends, at least one; a [`Route`](crate::route::Route) names them by their places. Must be used
     /// inside of one tokio runtime.
     pub fn new(backends: Vec<Arc<dyn Backend>>, config: LanesConfig) -> Arc<Self> {
-        let lane = |backend| Lane {
-            backend,
-            admission: Admission::with_budget(config.admission, config.budget.clone()),
-            leaders: Leaders::default(),
+        let lane = |backend: Arc<dyn Backend>| {
+            let account = format!("{} {}", backend.name(), backend.account());
+            let (budget, shared) = (config.budget.clone(), config.shared.clone());
+            let admission = Admission::sharing(config.admission, budget, shared, &account);
+            Lane { backend, admission, leaders: Leaders::default() }
         };
         let mut lanes: Vec<Lane> = backends.into_iter().map(lane).collect();
         if lanes.is_empty() {
@@ -77,6 +86,8 @@ impl Lanes {
             answers: AtomicU64::new(0),
             safe: AtomicBool::new(false),
             policy: config.policy,
+            shared: config.shared,
+            quotas: config.quotas,
             stopped: watch::Sender::new(None),
             audience: Mutex::default(),
             recent: Mutex::default(),
@@ -188,7 +199,15 @@ impl Lanes {
         }
     }
 
+    /// The user's quotas, beside those of accounts.
+    pub(super) fn quotas(&self) -> &ScopedQuotas {
+        &self.quotas
+    }
+
     pub(super) async fn tell_changes(&self) {
+        for message in self.shared.warnings() {
+            self.tell(Fact::Warned { message }).await;
+        }
         for change in self.lanes.iter().flat_map(|lane| lane.admission.changes()) {
             self.tell(Fact::BreakerChanged { state: change.state, reason: change.reason, lasts: change.lasts }).await;
         }

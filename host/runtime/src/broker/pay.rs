@@ -50,13 +50,13 @@ impl Broker {
             return Ok(());
         }
         let most = self.most(self.lane(candidate), &candidate.request);
-        self.can_be_bounded(most, &candidate.request)?;
+        self.can_be_bounded(most, &candidate.request, false)?;
         budget.can_ever_pay(most.amount).map_err(|spent| spent.to_string())
     }
 
-    /// What has no known price can't be kept within a number of dollars.
-    pub(super) fn can_be_bounded(&self, most: Most, request: &Request) -> Result<(), String> {
-        if most.priced || !self.lanes.budget().config().limits_dollars() {
+    /// What has no known price can't be kept within a number of dollars: those of the budget, or of a quota.
+    pub(super) fn can_be_bounded(&self, most: Most, request: &Request, quota: bool) -> Result<(), String> {
+        if most.priced || !(quota || self.lanes.budget().config().limits_dollars()) {
             return Ok(());
         }
         let model = &request.model;

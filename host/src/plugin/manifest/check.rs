@@ -27,6 +27,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "inspect",
     "install",
     "journal",
+    "limits",
     "list",
     "lock",
     "login",

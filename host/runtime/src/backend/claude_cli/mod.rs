@@ -168,6 +168,10 @@ impl Backend for ClaudeCli {
         "claude-cli"
     }
 
+    fn starts_processes(&self) -> bool {
+        true
+    }
+
     fn account(&self) -> &str {
         &self.account
     }
