@@ -67,8 +67,8 @@ pub(super) struct Prepared {
     pub(super) said: Option<String>,
     taped: Taped,
     /// What decides; none: nothing but what was recorded.
-    policy: Option<InUse>,
-    paths: Paths,
+    pub(super) policy: Option<InUse>,
+    pub(super) paths: Paths,
 }
 
 /// Puts together what a run needs. `beside`: a run of the same process with the same options, of which this one takes the

@@ -130,7 +130,14 @@ async fn go(
 ) -> Result<ExitCode, CliError> {
     let said = prepared.iter().find_map(|one| one.said.clone());
     let today = prepared.first().map(|first| first.today).unwrap_or_default();
-    let mut sessions: Vec<Session> = prepared.into_iter().map(|one| one.session).collect();
+    let paths = prepared.first().map(|first| first.paths.clone());
+    let (mut sessions, policies): (Vec<Session>, Vec<_>) =
+        prepared.into_iter().map(|one| (one.session, one.policy)).unzip();
+    // All of them have chosen the same one: they have the same files and options.
+    let _swaps = match policies.into_iter().next().flatten() {
+        Some(policy) => Some(policy.start().await),
+        None => None,
+    };
     let Some(first) = sessions.first() else { return Err(CliError::usage("which commands?")) };
     let budget = money::budget(first.settings.budget, &first.journal).await?;
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
@@ -148,6 +155,13 @@ async fn go(
             say(&clean::line(&plan::headline(session, planned)));
         }
         ordered(&names, &after).iter().for_each(|line| say(line));
+    }
+    for session in &mut sessions {
+        session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
+    }
+    if let (Some(first), Some(paths)) = (sessions.first_mut().filter(|first| first.has_model()), paths) {
+        let shared = money::shared(&paths, &first.broker.budget, &mut first.settings.warnings);
+        first.broker.shared = Some(shared);
     }
     let common = share_lanes(&mut sessions);
     let streams = names.iter().map(String::as_str).zip(sessions.iter().map(|session| &session.events));
