@@ -9,6 +9,7 @@
 //! The budget is shared with other backends, and has a lock of its own, which is taken last. What it gives back is told to
 //! the others when no lock is held any more.
 
+mod adapt;
 mod admitted;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,7 +22,7 @@ use crate::backend::{Instance, Profile};
 use crate::breaker::{Breaker, BreakerConfig, Change};
 use crate::budget::{Amount, Blocked, Budget, Reservation as Reserved};
 use crate::gate::{Wait, all_open, later};
-use crate::limiter::Limiter;
+use crate::limiter::{Ended, Limiter, LimiterConfig};
 use crate::pool::Pool;
 use crate::question::{Failure, FailureKind};
 use crate::queue::{Queue, Ticket};
@@ -33,8 +34,10 @@ pub use admitted::{Admitted, End, Spent};
 /// The numbers of admission.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionConfig {
-    /// How many questions may be in flight, and so how many instances there are.
+    /// How many questions may be in flight, and so how many instances there are: the ceiling of the limit.
     pub instances: usize,
+    /// How the limit moves below that.
+    pub limiter: LimiterConfig,
     /// How many may wait in the queue; the others wait for a place in it. 0 counts as 1.
     pub queue: usize,
     /// The breaker's.
@@ -45,7 +48,13 @@ pub struct AdmissionConfig {
 
 impl Default for AdmissionConfig {
     fn default() -> Self {
-        Self { instances: 8, queue: 10_000, breaker: BreakerConfig::default(), quota: QuotaConfig::default() }
+        Self {
+            instances: 8,
+            limiter: LimiterConfig::default(),
+            queue: 10_000,
+            breaker: BreakerConfig::default(),
+            quota: QuotaConfig::default(),
+        }
     }
 }
 
@@ -74,6 +83,10 @@ pub struct Standing {
     pub waiting: usize,
     /// How many are in flight.
     pub in_flight: usize,
+    /// How many may be now.
+    pub limit: usize,
+    /// Whether it is treated as in safe mode: too much failed.
+    pub safe: bool,
     /// The most that ever were.
     pub most_in_flight: usize,
     /// How many instances are idle.
@@ -139,13 +152,14 @@ impl Admission {
 
     /// Nobody inside, nobody waiting.
     pub fn with_budget(config: AdmissionConfig, budget: Arc<Budget>) -> Arc<Self> {
+        let limiter = Limiter::new(config.instances, config.limiter, Instant::now());
         let admission = Arc::new(Self {
             state: Mutex::new(State {
                 queue: Queue::default(),
                 breaker: Breaker::new(config.breaker),
                 quota: Quota::new(config.quota, Instant::now()),
-                limiter: Limiter::new(config.instances),
-                pool: Pool::new(config.instances),
+                pool: Pool::new(limiter.limit()),
+                limiter,
                 stopped: None,
                 timer: None,
                 runtime: None,
@@ -197,13 +211,14 @@ impl Admission {
         true
     }
 
-    /// Changes how many may be in flight.
+    /// Changes how many may be in flight at most.
     pub fn set_instances(self: &Arc<Self>, instances: usize) {
         let mut state = self.lock();
-        state.limiter.set_limit(instances);
-        state.pool.set_bound(instances);
-        let afterwards = self.serve(&mut state);
+        state.limiter.set_ceiling(instances);
+        let discarded = state.pool.set_bound(instances);
+        let mut afterwards = self.serve(&mut state);
         drop(state);
+        afterwards.discarded.extend(discarded);
         afterwards.carry_out();
     }
 
@@ -214,6 +229,8 @@ impl Admission {
         Standing {
             waiting: state.queue.len(),
             in_flight: state.limiter.in_flight(),
+            limit: state.limiter.limit(),
+            safe: state.limiter.is_safe(),
             most_in_flight: state.limiter.most(),
             idle: state.pool.idle(),
             breaker: state.breaker.state(),
@@ -260,6 +277,7 @@ impl Admission {
             Err(Blocked::Wait) => return None,
             Err(Blocked::Spent(spent)) => return Some(Err(state.cannot_pay(applicant, &spent))),
         };
+        state.limiter.came(Instant::now());
         let mut afterwards = Afterwards::default();
         let admitted = self.take(&mut state, applicant, reserved, &mut afterwards);
         drop(state);
@@ -276,6 +294,7 @@ impl Admission {
             let _ = sender.send(Err(failure));
             return Waiting { admission: self, ticket: None, answer: receiver, _place: place };
         }
+        state.limiter.came(Instant::now());
         let command = applicant.command.clone();
         let tokens = applicant.cost.input_tokens.saturating_add(applicant.cost.output_tokens);
         let (priority, waiter) = (applicant.priority, Waiter { applicant, answer: sender });
@@ -347,6 +366,7 @@ impl Admission {
             reserved,
             permit: state.limiter.take(),
             lease,
+            sent: None,
         };
         Admitted::new(self.clone(), held)
     }
@@ -380,6 +400,9 @@ impl Admission {
             None => self.budget.keep(held.reserved),
         }
         state.limiter.give_back(held.permit);
+        if let Some(sent) = held.sent {
+            state.limiter.ended(&Ended::new(&end, sent, now), now);
+        }
         if let Some(pause) = end.pause {
             state.limiter.pause_until(later(now, pause));
         }

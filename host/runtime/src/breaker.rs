@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | closed | the 5th trip in a row, the first of them at most 30 s ago | open |
 //! | closed | success | closed, the row begins anew |
+//! | closed | the policy of the limit says so: too many timeouts | open |
 //! | open | 60 s have passed | half open |
 //! | half open | up to 3 questions pass; a success of one | closed |
 //! | half open | a trip of one | open |
@@ -135,6 +136,16 @@ impl Breaker {
             }
             _ => None,
         }
+    }
+
+    /// Opens a closed one, because of what its own row does not show: answers between failures.
+    pub fn open(&mut self, now: Instant, why: &str) -> Option<Change> {
+        if !matches!(self.state, State::Closed(_)) {
+            return None;
+        }
+        why.clone_into(&mut self.words);
+        let until = later(now, self.config.reset);
+        Some(self.become_(State::Open { until }, why.to_owned()))
     }
 
     /// Whether a question may be sent. Call [`tick`](Self::tick) before.

@@ -125,6 +125,7 @@ impl State {
             | Fact::Decided { .. }
             | Fact::BreakerChanged { .. }
             | Fact::LimitChanged { .. }
+            | Fact::SafeModeChanged { .. }
             | Fact::DispatchStopped { .. }
             | Fact::Warned { .. }
             | Fact::Logged { .. }

@@ -7,6 +7,7 @@ use super::pace::Pace;
 use super::*;
 use crate::admission::{End, Spent};
 use crate::breaker::Signal;
+use crate::limiter::Seen;
 use crate::quota::Told;
 use crate::retry::Decision;
 use crate::watch::{Watched, watched};
@@ -159,6 +160,8 @@ impl Broker {
         admitted.settle(End {
             signal: Signal::Success,
             words: String::new(),
+            seen: if lane.backend.replays() { Seen::Neutral } else { Seen::Answered },
+            first_event,
             spent: Spent::Known(used),
             bill: Some(bill),
             told: told(answer.limits, first_event),
@@ -203,6 +206,8 @@ impl Broker {
         let end = End {
             signal: if replays { Signal::Neutral } else { Signal::of(&failure.kind) },
             words: failure.message.clone(),
+            seen: if replays { Seen::Neutral } else { seen(&failure.kind) },
+            first_event,
             spent,
             bill,
             told: told(failure.limits, first_event),
@@ -278,6 +283,16 @@ impl Broker {
             self.books.has_no_price(answered);
         }
         Usage { usd: usd.unwrap_or(Usd::ZERO), ..usage }
+    }
+}
+
+/// What a failure says of how much may be in flight.
+fn seen(kind: &FailureKind) -> Seen {
+    match kind {
+        FailureKind::RateLimited => Seen::RateLimited,
+        FailureKind::TimedOut | FailureKind::Stalled => Seen::TimedOut,
+        kind if kind.trips_breaker() => Seen::Failed,
+        _ => Seen::Neutral,
     }
 }
 

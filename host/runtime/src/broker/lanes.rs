@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::adapt::Meter;
 use super::leader::Leaders;
 use crate::admission::{Admission, AdmissionConfig, Standing};
 use crate::backend::Backend;
@@ -18,7 +19,7 @@ use crate::retry::{Retry, RetryConfig};
 /// backend has its own limit, quota, breaker and instances; budget, retry budget and policy are common to all.
 pub struct Lanes {
     /// At least one.
-    lanes: Vec<Lane>,
+    pub(super) lanes: Vec<Lane>,
     budget: Arc<Budget>,
     retry: Mutex<Retry>,
     policy: Arc<Slot>,
@@ -26,6 +27,8 @@ pub struct Lanes {
     stopped: watch::Sender<Option<Failure>>,
     /// Where the runs tell.
     audience: Mutex<Vec<Events>>,
+    /// What measures the machine, if anything does.
+    pub(super) meter: Mutex<Option<Meter>>,
 }
 
 /// The numbers of [`Lanes`].
@@ -70,6 +73,7 @@ impl Lanes {
             policy: config.policy,
             stopped: watch::Sender::new(None),
             audience: Mutex::default(),
+            meter: Mutex::default(),
         })
     }
 
@@ -135,6 +139,7 @@ impl Lanes {
         for change in self.lanes.iter().flat_map(|lane| lane.admission.changes()) {
             self.tell(Fact::BreakerChanged { state: change.state, reason: change.reason }).await;
         }
+        self.adapt().await;
     }
 
     /// How the queue, the breaker, the quota and the instances of each backend stand.
