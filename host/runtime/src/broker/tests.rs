@@ -4,6 +4,7 @@ mod leader;
 mod load;
 mod money;
 mod responses;
+mod simulated;
 mod taped;
 
 use std::sync::Arc;
