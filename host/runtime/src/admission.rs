@@ -10,6 +10,7 @@
 //! The budget is shared with other backends, and has a lock of its own, which is taken last. What it gives back is told to
 //! the others when no lock is held any more.
 
+mod adapt;
 mod admitted;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -23,7 +24,7 @@ use crate::backend::{Instance, Profile};
 use crate::breaker::{Breaker, BreakerConfig, Change};
 use crate::budget::{Amount, Budget};
 use crate::gate::{Wait, all_open, later};
-use crate::limiter::Limiter;
+use crate::limiter::{self, Limiter, LimiterConfig};
 use crate::pool::Pool;
 use crate::question::{Failure, FailureKind};
 use crate::queue::{Queue, Ticket};
@@ -37,8 +38,10 @@ pub use admitted::{Admitted, End, Spent};
 /// The numbers of admission.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionConfig {
-    /// How many questions may be in flight, and so how many instances there are.
+    /// How many questions may be in flight, and so how many instances there are: the ceiling of the limit.
     pub instances: usize,
+    /// How the limit moves below that.
+    pub limiter: LimiterConfig,
     /// How many may wait in the queue; the others wait for a place in it. 0 counts as 1.
     pub queue: usize,
     /// The breaker's.
@@ -49,7 +52,13 @@ pub struct AdmissionConfig {
 
 impl Default for AdmissionConfig {
     fn default() -> Self {
-        Self { instances: 8, queue: 10_000, breaker: BreakerConfig::default(), quota: QuotaConfig::default() }
+        Self {
+            instances: 8,
+            limiter: LimiterConfig::default(),
+            queue: 10_000,
+            breaker: BreakerConfig::default(),
+            quota: QuotaConfig::default(),
+        }
     }
 }
 
@@ -80,6 +89,10 @@ pub struct Standing {
     pub waiting: usize,
     /// How many are in flight.
     pub in_flight: usize,
+    /// How many may be now.
+    pub limit: usize,
+    /// Whether it is treated as in safe mode: too much failed.
+    pub safe: bool,
     /// The most that ever were.
     pub most_in_flight: usize,
     /// How many instances are idle.
@@ -155,12 +168,13 @@ impl Admission {
 
     /// Nobody inside, nobody waiting. All that take from the same [`Shared`] in a process pay from the same budget.
     pub fn sharing(config: AdmissionConfig, budget: Arc<Budget>, shared: Arc<Shared>, account: &str) -> Arc<Self> {
+        let limiter = Limiter::new(config.instances, config.limiter, Instant::now());
         let admission = Arc::new(Self {
             state: Mutex::new(State {
                 queue: Queue::default(),
                 breaker: Breaker::new(config.breaker),
-                limiter: Limiter::new(config.instances),
-                pool: Pool::new(config.instances),
+                pool: Pool::new(limiter.limit()),
+                limiter,
                 stopped: None,
                 timer: None,
                 runtime: None,
@@ -216,13 +230,14 @@ impl Admission {
         true
     }
 
-    /// Changes how many may be in flight.
+    /// Changes how many may be in flight at most.
     pub fn set_instances(self: &Arc<Self>, instances: usize) {
         let mut state = self.lock();
-        state.limiter.set_limit(instances);
-        state.pool.set_bound(instances);
-        let afterwards = self.serve(&mut state);
+        state.limiter.set_ceiling(instances);
+        let discarded = state.pool.set_bound(instances);
+        let mut afterwards = self.serve(&mut state);
         drop(state);
+        afterwards.discarded.extend(discarded);
         afterwards.carry_out();
     }
 
@@ -233,6 +248,8 @@ impl Admission {
         Standing {
             waiting: state.queue.len(),
             in_flight: state.limiter.in_flight(),
+            limit: state.limiter.limit(),
+            safe: state.limiter.is_safe(),
             most_in_flight: state.limiter.most(),
             idle: state.pool.idle(),
             breaker: state.breaker.state(),
@@ -285,6 +302,7 @@ impl Admission {
             Err(Refused::Wait(_)) => return None,
             Err(Refused::Spent(spent)) => return Some(Err(state.cannot_pay(applicant, &spent))),
         };
+        state.limiter.came(Instant::now());
         let mut afterwards = Afterwards::default();
         let admitted = self.take(&mut state, applicant, taken, &mut afterwards);
         drop(state);
@@ -301,6 +319,7 @@ impl Admission {
             let _ = sender.send(Err(failure));
             return Waiting { admission: self, ticket: None, answer: receiver, _place: place };
         }
+        state.limiter.came(Instant::now());
         let command = applicant.command.clone();
         let tokens = applicant.cost.input_tokens.saturating_add(applicant.cost.output_tokens);
         let (priority, waiter) = (applicant.priority, Waiter { applicant, answer: sender });
@@ -370,7 +389,7 @@ impl Admission {
     ) -> Admitted {
         let (lease, discarded) = state.pool.lease(&applicant.profile);
         afterwards.discarded.extend(discarded);
-        let held = Held { pass: state.breaker.pass(), taken, permit: state.limiter.take(), lease };
+        let held = Held { pass: state.breaker.pass(), taken, permit: state.limiter.take(), lease, sent: None };
         Admitted::new(self.clone(), held)
     }
 
@@ -413,6 +432,9 @@ impl Admission {
         let ended = Ended { spent: end.spent, bill: end.bill, told: end.told };
         self.shared.end(held.taken, ended, &self.budget);
         state.limiter.give_back(held.permit);
+        if let Some(sent) = held.sent {
+            state.limiter.ended(&limiter::Ended::new(&end, sent, now), now);
+        }
         if let Some(pause) = end.pause {
             state.limiter.pause_until(later(now, pause));
         }

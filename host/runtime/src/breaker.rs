@@ -7,6 +7,7 @@
 //! | closed | the 5th trip in a row, the first of them at most 30 s ago | open |
 //! | closed | a trip, and of at least 30 answers of the last 30 s less than 80 % were successes | open |
 //! | closed | success | closed, the row begins anew |
+//! | closed | the policy of the limit says so: too many timeouts | open |
 //! | open | 60 s have passed | half open |
 //! | half open | up to 3 questions pass; a success of one | closed |
 //! | half open | a trip of one | open |
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::event::Fact;
 use crate::gate::{Wait, later};
 use crate::question::FailureKind;
 
@@ -151,6 +153,13 @@ pub struct Change {
     pub lasts: Option<Duration>,
 }
 
+impl Change {
+    /// As it is told.
+    pub fn fact(self) -> Fact {
+        Fact::BreakerChanged { state: self.state, reason: self.reason, lasts: self.lasts }
+    }
+}
+
 impl Breaker {
     /// A closed one.
     pub fn new(config: BreakerConfig) -> Self {
@@ -184,6 +193,16 @@ impl Breaker {
             }
             _ => None,
         }
+    }
+
+    /// Opens a closed one, because of what its own row does not show: answers between failures.
+    pub fn open(&mut self, now: Instant, why: &str) -> Option<Change> {
+        if !matches!(self.state, State::Closed(_)) {
+            return None;
+        }
+        why.clone_into(&mut self.words);
+        let (until, lasts) = (later(now, self.config.reset), Some(self.config.reset));
+        Some(self.become_(State::Open { until }, lasts, why.to_owned()))
     }
 
     /// Whether a question may be sent. Call [`tick`](Self::tick) before.

@@ -4,6 +4,7 @@
 //! question is asked again, gets its own fallback, or fails. Nothing is held while it waits, in the queue or between
 //! attempts; dropping the future at any point gives everything back.
 
+mod adapt;
 mod attempt;
 mod config;
 mod decide;
@@ -47,6 +48,7 @@ use crate::schema::{Checker, Schemas};
 use crate::shared::{Shared, SharedLimits};
 use crate::watch::WatchConfig;
 
+pub use adapt::Meter;
 use attempt::{Attempt, Tries};
 pub use config::{BrokerConfig, Estimate};
 pub use decide::DecisionRecord;

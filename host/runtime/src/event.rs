@@ -192,8 +192,21 @@ pub enum Fact {
     },
     /// How many questions may be in flight changed.
     LimitChanged {
+        /// At which account, by the name of its backend.
+        account: String,
         /// Now.
         limit: usize,
+        /// Before.
+        before: usize,
+        /// Why.
+        reason: String,
+    },
+    /// An account is treated as in safe mode from now on, or no longer.
+    SafeModeChanged {
+        /// Which, by the name of its backend.
+        account: String,
+        /// Whether it is.
+        safe: bool,
         /// Why.
         reason: String,
     },

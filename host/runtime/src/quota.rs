@@ -1,32 +1,47 @@
 //! Quotas: how many requests, input tokens and output tokens a minute may be spent.
 //!
-//! Each is a token bucket that refills continuously and holds one minute's worth, as the provider's own do. A question
-//! reserves from all of them at once or from none; its reservation is *settled* with what it really took, *kept* where
-//! that is not known, or *refunded* where nothing was sent. The provider's headers correct the buckets.
+//! Each is a token bucket that refills continuously. A question reserves from all of them at once or from none; its
+//! reservation is *settled* with what it really took, *kept* where that is not known, or *refunded* where nothing was
+//! sent. The provider's headers correct the buckets.
 //!
 //! This is our own code, not the `governor` crate: that one takes from one bucket at a time, and what it took can be
 //! neither given back nor corrected. Levels are whole numbers (a token is 60·10⁹ parts, so that a nanosecond's refill
 //! of any rate is whole): nothing is lost or won by rounding.
 //!
-//! A bucket has what is left (`level`) and what is reserved by questions under way (`held`); free is the difference.
-//! A header tells what was left when the answer began: later than what we sent, earlier than now. So it lowers the
-//! level to what it said plus the refill since, and raises it only to what it said less everything that we hold or
-//! spent since. The header's `reset` is not used: it follows from limit and remaining, but is rounded to seconds.
+//! # When something is taken
+//!
+//! As the provider does. Requests and input leave the bucket when they are reserved. Output leaves it when it is known,
+//! and is held until then: a provider counts it as it is sent, and lets a question in as long as anything is left. So where
+//! only the provider limits output, what is held is what answers took so far on the average, and what this one may have
+//! taken by now at the speed of the fastest; not the longest that is allowed: a bucket that is full of reservations which
+//! nobody will use is capacity lost. A limit of the user's own is kept whatever comes: there the longest is held.
+//!
+//! # What a header tells
+//!
+//! The limit is what comes back in a minute. What was left when the answer began is later than what we sent then, and earlier
+//! than now. From it and from what was sent since follows what is left now at least and at most (others may use the account
+//! too): the level is moved into these bounds. The tokens that a provider tells may be rounded to thousands: so a
+//! multiple of a thousand may be 500 more or less. How much a bucket *holds* is told nowhere, and need not be a minute's
+//! worth: it is the most that was seen in it under this limit. The header's `reset` is not used: it follows from limit and
+//! remaining, but is rounded to seconds.
 
+mod bucket;
 pub(crate) mod kept;
+pub(crate) mod lengths;
 pub mod named;
 pub mod rate;
 pub mod scoped;
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use crate::gate::{Wait, all_open, later};
-use crate::question::{ProviderLimit, ProviderLimits, Usage};
+use crate::gate::{Wait, all_open};
+use crate::question::{ProviderLimits, Usage};
 
-/// Parts of a token: the nanoseconds of the minute in which a bucket fills.
-const PARTS: i128 = 60_000_000_000;
+use bucket::{Bucket, Counted, Taken};
+use lengths::Lengths;
+
+/// What a provider rounds the tokens that are left to.
+const ROUNDED_TO: u64 = 1_000;
 
 /// What may be spent a minute. None: unlimited, until the provider's headers tell a limit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,8 +84,7 @@ impl Cost {
 #[must_use = "a reservation that is neither settled, kept nor refunded is held for ever"]
 #[derive(Debug)]
 pub struct Reservation {
-    held: [u64; 3],
-    spent_before: [u64; 3],
+    taken: [Taken; 3],
 }
 
 /// The provider's limits, and when they were told.
@@ -86,13 +100,20 @@ pub struct Told {
 #[derive(Debug)]
 pub struct Quota {
     buckets: [Bucket; 3],
+    /// How long answers are here: no other process's questions need be like this one's.
+    lengths: Lengths,
 }
 
 impl Quota {
     /// Full buckets.
     pub fn new(config: QuotaConfig, now: Instant) -> Self {
         Self {
-            buckets: [config.requests, config.input_tokens, config.output_tokens].map(|limit| Bucket::new(limit, now)),
+            buckets: [
+                Bucket::new(Counted::AtOnce, config.requests, now),
+                Bucket::new(Counted::AtOnce, config.input_tokens, now),
+                Bucket::new(Counted::AsSent, config.output_tokens, now),
+            ],
+            lengths: Lengths::default(),
         }
     }
 
@@ -109,15 +130,13 @@ impl Quota {
     /// # Errors
     /// What has to happen before.
     pub fn check(&self, cost: Cost) -> Result<(), Wait> {
-        all_open(self.buckets.iter().zip(cost.parts()).map(|(bucket, amount)| bucket.check(amount)))
+        all_open(self.buckets.iter().zip(self.reserved(cost)).map(|(bucket, amount)| bucket.check(amount)))
     }
 
     /// Takes from all buckets. Only after [`check`](Self::check) said yes.
     pub fn take(&mut self, cost: Cost) -> Reservation {
-        let spent_before = std::array::from_fn(|index| self.buckets[index].spent);
-        let amounts = cost.parts();
-        let held = std::array::from_fn(|index| self.buckets[index].hold(amounts[index]));
-        Reservation { held, spent_before }
+        let (amounts, allowed) = (self.reserved(cost), cost.parts());
+        Reservation { taken: std::array::from_fn(|index| self.buckets[index].take(amounts[index], allowed[index])) }
     }
 
     /// Reserves from all buckets or from none.
@@ -132,12 +151,17 @@ impl Quota {
 
     /// Puts what was really used in place of the reservation.
     pub fn settle(&mut self, reservation: Reservation, used: Cost, told: Option<Told>, now: Instant) {
+        if used.output_tokens > 0 {
+            let took = told.map(|told| now.saturating_duration_since(told.at));
+            self.lengths.saw(used.output_tokens, took);
+            self.buckets[2].set_speed(self.lengths.speed());
+        }
         self.end(reservation, used.parts(), told, now);
     }
 
     /// What was used is not known: the reservation counts.
     pub fn keep(&mut self, reservation: Reservation, told: Option<Told>, now: Instant) {
-        let used = reservation.held;
+        let used = reservation.taken.map(|taken| taken.amount);
         self.end(reservation, used, told, now);
     }
 
@@ -153,114 +177,27 @@ impl Quota {
         std::array::from_fn(|index| self.buckets[index].free())
     }
 
+    /// What of a cost is reserved.
+    fn reserved(&self, cost: Cost) -> [u64; 3] {
+        let [requests, input, most] = cost.parts();
+        let output = if self.buckets[2].is_configured() { most } else { self.lengths.expected(most) };
+        [requests, input, output]
+    }
+
     fn end(&mut self, reservation: Reservation, used: [u64; 3], told: Option<Told>, now: Instant) {
+        let taken = reservation.taken;
         for (index, bucket) in self.buckets.iter_mut().enumerate() {
             bucket.refill(now);
-            bucket.release(reservation.held[index], used[index]);
+            bucket.release(taken[index], used[index]);
         }
         let Some(Told { limits, at }) = told else { return };
-        let since = now.saturating_duration_since(at);
         for (index, limit) in [limits.requests, limits.input_tokens, limits.output_tokens].into_iter().enumerate() {
             let Some(limit) = limit else { continue };
-            // The head of the answer counts its own request and input, but not its output, which came after it.
-            let counted = if index < 2 { used[index] } else { 0 };
-            let spent_since = self.buckets[index].spent.saturating_sub(reservation.spent_before[index]) - counted;
-            self.buckets[index].correct(limit, since, spent_since);
+            let is_rounded = index > 0 && limit.remaining % ROUNDED_TO == 0 && limit.limit >= 10 * ROUNDED_TO;
+            let slack = if is_rounded { ROUNDED_TO / 2 } else { 0 };
+            self.buckets[index].correct(limit, at.min(now), taken[index], used[index], slack);
         }
     }
-}
-
-#[derive(Debug)]
-struct Bucket {
-    configured: Option<u64>,
-    told: Option<u64>,
-    /// What is left, in parts; without meaning where there is no limit.
-    level: i128,
-    at: Instant,
-    /// Reserved by questions under way.
-    held: u64,
-    /// All that was ever spent.
-    spent: u64,
-}
-
-impl Bucket {
-    fn new(configured: Option<u64>, now: Instant) -> Self {
-        let configured = configured.map(|limit| limit.max(1));
-        let level = configured.map_or(0, |limit| i128::from(limit) * PARTS);
-        Self { configured, told: None, level, at: now, held: 0, spent: 0 }
-    }
-
-    fn limit(&self) -> Option<u64> {
-        match (self.configured, self.told) {
-            (Some(configured), Some(told)) => Some(configured.min(told)),
-            (one, other) => one.or(other),
-        }
-    }
-
-    fn refill(&mut self, now: Instant) {
-        if let Some(limit) = self.limit() {
-            self.level = raised(self.level, limit, now.saturating_duration_since(self.at));
-        }
-        self.at = self.at.max(now);
-    }
-
-    fn check(&self, amount: u64) -> Result<(), Wait> {
-        let Some(limit) = self.limit() else { return Ok(()) };
-        let needed = i128::from(amount.min(limit)) * PARTS;
-        let held = i128::from(self.held) * PARTS;
-        let missing = needed + held - self.level;
-        if missing <= 0 {
-            Ok(())
-        } else if needed + held > i128::from(limit) * PARTS {
-            Err(Wait::Change)
-        } else {
-            let nanos = missing.unsigned_abs().div_ceil(u128::from(limit));
-            Err(Wait::Until(later(self.at, Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))))
-        }
-    }
-
-    fn hold(&mut self, amount: u64) -> u64 {
-        let amount = self.limit().map_or(amount, |limit| amount.min(limit));
-        self.held = self.held.saturating_add(amount);
-        amount
-    }
-
-    fn release(&mut self, held: u64, used: u64) {
-        self.held = self.held.saturating_sub(held);
-        self.spent = self.spent.saturating_add(used);
-        self.level = self.level.saturating_sub(i128::from(used) * PARTS);
-    }
-
-    fn correct(&mut self, header: ProviderLimit, since: Duration, spent_since: u64) {
-        let known = self.limit().is_some();
-        let told = header.limit.max(1);
-        self.told = Some(told);
-        let limit = self.configured.map_or(told, |configured| configured.min(told));
-        let remaining = i128::from(header.remaining.min(told)) * PARTS;
-        let spent_since = i128::from(spent_since) * PARTS;
-        let highest = raised(remaining, told, since);
-        if known {
-            if limit == told {
-                self.level = self.level.max(remaining - spent_since - i128::from(self.held) * PARTS);
-            }
-            self.level = self.level.min(highest);
-        } else {
-            self.level = highest - spent_since;
-        }
-        self.level = self.level.min(i128::from(limit) * PARTS);
-    }
-
-    fn free(&self) -> Option<i64> {
-        self.limit()?;
-        let free = (self.level - i128::from(self.held) * PARTS).div_euclid(PARTS);
-        Some(i64::try_from(free).unwrap_or(if free < 0 { i64::MIN } else { i64::MAX }))
-    }
-}
-
-/// A level after so much refill, never above the bucket's size.
-fn raised(level: i128, limit: u64, passed: Duration) -> i128 {
-    let refill = i128::try_from(passed.as_nanos()).unwrap_or(PARTS).saturating_mul(i128::from(limit));
-    level.saturating_add(refill).min(i128::from(limit) * PARTS)
 }
 
 #[cfg(test)]

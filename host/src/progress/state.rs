@@ -127,6 +127,7 @@ impl State {
             | Fact::Decided { .. }
             | Fact::BreakerChanged { .. }
             | Fact::LimitChanged { .. }
+            | Fact::SafeModeChanged { .. }
             | Fact::DispatchStopped { .. }
             | Fact::Warned { .. }
             | Fact::Logged { .. }

@@ -151,6 +151,9 @@ pub struct Adapt {
     /// Nothing new is sent for so long, in milliseconds; 0: no pause.
     #[serde(default)]
     pub pause_ms: u64,
+    /// Whether the breaker opens: too many had no answer in time.
+    #[serde(default)]
+    pub open_breaker: bool,
     /// Whether the limit is still being searched for by doubling.
     #[serde(default)]
     pub slow_start: bool,

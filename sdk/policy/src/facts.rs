@@ -102,10 +102,14 @@ pub struct SizeFacts {
     pub items: u64,
     /// Their groups; 0 where they are not dealt by group.
     pub groups: u64,
+    /// Of the items, those without a group; 0 where they are not dealt by group.
+    pub ungrouped: u64,
     /// The items that an instance is meant for.
     pub items_per_instance: u32,
     /// The most instances that the user's limits allow.
     pub most: u32,
+    /// Whether the user named that number, and the mode did not.
+    pub explicit: bool,
     /// How the machine stands.
     pub load: Load,
     /// What the built-in policy would decide.
@@ -265,18 +269,26 @@ pub struct AdaptFacts {
     pub least: u32,
     /// The highest that the user's limits allow.
     pub most: u32,
+    /// Whether the user named that number, and the mode did not.
+    pub explicit: bool,
     /// Whether the limit is still being searched for by doubling.
     pub slow_start: bool,
     /// The most that were in flight since the last change, as a share of the limit.
     pub used: f64,
     /// Since the limit was last changed, in milliseconds.
     pub since_change_ms: Option<u64>,
-    /// Since the last time that one was rate limited, in milliseconds.
+    /// Since the limit was last lowered, in milliseconds.
+    pub since_cut_ms: Option<u64>,
+    /// The longest that the server said to wait since then, in milliseconds; 0: it said nothing.
+    pub cut_wait_ms: u64,
+    /// Since the last time that one was rate limited, in milliseconds. Where one just was: since the one before.
     pub since_rate_limited_ms: Option<u64>,
     /// Since the last failure at the server, in milliseconds.
     pub since_server_error_ms: Option<u64>,
     /// How long the server said to wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
+    /// Questions a second that came to this account, over the last minute: what its throughput should be.
+    pub demand: f64,
     /// Whether it is treated as in safe mode already.
     pub safe: bool,
     /// How the account and the machine stand.

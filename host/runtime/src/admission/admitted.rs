@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Admission;
 use crate::breaker::{Pass, Signal};
 use crate::budget::Amount;
-use crate::limiter::Permit;
+use crate::limiter::{Ended, Permit, Seen};
 use crate::pool::Lease;
 use crate::quota::{Cost, Told};
 use crate::shared::Taken;
@@ -17,7 +19,6 @@ use crate::shared::Taken;
 pub struct Admitted {
     admission: Arc<Admission>,
     held: Option<Held>,
-    sent: bool,
 }
 
 /// What was taken for it.
@@ -26,6 +27,8 @@ pub(super) struct Held {
     pub(super) taken: Taken,
     pub(super) permit: Permit,
     pub(super) lease: Lease,
+    /// When it was sent, if it was.
+    pub(super) sent: Option<Instant>,
 }
 
 /// What was spent of a reservation.
@@ -46,6 +49,10 @@ pub struct End {
     pub signal: Signal,
     /// The same in words.
     pub words: String,
+    /// What it says of how much may be in flight.
+    pub seen: Seen,
+    /// When the first sign of an answer came.
+    pub first_event: Option<Instant>,
     /// What was spent of the quota.
     pub spent: Spent,
     /// What counts as spent of the budget; none: all that was reserved, because nobody knows what was used.
@@ -58,9 +65,20 @@ pub struct End {
     pub reusable: bool,
 }
 
+impl Ended {
+    pub(super) fn new(end: &End, sent: Instant, now: Instant) -> Self {
+        Self {
+            seen: end.seen,
+            took: now.saturating_duration_since(sent),
+            first_token: end.first_event.map(|first| first.saturating_duration_since(sent)),
+            retry_after: end.pause,
+        }
+    }
+}
+
 impl Admitted {
     pub(super) fn new(admission: Arc<Admission>, held: Held) -> Self {
-        Self { admission, held: Some(held), sent: false }
+        Self { admission, held: Some(held) }
     }
 
     /// The lease, to start its instance or to use it.
@@ -75,12 +93,14 @@ impl Admitted {
 
     /// From now on its reservation may be spent.
     pub fn sending(&mut self) {
-        self.sent = true;
+        if let Some(held) = &mut self.held {
+            held.sent = Some(Instant::now());
+        }
     }
 
     /// Whether it was sent.
     pub fn was_sent(&self) -> bool {
-        self.sent
+        self.held.as_ref().is_some_and(|held| held.sent.is_some())
     }
 
     /// Gives everything back, with what came of it.
@@ -94,10 +114,18 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         let Some(held) = self.held.take() else { return };
-        let spent = if self.sent { Spent::Unknown } else { Spent::Nothing };
-        let bill = (!self.sent).then(Amount::default);
-        let (words, reusable) = (String::new(), !self.sent);
-        let end = End { signal: Signal::Neutral, words, spent, bill, told: None, pause: None, reusable };
+        let sent = held.sent.is_some();
+        let end = End {
+            signal: Signal::Neutral,
+            words: String::new(),
+            seen: Seen::Neutral,
+            first_event: None,
+            spent: if sent { Spent::Unknown } else { Spent::Nothing },
+            bill: (!sent).then(Amount::default),
+            told: None,
+            pause: None,
+            reusable: !sent,
+        };
         self.admission.give_back(held, end);
     }
 }

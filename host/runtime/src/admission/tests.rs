@@ -10,6 +10,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::breaker::Signal;
+use crate::limiter::Seen;
 use crate::question::ProviderLimits;
 use crate::quota::Told;
 
@@ -31,6 +32,8 @@ fn end() -> End {
     End {
         signal: Signal::Success,
         words: String::new(),
+        seen: Seen::Answered,
+        first_event: None,
         spent: Spent::Nothing,
         bill: Some(Amount::default()),
         told: None,

@@ -11,6 +11,7 @@ use super::pace::Pace;
 use super::*;
 use crate::admission::{End, Spent};
 use crate::breaker::Signal;
+use crate::limiter::Seen;
 use crate::quota::Told;
 use crate::retry::Then;
 use crate::watch::{Watched, watched};
@@ -178,6 +179,8 @@ impl Broker {
         admitted.settle(End {
             signal: Signal::Success,
             words: String::new(),
+            seen: if lane.backend.replays() { Seen::Neutral } else { Seen::Answered },
+            first_event,
             spent: Spent::Known(used),
             bill: Some(bill),
             told: told(answer.limits, first_event),
@@ -223,6 +226,8 @@ impl Broker {
         let end = End {
             signal: if replays { Signal::Neutral } else { Signal::of(&failure.kind) },
             words: failure.message.clone(),
+            seen: if replays { Seen::Neutral } else { seen(&failure.kind) },
+            first_event,
             spent,
             bill,
             told: told(failure.limits, first_event),
@@ -330,6 +335,16 @@ async fn overseen(overseer: &Overseer<'_>, answer: impl Future<Output = Watched>
         ended(None, overseer.first()).map_or(Poll::Pending, Poll::Ready)
     })
     .await
+}
+
+/// What a failure says of how much may be in flight.
+fn seen(kind: &FailureKind) -> Seen {
+    match kind {
+        FailureKind::RateLimited => Seen::RateLimited,
+        FailureKind::TimedOut | FailureKind::Stalled => Seen::TimedOut,
+        kind if kind.trips_breaker() => Seen::Failed,
+        _ => Seen::Neutral,
+    }
 }
 
 /// The head of an answer, with the limits, came about when its first event did.

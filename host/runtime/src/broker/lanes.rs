@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::adapt::Meter;
 use super::leader::Leaders;
 use super::recent::Recent;
 use super::record::Books;
@@ -23,7 +24,7 @@ use crate::shared::Shared;
 /// backend has its own limit, quota, breaker and instances; budget, retry budget and policy are common to all.
 pub struct Lanes {
     /// At least one.
-    lanes: Vec<Lane>,
+    pub(super) lanes: Vec<Lane>,
     budget: Arc<Budget>,
     retry: Mutex<Retry>,
     /// How many there were.
@@ -39,6 +40,8 @@ pub struct Lanes {
     audience: Mutex<Vec<Arc<Books>>>,
     /// When questions were admitted.
     recent: Mutex<Recent>,
+    /// What measures the machine, if anything does.
+    pub(super) meter: Mutex<Option<Meter>>,
 }
 
 /// The numbers of [`Lanes`].
@@ -91,6 +94,7 @@ impl Lanes {
             stopped: watch::Sender::new(None),
             audience: Mutex::default(),
             recent: Mutex::default(),
+            meter: Mutex::default(),
         })
     }
 
@@ -209,8 +213,9 @@ impl Lanes {
             self.tell(Fact::Warned { message }).await;
         }
         for change in self.lanes.iter().flat_map(|lane| lane.admission.changes()) {
-            self.tell(Fact::BreakerChanged { state: change.state, reason: change.reason, lasts: change.lasts }).await;
+            self.tell(change.fact()).await;
         }
+        self.adapt().await;
     }
 
     /// How the queue, the breaker, the quota and the instances of each backend stand.

@@ -7,6 +7,7 @@ mod money;
 mod outage;
 mod recover;
 mod responses;
+mod simulated;
 mod taped;
 
 use std::sync::Arc;

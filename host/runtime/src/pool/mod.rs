@@ -50,9 +50,11 @@ impl Pool {
         self.idle.len()
     }
 
-    /// Changes the bound. Leased instances above it go on.
-    pub fn set_bound(&mut self, bound: usize) {
+    /// Changes the bound. Leased instances above it go on; idle ones are taken out, the longest idle first.
+    pub fn set_bound(&mut self, bound: usize) -> Vec<Box<dyn Instance>> {
         self.bound = bound.max(1);
+        let over = (self.leased + self.idle.len()).saturating_sub(self.bound).min(self.idle.len());
+        self.idle.drain(..over).map(|(_, instance)| instance).collect()
     }
 
     /// Whether there is room for one more lease.
@@ -190,8 +192,17 @@ mod tests {
     fn a_lowered_bound_lets_idle_ones_go_as_they_come_back() {
         let mut pool = Pool::new(3);
         let leases: Vec<_> = (0..3).map(|_| started(&mut pool, "a").0).collect();
-        pool.set_bound(1);
+        assert!(pool.set_bound(1).is_empty());
         let kept = leases.into_iter().filter_map(|lease| pool.give_back(lease, true)).count();
         assert_eq!((kept, pool.idle()), (2, 1));
+    }
+
+    #[test]
+    fn a_lowered_bound_takes_out_those_that_were_idle_longest() {
+        let mut pool = Pool::new(3);
+        let ((one, old), (two, young)) = (started(&mut pool, "a"), started(&mut pool, "b"));
+        assert!(pool.give_back(one, true).is_none() && pool.give_back(two, true).is_none());
+        drop(pool.set_bound(1));
+        assert!(!lives(&old) && lives(&young));
     }
 }

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::question::ProviderLimit;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -73,11 +76,15 @@ fn a_question_above_the_bucket_waits_for_a_full_one_and_is_not_stuck() {
     let now = Instant::now();
     let mut quota = quota(60, 100, 100, now);
     let first = quota.reserve(cost(1, 5_000, 1), now).unwrap();
-    assert_eq!(quota.reserve(cost(1, 5_000, 1), now).err(), Some(Wait::Change), "time alone does not help");
+    assert_eq!(quota.reserve(cost(1, 5_000, 1), now).err(), Some(Wait::Until(now + 60 * SECOND)));
     quota.settle(first, cost(1, 100, 1), None, now);
     assert_eq!(quota.reserve(cost(1, 5_000, 1), now).err(), Some(Wait::Until(now + 60 * SECOND)));
     let second = quota.reserve(cost(1, 5_000, 1), now + 60 * SECOND).unwrap();
     quota.refund(second, None, now);
+    let later = now + 120 * SECOND;
+    let long = quota.reserve(cost(1, 1, 5_000), later).unwrap();
+    assert_eq!(quota.reserve(cost(1, 1, 5_000), later).err(), Some(Wait::Change), "what is held has to be given back");
+    quota.refund(long, None, later);
 }
 
 #[test]
@@ -87,9 +94,9 @@ fn without_a_limit_everything_goes_until_a_header_tells_one() {
     let (one, two) = (quota.reserve(cost(1, 1, 1), now).unwrap(), quota.reserve(cost(1, 1, 1), now).unwrap());
     assert_eq!(quota.free(now), [None, None, None]);
     quota.settle(one, cost(1, 1, 1), told(limit(50, 2), now), now);
-    assert_eq!(quota.free(now)[0], Some(1), "one of the two that are left is held");
+    assert_eq!(quota.free(now)[0], Some(1), "the other one may be counted in the two that are left, or not");
     quota.settle(two, cost(1, 1, 1), told(limit(50, 2), now), now);
-    assert_eq!(quota.free(now)[0], Some(1));
+    assert_eq!(quota.free(now)[0], Some(2), "both are counted");
 }
 
 #[test]
@@ -105,8 +112,10 @@ fn a_header_that_says_less_lowers_the_level() {
 fn a_header_of_a_long_answer_counts_from_when_it_came() {
     let now = Instant::now();
     let mut quota = quota(60, 1_000_000, 1_000_000, now);
-    let reservation = quota.reserve(cost(1, 1, 1), now).unwrap();
-    quota.settle(reservation, cost(1, 1, 1), told(limit(60, 0), now), now + 30 * SECOND);
+    for (remaining, took) in [(59, 0), (0, 30)] {
+        let reservation = quota.reserve(cost(1, 1, 1), now).unwrap();
+        quota.settle(reservation, cost(1, 1, 1), told(limit(60, remaining), now), now + took * SECOND);
+    }
     assert_eq!(quota.free(now + 30 * SECOND)[0], Some(30), "the refill of those thirty seconds is not lost");
 }
 
@@ -121,9 +130,9 @@ fn a_header_raises_the_level_to_what_it_says_and_no_further() {
     assert_eq!(quota.free(now)[0], Some(40));
     let (mine, others) = (quota.reserve(cost(1, 1, 1), now).unwrap(), quota.reserve(cost(5, 1, 1), now).unwrap());
     quota.settle(mine, cost(1, 1, 1), told(limit(50, 50), now), now);
-    assert_eq!(quota.free(now)[0], Some(40), "50 are said to be left, five are held, and may be counted or not");
+    assert_eq!(quota.free(now)[0], Some(45), "50 are said to be left, and five more may be counted or not");
     quota.refund(others, None, now);
-    assert_eq!(quota.free(now)[0], Some(45));
+    assert_eq!(quota.free(now)[0], Some(50));
 }
 
 #[test]
@@ -145,7 +154,55 @@ fn a_limit_that_drops_takes_effect_at_once() {
         quota.settle(reservation, cost(1, 1, 1), told(limit(size, remaining), now), now);
     }
     assert_eq!(quota.free(now)[0], Some(90));
-    assert_eq!(quota.free(now + 600 * SECOND)[0], Some(100));
+    assert_eq!(quota.free(now + 600 * SECOND)[0], Some(91), "more was not seen under this limit");
+}
+
+#[test]
+fn a_bucket_holds_what_was_seen_in_it_and_not_a_minutes_worth() {
+    let now = Instant::now();
+    let mut quota = Quota::new(QuotaConfig::default(), now);
+    let first = quota.reserve(cost(1, 1, 1), now).unwrap();
+    quota.settle(first, cost(1, 1, 1), told(limit(600, 4), now), now);
+    assert_eq!(quota.free(now + 60 * SECOND)[0], Some(5));
+    let second = quota.reserve(cost(1, 1, 1), now + 60 * SECOND).unwrap();
+    quota.settle(second, cost(1, 1, 1), told(limit(600, 900), now + 60 * SECOND), now + 60 * SECOND);
+    assert_eq!(quota.free(now + 120 * SECOND)[0], Some(901), "it may also hold more");
+}
+
+#[test]
+fn what_others_use_lowers_the_level_and_what_was_sent_since_is_counted_once() {
+    let now = Instant::now();
+    let mut quota = Quota::new(QuotaConfig::default(), now);
+    let first = quota.reserve(cost(1, 1, 1), now).unwrap();
+    quota.settle(first, cost(1, 1, 1), told(limit(600, 599), now), now);
+    let slow = quota.reserve(cost(1, 1, 1), now).unwrap();
+    let head = now + SECOND;
+    let since: Vec<_> = (0..20).map(|_| quota.reserve(cost(1, 1, 1), now + 2 * SECOND).unwrap()).collect();
+    assert_eq!(quota.free(now + 2 * SECOND)[0], Some(580), "the bucket was full: 600 and 20 gone");
+    quota.settle(slow, cost(1, 1, 1), told(limit(600, 300), head), now + 3 * SECOND);
+    assert_eq!(quota.free(now + 3 * SECOND)[0], Some(300), "300, and two seconds of ten, less the twenty since");
+    for reservation in since {
+        quota.refund(reservation, None, now + 3 * SECOND);
+    }
+}
+
+#[test]
+fn output_that_only_the_provider_limits_is_held_as_it_was_seen() {
+    let now = Instant::now();
+    let mut quota = Quota::new(QuotaConfig::default(), now);
+    let output = |remaining| {
+        let output_tokens = limit(9_000, remaining);
+        Some(Told { limits: ProviderLimits { output_tokens, ..ProviderLimits::default() }, at: now })
+    };
+    for _ in 0..8 {
+        let reservation = quota.reserve(cost(1, 1, 4_096), now).unwrap();
+        quota.settle(reservation, cost(1, 1, 100), output(9_000), now);
+    }
+    let before = quota.free(now)[2].unwrap();
+    let reservation = quota.reserve(cost(1, 1, 4_096), now).unwrap();
+    assert_eq!(quota.free(now)[2], Some(before - 100));
+    quota.settle(reservation, cost(1, 1, 300), None, now);
+    assert_eq!(quota.free(now)[2], Some(before - 300));
 }
 
 proptest! {
@@ -167,7 +224,10 @@ proptest! {
             let now = start + Duration::from_nanos(at);
             level = (level + u128::from(passed) * u128::from(size)).min(u128::from(size) * 60_000_000_000);
             match quota.reserve(cost(0, amount, 0), now) {
-                Ok(reservation) => open.push((reservation, amount.min(size))),
+                Ok(reservation) => {
+                    open.push((reservation, amount.min(size)));
+                    level -= u128::from(amount.min(size)) * 60_000_000_000;
+                }
                 Err(Wait::Until(when)) => prop_assert!(when > now),
                 Err(Wait::Change) => prop_assert!(!open.is_empty()),
             }
@@ -179,10 +239,9 @@ proptest! {
                     _ => { let used = used.min(held); quota.settle(reservation, cost(0, used, 0), None, now); used }
                 };
                 spent += u128::from(used);
-                level -= u128::from(used) * 60_000_000_000;
+                level = (level + u128::from(held - used) * 60_000_000_000).min(u128::from(size) * 60_000_000_000);
             }
-            let held: u64 = open.iter().map(|(_, held)| held).sum();
-            let free = (i128::try_from(level).unwrap() / 60_000_000_000) - i128::from(held);
+            let free = i128::try_from(level).unwrap() / 60_000_000_000;
             let told = quota.free(now)[1].unwrap();
             prop_assert!((i128::from(told) - free).abs() <= 1, "{told} {free}");
             prop_assert!(told >= 0);

@@ -150,13 +150,15 @@ fn overview(state: &State, moment: Moment) -> Overview {
     let mut buckets = Vec::new();
     for (account, kept) in &state.accounts {
         for (bucket, counts) in kept.buckets.iter().zip(NAMES) {
-            let (Some(size), Some(left), Some(full_in)) =
-                (bucket.size, bucket.free(moment.nanos), bucket.full_in(moment.nanos))
+            let (Some(limit), Some(left), Some(full_in)) =
+                (bucket.limit, bucket.free(moment.nanos), bucket.full_in(moment.nanos))
             else {
                 continue;
             };
+            let size = bucket.size;
             let waiting = waiting_for(&format!("{account}: {counts}"));
-            let (of, per, held) = (format!("account {account}"), Duration::from_secs(60), bucket.held);
+            let per = Duration::from_secs_f64(60.0 * size as f64 / limit.max(1) as f64);
+            let (of, held) = (format!("account {account}"), bucket.held);
             buckets.push(BucketView { of, counts, size, per, left, held, full_in, waiting });
         }
     }

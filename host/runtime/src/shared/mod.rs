@@ -252,8 +252,7 @@ impl Shared {
     pub(crate) fn free(&self, account: &str, config: QuotaConfig) -> [Option<i64>; 3] {
         let inner = self.lock();
         let moment = self.clock.moment();
-        let kept = inner.state.accounts.get(account).cloned().unwrap_or_default();
-        kept.restore(config, moment).free(moment.now)
+        inner.state.quota(account, config, moment).free(moment.now)
     }
 
     /// Waits for the turn to start a process: so many a second, by all processes of the user. Who gives up waiting has
@@ -387,7 +386,8 @@ impl Inner {
                 seat.known = Some(generation);
                 let anew = state.boot != seat.boot || state.at > moment.nanos.saturating_add(AHEAD);
                 if !anew {
-                    self.state = *state;
+                    let lengths = std::mem::take(&mut self.state.lengths);
+                    self.state = State { lengths, ..*state };
                 }
                 anew
             }
@@ -403,7 +403,8 @@ impl Inner {
         if anew {
             // The spending is this process's best knowledge: it is never begun from nothing.
             let spend = self.state.spend.take();
-            self.state = State { boot: seat.boot.clone(), spend, ..State::default() };
+            let lengths = std::mem::take(&mut self.state.lengths);
+            self.state = State { boot: seat.boot.clone(), spend, lengths, ..State::default() };
             seat.changed = true;
         }
         if !self.state.holders.contains_key(&self.id) {

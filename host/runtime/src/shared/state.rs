@@ -10,10 +10,11 @@ use super::SharedLimits;
 use crate::admission::Spent;
 use crate::budget::{self, Amount, Blocked, Budget, Spend};
 use crate::gate::{Wait, later};
-use crate::quota::kept::{Kept, Moment};
+use crate::quota::kept::{Held, Kept, Moment};
+use crate::quota::lengths::Lengths;
 use crate::quota::rate::{Missing, Rate, Size};
 use crate::quota::scoped::{KIND_NAMES, KINDS, ScopedQuota, parts};
-use crate::quota::{Cost, QuotaConfig, Reservation, Told};
+use crate::quota::{Cost, Quota, QuotaConfig, Reservation, Told};
 
 /// How long what nobody takes from is remembered.
 const FORGOTTEN_AFTER: u64 = 86_400 * 1_000_000_000;
@@ -34,6 +35,9 @@ pub(super) struct State {
     pub(super) spend: Option<Spend>,
     /// What each process holds.
     pub(super) holders: BTreeMap<String, Holder>,
+    /// How long the answers of each account are in this process. It is not written down.
+    #[serde(skip)]
+    pub(super) lengths: BTreeMap<String, Lengths>,
 }
 
 /// What a process holds.
@@ -42,7 +46,7 @@ pub(super) struct State {
 pub(super) struct Holder {
     pub(super) pid: u32,
     pub(super) instances: u64,
-    pub(super) accounts: BTreeMap<String, [u64; 3]>,
+    pub(super) accounts: BTreeMap<String, Held>,
     pub(super) rates: BTreeMap<String, u64>,
     /// Picodollars.
     pub(super) usd: u64,
@@ -151,8 +155,7 @@ impl State {
         if self.instances() >= limits.instances {
             gates.closed(Wait::Change, self.others(me, |other| other.instances > 0), || "instances".to_owned());
         }
-        let kept = self.accounts.get(&**wanted.account).cloned().unwrap_or_default();
-        let mut quota = kept.restore(wanted.config, moment);
+        let mut quota = self.quota(wanted.account, wanted.config, moment);
         if let Err(wait) = quota.check(wanted.cost) {
             let foreign = self.others(me, |other| other.accounts.contains_key(&**wanted.account));
             let name = || format!("{}: {}", wanted.account, quota.closed(wanted.cost).unwrap_or_default());
@@ -184,7 +187,7 @@ impl State {
         })?;
 
         let reservation = quota.take(wanted.cost);
-        self.accounts.insert(wanted.account.to_string(), Kept::of(&quota, moment));
+        self.keep(wanted.account, quota, moment);
         for (key, kind, held) in &mut rates {
             if let Some(rate) = self.rates.get_mut(key) {
                 *held = rate.hold(amounts[*kind]);
@@ -193,10 +196,7 @@ impl State {
         let holder = self.holders.entry(me.to_owned()).or_default();
         holder.instances += 1;
         holder.usd = holder.usd.saturating_add(wanted.most.usd.pico());
-        let of_account = holder.accounts.entry(wanted.account.to_string()).or_default();
-        for (all, held) in of_account.iter_mut().zip(reservation.held()) {
-            *all = all.saturating_add(held);
-        }
+        holder.accounts.entry(wanted.account.to_string()).or_default().add(&reservation);
         for (key, _, held) in &rates {
             let all = holder.rates.entry(key.clone()).or_default();
             *all = all.saturating_add(*held);
@@ -215,13 +215,9 @@ impl State {
         let holder = self.holders.entry(me.to_owned()).or_default();
         holder.instances = holder.instances.saturating_sub(1);
         holder.usd = holder.usd.saturating_sub(most.usd.pico());
-        // What is not written down any more, because the file was begun anew, was not held in its buckets either.
         let of_account = holder.accounts.entry(account.to_string()).or_default();
-        reservation.at_most(*of_account);
-        for (all, held) in of_account.iter_mut().zip(reservation.held()) {
-            *all -= held;
-        }
-        if *of_account == [0; 3] {
+        of_account.remove(&mut reservation);
+        if of_account.is_empty() {
             holder.accounts.remove(&*account);
         }
         for (key, kind, reserved) in rates {
@@ -237,14 +233,28 @@ impl State {
                 rate.release(held, used);
             }
         }
-        let kept = self.accounts.get(&*account).cloned().unwrap_or_default();
-        let mut quota = kept.restore(config, moment);
+        let mut quota = self.quota(&account, config, moment);
         match ended.spent {
             Spent::Known(used) => quota.settle(reservation, used, ended.told, moment.now),
             Spent::Unknown => quota.keep(reservation, ended.told, moment.now),
             Spent::Nothing => quota.refund(reservation, ended.told, moment.now),
         }
-        self.accounts.insert(account.to_string(), Kept::of(&quota, moment));
+        self.keep(&account, quota, moment);
+    }
+
+    /// The buckets of an account at that time.
+    pub(super) fn quota(&self, account: &str, config: QuotaConfig, moment: Moment) -> Quota {
+        let lengths = self.lengths.get(account).cloned().unwrap_or_default();
+        match self.accounts.get(account) {
+            Some(kept) => kept.restore(config, lengths, moment),
+            None => Kept::default().restore(config, lengths, moment),
+        }
+    }
+
+    fn keep(&mut self, account: &str, quota: Quota, moment: Moment) {
+        let (kept, lengths) = Kept::of(quota, moment);
+        self.accounts.insert(account.to_owned(), kept);
+        self.lengths.insert(account.to_owned(), lengths);
     }
 
     /// Takes one from each of these buckets, or from none.
@@ -290,7 +300,7 @@ impl State {
         let Some(gone) = self.holders.remove(id) else { return };
         for (account, held) in gone.accounts {
             if let Some(kept) = self.accounts.get_mut(&account) {
-                kept.forfeit(held, nanos);
+                kept.forfeit(&held, nanos);
             }
         }
         for (key, held) in gone.rates {

@@ -1,31 +1,39 @@
 //! The built-in policy: a function for each decision, and the numbers that it goes by.
 
+mod adapt;
 mod admit;
 mod during;
 mod recover;
 mod route;
+mod size;
 mod watch;
 
 use convoke_policy::{Facts, Mode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use adapt::{AdaptProfile, adapt};
 pub use admit::{AdmitProfile, Outside, admit};
 pub use during::{During, Hours, NotHours, Weekday};
 pub use recover::{HedgeProfile, PartialProfile, RecoverProfile, recover};
 pub use route::{RouteProfile, RouteRule, RuleTier, route};
+pub use size::{SizeProfile, cap_by_machine, size};
 pub use watch::{WatchProfile, watch};
 
 /// The numbers of the built-in policy: those of a mode, changed by a `policy.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
+    /// How many workers a command gets.
+    pub size: SizeProfile,
     /// Which tier a question goes to.
     pub route: RouteProfile,
     /// When a question may line up.
     pub admit: AdmitProfile,
     /// What is done after a failure.
     pub recover: RecoverProfile,
+    /// How many questions may be in flight.
+    pub adapt: AdaptProfile,
     /// When an answer is ended.
     pub watch: WatchProfile,
 }
@@ -49,8 +57,8 @@ impl Wrong {
 
 impl Profile {
     /// The numbers of a mode, where nothing changes them.
-    pub fn of(_mode: Mode) -> Self {
-        Self::default()
+    pub fn of(mode: Mode) -> Self {
+        Self { size: SizeProfile::of(mode), adapt: AdaptProfile::of(mode), ..Self::default() }
     }
 
     /// Whether the numbers make sense, each and together.
@@ -69,8 +77,9 @@ impl Profile {
             Facts::Route(facts) => facts.built_in = route(&self.route, facts),
             Facts::Admit(facts) => facts.built_in = admit(&self.admit, facts),
             Facts::Watch(facts) => facts.built_in = watch(&self.watch, facts),
-            // Not set by numbers: what is among the facts holds.
-            Facts::Size(_) | Facts::Recover(_) | Facts::Adapt(_) => {}
+            Facts::Size(facts) => facts.built_in = size(&self.size, facts),
+            Facts::Recover(facts) => facts.built_in = recover(&self.recover, facts),
+            Facts::Adapt(facts) => facts.built_in = adapt(&self.adapt, facts),
         }
     }
 }
