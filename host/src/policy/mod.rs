@@ -6,6 +6,7 @@
 pub mod load;
 pub mod named;
 pub mod samples;
+pub mod schema;
 pub mod toml;
 pub mod watch;
 
