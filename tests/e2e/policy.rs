@@ -101,7 +101,7 @@ async fn a_fixed_rate_holds_over_all_instances() {
         }
     }
     let apart = |facts: &&Facts| matches!(facts, Facts::Admit(facts) if facts.since_last_ms.is_none_or(|ms| ms >= 50));
-    assert!(admitted.len() == 40 && admitted.iter().all(|facts| apart(facts)), "{admitted:#?}");
+    assert!(admitted.len() == 40 && admitted.iter().all(apart), "{admitted:#?}");
 }
 
 #[tokio::test]

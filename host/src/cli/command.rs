@@ -146,6 +146,10 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         None => Some(policy_of(&paths, &root, &cwd, &settings, &events)?),
     };
     broker.policy = policy.as_ref().map(|policy| policy.slot.clone());
+    if options.record.is_some() && policy.as_ref().is_some_and(|policy| policy.said().is_some()) {
+        let message = "what is recorded goes where it would go without a policy, so that it can be replayed without it";
+        settings.warnings.push(message.to_owned());
+    }
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),
@@ -236,6 +240,7 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     if taped.player().is_none() {
         session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
     }
+    let chosen = policy.as_ref().and_then(InUse::said);
     let _swaps = match policy {
         Some(policy) => Some(policy.start().await),
         None => None,
@@ -246,6 +251,9 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         let rehearsed = if options.show_prompts || is_limited { Some(session.rehearse(&planned).await?) } else { None };
         put(&plan::render(&session, &planned, rehearsed.as_deref(), options), options.output.as_deref())?;
         return Ok(ExitCode::Success);
+    }
+    if let Some(chosen) = chosen.filter(|_| !options.quiet) {
+        announce(&chosen, terminal);
     }
     match (taped.player(), said) {
         _ if options.quiet => {}
