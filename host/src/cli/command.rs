@@ -171,6 +171,10 @@ pub(super) fn prepare(
         None => Some(policy_of(&paths, &root, &cwd, &settings, &events)?),
     };
     broker.policy = policy.as_ref().map(|policy| policy.slot.clone());
+    if options.record.is_some() && policy.as_ref().is_some_and(|policy| policy.said().is_some()) {
+        let message = "what is recorded goes where it would go without a policy, so that it can be replayed without it";
+        settings.warnings.push(message.to_owned());
+    }
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),
@@ -263,6 +267,7 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     if taped.player().is_none() {
         session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
     }
+    let chosen = policy.as_ref().and_then(InUse::said);
     let _swaps = match policy {
         Some(policy) => Some(policy.start().await),
         None => None,
@@ -279,6 +284,9 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     if taped.player().is_none() && session.has_model() {
         let shared = money::shared(&paths, &session.broker.budget, &mut session.settings.warnings);
         session.broker.shared = Some(shared);
+    }
+    if let Some(chosen) = chosen.filter(|_| !options.quiet) {
+        announce(&chosen, terminal);
     }
     match (taped.player(), said) {
         _ if options.quiet => {}

@@ -3,6 +3,7 @@
 mod build;
 mod cache;
 mod command;
+mod config;
 mod doctor;
 mod error;
 mod limits;
@@ -10,6 +11,7 @@ mod list;
 mod most;
 mod options;
 mod plan;
+mod policy;
 mod schema;
 mod taped;
 mod terminal;
@@ -90,6 +92,8 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("cache", matches)) => cache::cache(matches),
         Some(("run", matches)) => together::run(&runnables, matches),
         Some(("limits", matches)) => limits::limits(matches),
+        Some(("policy", matches)) => policy::policy(matches),
+        Some(("config", matches)) => config::config(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches),
@@ -165,6 +169,8 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(build::command())
         .subcommand(cache::command())
         .subcommand(limits::command())
+        .subcommand(policy::command())
+        .subcommand(config::command())
         .subcommand(schema::command())
         .subcommand(schema::completions_command());
     for runnable in runnables {

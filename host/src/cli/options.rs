@@ -73,7 +73,7 @@ pub(super) struct Options {
     pub record: Option<PathBuf>,
 
     /// Do a recorded run again, in any folder: without a model, a key or the project
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["record", "backend", "model", "since", "project"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["record", "backend", "model", "since", "project", "policy"])]
     pub replay: Option<PathBuf>,
 
     /// The form of the report

@@ -1,5 +1,6 @@
 //! Reads a TOML file of a user or a stranger: bounded, its version first, errors with their place.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, VERSION, files, nearest};
 
@@ -85,6 +87,28 @@ impl Document<'_> {
         let message = error.message();
         ConfigError::at(self.path, self.text, error.span().unwrap_or(0..0), message, hint(message, elsewhere))
     }
+}
+
+/// Where each value of a text stands, by its key with those of its tables before it: lines, counted from 1. A text that
+/// can't be read has none.
+pub(crate) fn lines(text: &str) -> BTreeMap<String, usize> {
+    fn collect(table: &DeTable<'_>, key: &str, text: &str, lines: &mut BTreeMap<String, usize>) {
+        for (name, value) in table {
+            let key = if key.is_empty() { name.get_ref().to_string() } else { format!("{key}.{}", name.get_ref()) };
+            match value.get_ref() {
+                DeValue::Table(inner) => collect(inner, &key, text, lines),
+                _ => {
+                    let before = text.bytes().take(name.span().start);
+                    lines.insert(key, before.filter(|byte| *byte == b'\n').count() + 1);
+                }
+            }
+        }
+    }
+    let mut lines = BTreeMap::new();
+    if let Ok(tree) = DeTable::parse(text) {
+        collect(tree.get_ref(), "", text, &mut lines);
+    }
+    lines
 }
 
 /// What to do about an error of serde's, whose words for unknown names are always

@@ -9,6 +9,7 @@ pub mod load;
 pub mod named;
 pub mod native;
 pub mod samples;
+pub mod schema;
 pub mod toml;
 pub mod wasm;
 pub mod watch;

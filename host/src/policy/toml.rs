@@ -31,7 +31,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::document::Document;
+use crate::config::document::{self, Document};
 use crate::config::{ConfigError, nearest};
 
 /// The modes, as the tables of a file call them.
@@ -91,9 +91,7 @@ impl PolicyFile {
             profiles.push(of_mode(mode, &plain, tree.get_ref(), document)?);
         }
         let profiles = profiles.try_into().unwrap_or_else(|_| MODES.map(|(_, mode)| Profile::of(mode)));
-        let mut lines = BTreeMap::new();
-        collect_lines(tree.get_ref(), "", document, &mut lines);
-        Ok(Self { name, description, profiles, lines })
+        Ok(Self { name, description, profiles, lines: document::lines(text) })
     }
 
     /// Its numbers in a mode.
@@ -224,18 +222,6 @@ fn deepest(table: &DeTable<'_>, path: &[&str]) -> (usize, Range<usize>) {
         (value, depth) = (next, depth + 1);
     }
     (depth, value.span())
-}
-
-fn collect_lines(table: &DeTable<'_>, key: &str, document: Document<'_>, lines: &mut BTreeMap<String, usize>) {
-    for (name, value) in table {
-        let key = if key.is_empty() { name.get_ref().to_string() } else { format!("{key}.{}", name.get_ref()) };
-        match value.get_ref() {
-            DeValue::Table(inner) => collect_lines(inner, &key, document, lines),
-            _ => {
-                lines.insert(key, document.line(name.span().start));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

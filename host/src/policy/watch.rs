@@ -60,6 +60,11 @@ impl InUse {
         Ok(Self { slot, first, look, events })
     }
 
+    /// What is said of it before a run, in a line; none: it is the built-in one.
+    pub fn said(&self) -> Option<String> {
+        self.first.as_ref().map(|(loaded, why)| format!("policy {}: {why}", loaded.name))
+    }
+
     /// Puts it in force, and looks for changes from now on.
     pub async fn start(self) -> Watching {
         let Self { slot, first, look, events } = self;

@@ -7,8 +7,8 @@ use convoke_policy::{AdaptFacts, Decision, Facts, Load};
 use super::decide::Noted;
 use super::lanes::{Lane, Lanes};
 use crate::event::Fact;
-use crate::policy::builtin::adapt;
 use crate::policy::Clock;
+use crate::policy::builtin::adapt;
 
 /// Measures the shares of processors and memory that are free, each if it is known.
 pub type Meter = Arc<dyn Fn() -> (Option<f64>, Option<f64>) + Send + Sync>;
