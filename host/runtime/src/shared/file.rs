@@ -28,6 +28,9 @@ const LARGEST: usize = 4 << 20;
 /// How long one waits for others at most: their turns take some ten microseconds.
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 
+/// How long one tries again without a pause.
+const SPIN: Duration = Duration::from_micros(100);
+
 /// The file, open.
 pub(super) struct StateFile {
     path: PathBuf,
@@ -91,7 +94,9 @@ impl StateFile {
                 Err(TryLockError::WouldBlock) if began.elapsed() >= patience => {
                     return Err(SharedError::Busy { path: self.path.clone() });
                 }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_micros(20)),
+                // A turn is shorter than the shortest sleep.
+                Err(TryLockError::WouldBlock) if began.elapsed() < SPIN => std::thread::yield_now(),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_micros(50)),
                 Err(TryLockError::Error(source)) => return Err(self.io(source)),
             }
         }
