@@ -4,7 +4,13 @@
 //! in its head as long as everything is open for it. Who waits holds nothing but its place, and is woken once, when it
 //! has everything. Where only time is missing, one timer serves the queue when it has come, however many wait.
 //!
-//! The head is not overtaken by a smaller question behind it: else a large one would wait for ever.
+//! Who is overtaken by whom:
+//!
+//! - Where breaker, quota, permit or instance is closed, all wait: the head is not overtaken by a smaller question behind
+//!   it, else a large one would wait for ever.
+//! - Where only the budget has not enough for the head as long as others hold their reservations, the heads of other runs
+//!   may go before it, [so often](crate::queue::PASSES) at most: what they need may be there. Then all wait for it.
+//! - Inside a run nobody goes before its head.
 //!
 //! The budget is shared with other backends, and has a lock of its own, which is taken last. What it gives back is told to
 //! the others when no lock is held any more.
@@ -24,7 +30,7 @@ use crate::gate::{Wait, all_open, later};
 use crate::limiter::Limiter;
 use crate::pool::Pool;
 use crate::question::{Failure, FailureKind};
-use crate::queue::{Queue, Ticket};
+use crate::queue::{Claimant, Queue, Ticket};
 use crate::quota::{Cost, Quota, QuotaConfig};
 
 use admitted::Held;
@@ -54,6 +60,10 @@ impl Default for AdmissionConfig {
 pub struct Applicant {
     /// The command in whose turn it comes.
     pub command: Arc<str>,
+    /// Its run, which takes turns with the other runs of the process.
+    pub run: Arc<str>,
+    /// What it counts as among them: the tokens that it may take, without those that the provider has cached.
+    pub share: u64,
     /// 0 to 9; higher goes first.
     pub priority: u8,
     /// What it takes at most.
@@ -65,6 +75,12 @@ pub struct Applicant {
     pub last: bool,
     /// The instance it needs.
     pub profile: Arc<Profile>,
+}
+
+impl Applicant {
+    fn claimant(&self) -> Claimant {
+        Claimant { command: self.command.clone(), run: self.run.clone() }
+    }
 }
 
 /// What may be seen of it.
@@ -276,10 +292,9 @@ impl Admission {
             let _ = sender.send(Err(failure));
             return Waiting { admission: self, ticket: None, answer: receiver, _place: place };
         }
-        let command = applicant.command.clone();
-        let tokens = applicant.cost.input_tokens.saturating_add(applicant.cost.output_tokens);
+        let (claimant, share) = (applicant.claimant(), applicant.share);
         let (priority, waiter) = (applicant.priority, Waiter { applicant, answer: sender });
-        let ticket = state.queue.push(&command, priority, tokens, waiter);
+        let ticket = state.queue.push(&claimant, priority, share, waiter);
         let afterwards = self.serve(&mut state);
         drop(state);
         afterwards.carry_out();
@@ -299,6 +314,7 @@ impl Admission {
             match state.open(cost, now) {
                 Ok(()) => {
                     let reserved = match self.budget.reserve(most, last) {
+                        Err(Blocked::Wait) if state.queue.set_aside() => continue,
                         Err(Blocked::Wait) => break,
                         Err(Blocked::Spent(spent)) => Err(spent),
                         Ok(reserved) => Ok(reserved),
@@ -321,6 +337,7 @@ impl Admission {
                 Err(Wait::Change) => break,
             }
         }
+        state.queue.bring_back();
         afterwards
     }
 
@@ -347,6 +364,7 @@ impl Admission {
             reserved,
             permit: state.limiter.take(),
             lease,
+            claim: (applicant.claimant(), applicant.share),
         };
         Admitted::new(self.clone(), held)
     }
@@ -370,6 +388,14 @@ impl Admission {
         let mut state = self.lock();
         let change = state.breaker.hand_back(held.pass, now, end.signal, &end.words);
         state.changes.extend(change);
+        let (claimant, charged) = &held.claim;
+        match end.spent {
+            Spent::Known(used) => {
+                state.queue.correct(claimant, *charged, used.input_tokens.saturating_add(used.output_tokens));
+            }
+            Spent::Nothing => state.queue.correct(claimant, *charged, 0),
+            Spent::Unknown => {}
+        }
         match end.spent {
             Spent::Known(used) => state.quota.settle(held.reservation, used, end.told, now),
             Spent::Unknown => state.quota.keep(held.reservation, end.told, now),

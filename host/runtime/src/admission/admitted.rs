@@ -8,6 +8,7 @@ use crate::breaker::{Pass, Signal};
 use crate::budget::{Amount, Reservation as Reserved};
 use crate::limiter::Permit;
 use crate::pool::Lease;
+use crate::queue::Claimant;
 use crate::quota::{Cost, Reservation, Told};
 
 /// Everything that is needed to send one question. [`settle`](Self::settle) it; dropped, it gives everything back, and
@@ -26,6 +27,8 @@ pub(super) struct Held {
     pub(super) reserved: Reserved,
     pub(super) permit: Permit,
     pub(super) lease: Lease,
+    /// Whose turn it was, and what it was charged.
+    pub(super) claim: (Claimant, u64),
 }
 
 /// What was spent of a reservation.
