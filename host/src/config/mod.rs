@@ -9,6 +9,7 @@ mod document;
 pub mod error;
 pub mod files;
 pub mod limits;
+mod operations;
 pub mod paths;
 mod prices;
 pub mod project;

@@ -70,6 +70,11 @@ impl Paths {
         self.data.join("instances")
     }
 
+    /// The locks by which processes do some things one at a time.
+    pub fn locks(&self) -> PathBuf {
+        self.data.join("locks")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")
