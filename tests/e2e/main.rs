@@ -14,6 +14,8 @@ mod hostile;
 mod input;
 mod interrupt;
 mod leader;
+#[cfg(unix)]
+mod locks;
 mod money;
 mod network;
 mod plans;

@@ -5,7 +5,13 @@
 //! in its head as long as everything is open for it. Who waits holds nothing but its place, and is woken once, when it
 //! has everything. Where only time is missing, one timer serves the queue when it has come, however many wait.
 //!
-//! The head is not overtaken by a smaller question behind it: else a large one would wait for ever.
+//! Who is overtaken by whom:
+//!
+//! - Where breaker, quota, permit or instance is closed, all wait: the head is not overtaken by a smaller question behind
+//!   it, else a large one would wait for ever.
+//! - Where only the budget has not enough for the head as long as others hold their reservations, the heads of other runs
+//!   may go before it, [so often](crate::queue::PASSES) at most: what they need may be there. Then all wait for it.
+//! - Inside a run nobody goes before its head.
 //!
 //! The budget is shared with other backends, and has a lock of its own, which is taken last. What it gives back is told to
 //! the others when no lock is held any more.
@@ -27,7 +33,7 @@ use crate::gate::{Wait, all_open, later};
 use crate::limiter::{self, Limiter, LimiterConfig};
 use crate::pool::Pool;
 use crate::question::{Failure, FailureKind};
-use crate::queue::{Queue, Ticket};
+use crate::queue::{Claimant, Queue, Ticket};
 use crate::quota::scoped::ScopedQuota;
 use crate::quota::{Cost, QuotaConfig};
 use crate::shared::{Ended, Refused, Shared, SharedLimits, Taken, Wanted};
@@ -67,6 +73,10 @@ impl Default for AdmissionConfig {
 pub struct Applicant {
     /// The command in whose turn it comes.
     pub command: Arc<str>,
+    /// Its run, which takes turns with the other runs of the process.
+    pub run: Arc<str>,
+    /// What it counts as among them: the tokens that it may take, without those that the provider has cached.
+    pub share: u64,
     /// 0 to 9; higher goes first.
     pub priority: u8,
     /// What it takes at most.
@@ -80,6 +90,12 @@ pub struct Applicant {
     pub quotas: Arc<[Arc<ScopedQuota>]>,
     /// The instance it needs.
     pub profile: Arc<Profile>,
+}
+
+impl Applicant {
+    fn claimant(&self) -> Claimant {
+        Claimant { command: self.command.clone(), run: self.run.clone() }
+    }
 }
 
 /// What may be seen of it.
@@ -299,7 +315,7 @@ impl Admission {
         state.open(Instant::now()).ok()?;
         let taken = match self.shared.take(&self.wanted(applicant), &self.budget) {
             Ok(taken) => taken,
-            Err(Refused::Wait(_)) => return None,
+            Err(Refused::Wait { .. }) => return None,
             Err(Refused::Spent(spent)) => return Some(Err(state.cannot_pay(applicant, &spent))),
         };
         state.limiter.came(Instant::now());
@@ -320,10 +336,9 @@ impl Admission {
             return Waiting { admission: self, ticket: None, answer: receiver, _place: place };
         }
         state.limiter.came(Instant::now());
-        let command = applicant.command.clone();
-        let tokens = applicant.cost.input_tokens.saturating_add(applicant.cost.output_tokens);
+        let (claimant, share) = (applicant.claimant(), applicant.share);
         let (priority, waiter) = (applicant.priority, Waiter { applicant, answer: sender });
-        let ticket = state.queue.push(&command, priority, tokens, waiter);
+        let ticket = state.queue.push(&claimant, priority, share, waiter);
         let afterwards = self.serve(&mut state);
         drop(state);
         afterwards.carry_out();
@@ -343,11 +358,16 @@ impl Admission {
             match state.open(now) {
                 Ok(()) => {
                     let taken = match self.shared.take(&self.wanted(&applicant), &self.budget) {
-                        Err(Refused::Wait(Wait::Until(when))) => {
-                            self.set_timer(state, when);
+                        Err(Refused::Wait { wait, own }) => {
+                            if let Wait::Until(when) = wait {
+                                self.set_timer(state, when);
+                            }
+                            // What only it waits for, others need not.
+                            if own && state.queue.set_aside() {
+                                continue;
+                            }
                             break;
                         }
-                        Err(Refused::Wait(Wait::Change)) => break,
                         Err(Refused::Spent(spent)) => Err(spent),
                         Ok(taken) => Ok(taken),
                     };
@@ -369,6 +389,7 @@ impl Admission {
                 Err(Wait::Change) => break,
             }
         }
+        state.queue.bring_back();
         afterwards
     }
 
@@ -389,7 +410,14 @@ impl Admission {
     ) -> Admitted {
         let (lease, discarded) = state.pool.lease(&applicant.profile);
         afterwards.discarded.extend(discarded);
-        let held = Held { pass: state.breaker.pass(), taken, permit: state.limiter.take(), lease, sent: None };
+        let held = Held {
+            pass: state.breaker.pass(),
+            taken,
+            permit: state.limiter.take(),
+            lease,
+            claim: (applicant.claimant(), applicant.share),
+            sent: None,
+        };
         Admitted::new(self.clone(), held)
     }
 
@@ -429,6 +457,14 @@ impl Admission {
         let mut state = self.lock();
         let change = state.breaker.hand_back(held.pass, now, end.signal, &end.words);
         state.changes.extend(change);
+        let (claimant, charged) = &held.claim;
+        match end.spent {
+            Spent::Known(used) => {
+                state.queue.correct(claimant, *charged, used.input_tokens.saturating_add(used.output_tokens));
+            }
+            Spent::Nothing => state.queue.correct(claimant, *charged, 0),
+            Spent::Unknown => {}
+        }
         let ended = Ended { spent: end.spent, bill: end.bill, told: end.told };
         self.shared.end(held.taken, ended, &self.budget);
         state.limiter.give_back(held.permit);

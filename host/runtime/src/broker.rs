@@ -55,8 +55,8 @@ pub use decide::DecisionRecord;
 use decide::Routed;
 use lanes::Lane;
 pub use lanes::{Lanes, LanesConfig};
-use leader::Turn;
 pub use leader::{KEPT_FOR, LEAST_CONTEXT_TOKENS};
+use leader::{Turn, context_tokens};
 pub use record::{Asker, InMemory, Ledger, ModelSpending, QuestionRecord, Spending};
 use record::{Books, Draft};
 use reply::{corrected_prompt, fallback, from_cache};
@@ -356,8 +356,11 @@ impl Broker {
             input_tokens: estimated_input_tokens(request),
             output_tokens: u64::from(request.max_output_tokens),
         };
+        let cached = life.turn.as_ref().filter(|turn| !turn.leads()).map_or(0, |_| context_tokens(request));
         let applicant = Applicant {
             command: life.asker.command.clone(),
+            run: self.config.run.clone(),
+            share: cost.input_tokens.saturating_sub(cached).saturating_add(cost.output_tokens),
             priority: life.question.priority,
             cost,
             most: most.amount,

@@ -26,6 +26,7 @@ use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
+use crate::plugin::operations::{Exclusive, Kind, Operations};
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
 use crate::policy::{InUse, Place, Policies};
@@ -102,11 +103,15 @@ pub(super) fn prepare(
         })?,
     };
     mounts.dedup();
-    let project = taped.project(&root, mounts, project_limits(&settings.limits))?;
+    let operations = match beside {
+        Some(first) => first.operations.clone(),
+        None => Operations::new(&settings.limits.operations, Some(paths.locks())),
+    };
+    let project = taped.project(&root, mounts, project_limits(&settings.limits))?.sharing(operations.clone());
     let since = match (beside, taped.player()) {
         (Some(first), _) => first.since.clone(),
         (None, Some(player)) => player.since(),
-        (None, None) => options.since.as_deref().map(|revision| Since::new(&root, revision)).transpose()?,
+        (None, None) => options.since.as_deref().map(|revision| changed_since(&paths, &root, revision)).transpose()?,
     };
     let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
@@ -200,6 +205,7 @@ pub(super) fn prepare(
         since,
         fresh: options.fresh || taped.is_fresh(),
         settings,
+        operations,
         lanes: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
@@ -228,14 +234,15 @@ pub(super) fn project_folder(named: Option<&Path>) -> Result<PathBuf, CliError> 
     if real.is_dir() { Ok(real) } else { Err(CliError::usage(format!("{} is not a folder", folder.display()))) }
 }
 
+/// Asks git, which no two processes use at once.
+fn changed_since(paths: &Paths, root: &Path, revision: &str) -> Result<Since, CliError> {
+    let _git = Exclusive::hold(&paths.locks(), Kind::Git, |what| say(&clean::line(&what)))
+        .map_err(|error| CliError::usage(error.to_string()))?;
+    Ok(Since::new(root, revision)?)
+}
+
 fn project_limits(limits: &config::Limits) -> ProjectLimits {
-    ProjectLimits {
-        list_at_once: limits.operations.list as usize,
-        search_at_once: limits.operations.search as usize,
-        read_at_once: limits.operations.read as usize,
-        read_bytes: limits.read_bytes,
-        ..ProjectLimits::default()
-    }
+    ProjectLimits { read_bytes: limits.read_bytes, ..ProjectLimits::default() }
 }
 
 fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {

@@ -11,6 +11,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::document::Document;
+use super::operations::{AskedOperations, OperationsTable};
 
 /// A mebibyte, in bytes.
 const MIB: u64 = 1024 * 1024;
@@ -106,7 +107,7 @@ pub struct Limits {
     pub operations: Operations,
 }
 
-/// How many operations of a kind may run at once, over all workers of a command. Defaults: "operations at once".
+/// How many operations of a kind may run at once, over all workers of all commands of a process. Defaults: "operations at once".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operations {
     /// Listings of folders.
@@ -121,6 +122,8 @@ pub struct Operations {
     pub fetch: u32,
     /// Processes; more in performance mode.
     pub process: u32,
+    /// Changes of something in a cloud.
+    pub cloud_write: u32,
     /// Open files.
     pub open_files: u32,
 }
@@ -163,6 +166,7 @@ impl Limits {
                 write: 3,
                 fetch: if fast { 32 } else { 5 },
                 process: if fast { 16 } else { 3 },
+                cloud_write: 3,
                 open_files: 100,
             },
         }
@@ -226,6 +230,10 @@ pub(super) struct LimitsTable {
     plugin_fuel: Option<Spanned<u64>>,
     read_mib: Option<Spanned<u64>>,
     question_usd: Option<Spanned<f64>>,
+    nesting_depth: Option<Spanned<u32>>,
+    nesting_width: Option<Spanned<u32>>,
+    #[serde(default)]
+    operations: OperationsTable,
 }
 
 /// `[budget]` as it stands in a file.
@@ -252,6 +260,9 @@ pub struct AskedLimits {
     plugin_fuel: Option<u64>,
     read_bytes: Option<u64>,
     question_usd: Option<Usd>,
+    depth: Option<u32>,
+    width: Option<u32>,
+    operations: AskedOperations,
 }
 
 impl LimitsTable {
@@ -269,6 +280,10 @@ impl LimitsTable {
             plugin_fuel: document.within("plugin_fuel", self.plugin_fuel, 1_000_000..=u64::MAX)?,
             read_bytes: mebibytes("read_mib", self.read_mib, 1_024)?,
             question_usd: document.within("question_usd", self.question_usd, 0.0..=1_000_000.0)?.map(Usd::from_dollars),
+            depth: document.within("nesting_depth", self.nesting_depth, 0..=10)?,
+            // Each item that adds some waits in a sandbox of its own.
+            width: document.within("nesting_width", self.nesting_width, 1..=1_000)?,
+            operations: self.operations.check(document)?,
         })
     }
 }
@@ -326,6 +341,11 @@ impl AskedLimits {
         set(&mut limits.plugin_fuel, self.plugin_fuel, "plugin_fuel", takes);
         set(&mut limits.read_bytes, self.read_bytes, "read_mib", takes);
         set(&mut limits.question_usd, self.question_usd, "question_usd", takes);
+        set(&mut limits.depth, self.depth, "nesting_depth", takes);
+        set(&mut limits.width, self.width, "nesting_width", takes);
+        for (limit, asked, key) in self.operations.each(&mut limits.operations) {
+            set(limit, asked, key, takes);
+        }
     }
 }
 
@@ -381,6 +401,10 @@ mod tests {
             ("plugin_memory_mib = 5000", "plugin_memory_mib"),
             ("question_timeout_s = 0", "question_timeout_s"),
             ("question_usd = -0.5", "question_usd"),
+            ("nesting_depth = 11", "nesting_depth"),
+            ("nesting_width = 0", "nesting_width"),
+            ("operations = { read = 0 }", "read"),
+            ("operations = { open_files = 1 }", "open_files"),
         ] {
             let document = Document { path: std::path::Path::new("config.toml"), text };
             let error = document.parse::<LimitsTable>(&[]).unwrap().check(document).unwrap_err();

@@ -9,6 +9,7 @@ pub(crate) mod document;
 pub mod error;
 pub mod files;
 pub mod limits;
+mod operations;
 pub mod origin;
 pub mod paths;
 pub mod policy;

@@ -80,6 +80,11 @@ impl Paths {
         self.data.join("limits")
     }
 
+    /// The locks by which processes do some things one at a time.
+    pub fn locks(&self) -> PathBuf {
+        self.data.join("locks")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")

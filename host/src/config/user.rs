@@ -17,6 +17,18 @@
 //! plugin_memory_mib = 512
 //! plugin_fuel = 100_000_000_000
 //! read_mib = 16
+//! nesting_depth = 3              # how deep items may add items
+//! nesting_width = 32             # how many each
+//!
+//! [limits.operations]            # at once, over all workers and commands
+//! list = 16
+//! search = 24
+//! read = 10
+//! write = 3
+//! fetch = 5
+//! process = 3
+//! cloud_write = 3
+//! open_files = 100
 //!
 //! [budget]                       # for one run, at list price
 //! usd = 2.0

@@ -11,6 +11,7 @@ pub mod imports;
 pub mod inspect;
 mod log;
 pub mod manifest;
+pub mod operations;
 pub mod project;
 pub mod sandbox;
 

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use convoke_runtime::backend::Backend;
-use convoke_runtime::board::{Board, BoardError};
+use convoke_runtime::board::{Board, BoardError, Nesting};
 use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord};
@@ -32,6 +32,7 @@ use crate::backends::tiers::names;
 use crate::config::{Limits, Settings};
 use crate::plugin::inspect::Inspected;
 use crate::plugin::manifest::RuleSeverity;
+use crate::plugin::operations::Operations;
 use crate::plugin::sandbox::Sandbox;
 use crate::report::suppress::Filters;
 use crate::report::{Facts, PluginInfo, Report, RuleInfo, RunInfo};
@@ -70,6 +71,8 @@ pub struct Session {
     pub fresh: bool,
     /// Whether all of the project is looked at.
     pub whole_project: bool,
+    /// What may be done at once.
+    pub operations: Operations,
     /// What it shares with runs beside it, which ends with the last of them; none: it runs alone.
     pub lanes: Option<Arc<Lanes>>,
 }
@@ -124,7 +127,7 @@ impl Session {
         let limits = Limits { instances: most.min(self.settings.limits.instances), ..self.settings.limits.clone() };
         let allocated = allocate(&assessed, &limits, &self.plugin.manifest.sizing, route, &self.broker.prices);
         // What the board would refuse is refused before anything is spent.
-        board(&assessed, &allocated)?;
+        self.board(&assessed, &allocated)?;
         Ok(Planned { assessed, allocated })
     }
 
@@ -214,7 +217,7 @@ impl Session {
         answers: Answers,
         events: &Events,
     ) -> Result<Arc<Shared>, RunError> {
-        let mut board = board(assessed, allocated)?;
+        let mut board = self.board(assessed, allocated)?;
         board.set_partial_failure(answers.broker().lanes().policy().in_force().profile.recover.partial);
         journal
             .begin_run(RunRecord {
@@ -255,6 +258,12 @@ impl Session {
             answers,
             events: events.clone(),
         }))
+    }
+
+    fn board(&self, assessed: &Assessed, allocated: &Allocated) -> Result<Board, BoardError> {
+        let Limits { depth, width, .. } = self.settings.limits;
+        let board = Board::new(assessed.work.items.clone(), &allocated.segments, &[])?;
+        Ok(board.nesting(Nesting { depth: depth as usize, width: width as usize }))
     }
 
     async fn tell_plan(&self, work: &Work, cached: usize, allocated: &Allocated) {
@@ -367,10 +376,6 @@ async fn use_again(shared: &Shared, reusable: HashMap<usize, Reusable>) {
         shared.settle(number, Outcome::Cached, ended, Some(earlier.run))
     });
     futures::future::join_all(ends).await;
-}
-
-fn board(assessed: &Assessed, allocated: &Allocated) -> Result<Board, BoardError> {
-    Board::new(assessed.work.items.clone(), &allocated.segments, &[])
 }
 
 /// The count of a plan's items, before anything runs.

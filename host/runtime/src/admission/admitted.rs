@@ -10,6 +10,7 @@ use crate::breaker::{Pass, Signal};
 use crate::budget::Amount;
 use crate::limiter::{Ended, Permit, Seen};
 use crate::pool::Lease;
+use crate::queue::Claimant;
 use crate::quota::{Cost, Told};
 use crate::shared::Taken;
 
@@ -29,6 +30,8 @@ pub(super) struct Held {
     pub(super) lease: Lease,
     /// When it was sent, if it was.
     pub(super) sent: Option<Instant>,
+    /// Whose turn it was, and what it was charged.
+    pub(super) claim: (Claimant, u64),
 }
 
 /// What was spent of a reservation.

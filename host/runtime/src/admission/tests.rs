@@ -19,6 +19,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn applicant(output_tokens: u64) -> Applicant {
     Applicant {
         command: "audit".into(),
+        run: "".into(),
+        share: 100 + output_tokens,
         priority: 4,
         cost: Cost { requests: 1, input_tokens: 100, output_tokens },
         most: Amount::default(),
@@ -213,6 +215,34 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<usize>(), any::<bool>()).prop_map(|(index, sent)| Step::Abandon(index, sent)),
         2 => (0u64..40).prop_map(Step::Pass),
     ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_budget_does_not_hold_back_other_runs_and_is_not_passed_for_ever() {
+    use crate::budget::BudgetConfig;
+    let budget = BudgetConfig { output_tokens: Some(1_000), ..BudgetConfig::default() };
+    let budget = Arc::new(Budget::new(budget, Default::default(), Default::default(), Arc::new(jiff::Timestamp::now)));
+    let config = AdmissionConfig { instances: 64, ..AdmissionConfig::default() };
+    let admission = Admission::with_budget(config, budget);
+    let of = |run: &str, tokens| Applicant {
+        run: run.into(),
+        most: Amount { output_tokens: tokens, ..Amount::default() },
+        ..applicant(tokens)
+    };
+    let inside = admission.admit(of("one", 500)).await.unwrap();
+    let mut large = Asking::new(&admission, of("one", 800));
+    assert!(large.admitted().is_none());
+    let mut small = Asking::new(&admission, of("other", 10));
+    assert!(small.admitted().is_some(), "of another run, and there is enough for it");
+    assert!(Asking::new(&admission, of("one", 10)).admitted().is_none(), "of the same run: its head goes first");
+    let mut passed = 1;
+    while let Some(admitted) = Asking::new(&admission, of("other", 1)).admitted() {
+        admitted.settle(end());
+        passed += 1;
+    }
+    assert_eq!(passed, crate::queue::PASSES);
+    inside.settle(end());
+    assert!(large.admitted().is_some(), "what it waited for came back");
 }
 
 proptest! {

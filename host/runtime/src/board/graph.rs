@@ -99,6 +99,28 @@ impl Board {
         None
     }
 
+    /// An item that can be taken now, and that a worker waits for: for its result, or for what it comes after or needs the
+    /// paths of.
+    pub(super) fn waited_for(&self) -> Option<usize> {
+        let awaited = self.workers.values().filter_map(|worker| worker.awaits);
+        let mut look: Vec<usize> = awaited.filter(|&number| !self.entries[number].outcome.has_ended()).collect();
+        if look.is_empty() {
+            return None;
+        }
+        let mut seen = vec![false; self.entries.len()];
+        while let Some(number) = look.pop() {
+            if std::mem::replace(&mut seen[number], true) {
+                continue;
+            }
+            let entry = &self.entries[number];
+            if self.lines[entry.line].ready.contains(&(entry.place, number)) && self.is_free(number) {
+                return Some(number);
+            }
+            look.extend(self.waits_for(number));
+        }
+        None
+    }
+
     /// What an item waits for itself, at this moment.
     fn waits_for(&self, number: usize) -> Vec<usize> {
         let entry = &self.entries[number];

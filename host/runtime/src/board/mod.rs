@@ -3,8 +3,9 @@
 //! A state machine without clock, files or threads: whoever runs the workers keeps it behind a lock, asks it, and wakes
 //! those that wait whenever something has changed. Its rules:
 //!
-//! - Workers pull. A worker takes what a dead one gave back, else the next ready item of its own segment, else of the
-//!   segment with the most weight left.
+//! - Workers pull. A worker takes what a dead one gave back, else what others wait for, else the next ready item of its
+//!   own segment, else of the segment with the most weight left. What is waited for goes first because who waits keeps its
+//!   sandbox: so there are never many more of them than workers.
 //! - An item is ready when all items that it comes `after` have ended, however they ended: it sees their results, and a
 //!   result may be none.
 //! - Items with a common path in `writes` are never in two workers' hands at the same time. A path is common too with one
@@ -39,10 +40,20 @@ use paths::Paths;
 
 /// How many workers may have an item before it fails.
 pub const ATTEMPTS: u32 = 2;
-/// How deep items may add items: those of the plan are 0 deep.
-pub const DEPTH: usize = 3;
-/// How many items an item may add.
-pub const WIDTH: usize = 32;
+/// How deep items may add items, and how many each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nesting {
+    /// Those of the plan are 0 deep; one that is so deep adds none.
+    pub depth: usize,
+    /// How many items an item may add.
+    pub width: usize,
+}
+
+impl Default for Nesting {
+    fn default() -> Self {
+        Self { depth: 3, width: 32 }
+    }
+}
 
 /// What a worker gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +117,7 @@ pub struct Board {
     died: usize,
     workers: BTreeMap<usize, Worker>,
     draining: Option<String>,
+    nesting: Nesting,
 }
 
 #[derive(Debug)]
@@ -176,6 +188,7 @@ impl Board {
             died: 0,
             workers: BTreeMap::new(),
             draining: None,
+            nesting: Nesting::default(),
         };
         let all = 0..items.len();
         board.append(items, None)?;
@@ -196,6 +209,12 @@ impl Board {
             board.line_up(number);
         }
         Ok(board)
+    }
+
+    /// With other limits of what items may add.
+    #[must_use]
+    pub fn nesting(self, nesting: Nesting) -> Self {
+        Self { nesting, ..self }
     }
 
     // Items ----------------------------------------------------------------------------------------------------------
@@ -258,7 +277,7 @@ impl Board {
     /// may add the same items again.
     ///
     /// # Errors
-    /// The item isn't in this worker's hands; it is [`DEPTH`] deep; it would have added more than [`WIDTH`]; an id is
+    /// The item isn't in this worker's hands; it is too deep, or would have added too many, see [`Nesting`]; an id is
     /// taken by another item; an item comes after one that isn't there; the run is being stopped.
     pub fn add(&mut self, worker: usize, parent: usize, items: Vec<Item>) -> Result<Added, BoardError> {
         self.check_holder(worker, parent)?;
@@ -274,11 +293,12 @@ impl Board {
             items.iter().filter(|item| !known(item).is_some_and(|number| same(item, number))).cloned().collect();
         let entry = &self.entries[parent];
         let (item, wanted) = (entry.item.id.clone(), entry.added + new.len());
-        if entry.depth >= DEPTH && !items.is_empty() {
+        let Nesting { depth, width } = self.nesting;
+        if entry.depth >= depth && !items.is_empty() {
             return Err(BoardError::TooDeep { item, depth: entry.depth });
         }
-        if wanted > WIDTH {
-            return Err(BoardError::TooMany { item, wanted, limit: WIDTH });
+        if wanted > width {
+            return Err(BoardError::TooMany { item, wanted, limit: width });
         }
         let first = self.entries.len();
         let ids: Vec<String> = items.into_iter().map(|item| item.id).collect();
@@ -394,7 +414,8 @@ impl Board {
 
     // Inside ---------------------------------------------------------------------------------------------------------
 
-    /// What was given back, else what is done again, else the worker's own, else of the segment with the most weight left.
+    /// What was given back, else what others wait for, else what is done again, else the worker's own, else of the segment
+    /// with the most weight left.
     fn next(&self, worker: usize) -> Option<usize> {
         if self.must_wait() {
             return None;
@@ -403,7 +424,7 @@ impl Board {
         if let Some(&number) = self.returned.iter().find(|&&number| self.is_free(number)) {
             return Some(number);
         }
-        if let Some(number) = self.next_again() {
+        if let Some(number) = self.waited_for().or_else(|| self.next_again()) {
             return Some(number);
         }
         if let Some(number) = self.lines[..self.lines.len() - 1].get(worker).and_then(free_in) {

@@ -220,7 +220,7 @@ fn an_item_that_is_done_again_adds_the_same_items_again() {
 #[test]
 fn items_are_added_three_deep_and_thirty_two_wide() {
     let mut board = board(vec![item("0")], &[&[0]]);
-    for depth in 0..DEPTH {
+    for depth in 0..Nesting::default().depth {
         assert_eq!(board.take(0), Ok(Take::Item(depth)));
         let added = board.add(0, depth, vec![item(&(depth + 1).to_string())]).unwrap();
         board.publish(&added.new);
@@ -321,4 +321,55 @@ fn a_path_inside_of_another_is_common_and_each_sees_what_the_other_came_to() {
     assert_eq!(board.await_item(1, "folder"), Ok(Awaited::Ended(0)));
     assert!(matches!(board.await_item(1, "like"), Err(BoardError::NotRelated { .. })));
     assert_eq!(board.take(0), Ok(Take::Wait));
+}
+
+#[test]
+fn how_deep_and_wide_items_add_items_can_be_set() {
+    let mut board = board(vec![item("a")], &[&[0]]).nesting(Nesting { depth: 1, width: 2 });
+    board.take(0).unwrap();
+    let three = vec![item("x"), item("y"), item("z")];
+    assert!(matches!(board.add(0, 0, three), Err(BoardError::TooMany { wanted: 3, limit: 2, .. })));
+    let added = board.add(0, 0, vec![item("x")]).unwrap();
+    board.publish(&added.new);
+    board.finish(0, 0, Outcome::Done).unwrap();
+    assert_eq!(board.take(0), Ok(Take::Item(1)));
+    assert!(matches!(board.add(0, 1, vec![item("deeper")]), Err(BoardError::TooDeep { depth: 1, .. })));
+}
+
+#[test]
+fn what_is_waited_for_goes_first_so_that_few_wait() {
+    let items: Vec<Item> = (0..50).map(|number| item(&number.to_string())).collect();
+    let mut board = board(items, &[&(0..50).collect::<Vec<_>>()]);
+    let (mut waiting, mut most, mut next) = (Vec::<(usize, usize, String)>::new(), 0, 1);
+    let mut idle = vec![0];
+    while !board.is_over() {
+        for _ in 0..board.wants_more_workers() {
+            board.join(next).unwrap();
+            idle.push(next);
+            next += 1;
+        }
+        while let Some(worker) = idle.pop() {
+            let Take::Item(number) = board.take(worker).unwrap() else { break };
+            if board.parent(number).is_some() {
+                board.finish(worker, number, Outcome::Done).unwrap();
+                idle.push(worker);
+                break;
+            }
+            let id = format!("of {number}");
+            let added = board.add(worker, number, vec![item(&id)]).unwrap();
+            board.publish(&added.new);
+            assert_eq!(board.await_item(worker, &id), Ok(Awaited::Waiting));
+            waiting.push((worker, number, id));
+        }
+        most = most.max(waiting.len());
+        waiting.retain(|(worker, number, id)| {
+            let waits = board.await_item(*worker, id) == Ok(Awaited::Waiting);
+            if !waits {
+                board.finish(*worker, *number, Outcome::Done).unwrap();
+                idle.push(*worker);
+            }
+            waits
+        });
+    }
+    assert!(most <= 2, "{most} wait at once");
 }

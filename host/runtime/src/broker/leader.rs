@@ -35,7 +35,7 @@ impl Prefix {
     /// enforces stand before the context, so another schema is another prefix.
     pub(super) fn of(request: &Request) -> Option<Self> {
         let context = request.context.as_deref()?;
-        if (context.len() as u64).div_ceil(BYTES_PER_TOKEN) < LEAST_CONTEXT_TOKENS {
+        if context_tokens(request) < LEAST_CONTEXT_TOKENS {
             return None;
         }
         let mut digest = Sha256::new();
@@ -50,6 +50,11 @@ impl Prefix {
         request.tools.iter().for_each(|tool| text(tool));
         Some(Self(digest.finalize().into()))
     }
+}
+
+/// How many tokens the context has, estimated.
+pub(super) fn context_tokens(request: &Request) -> u64 {
+    request.context.as_ref().map_or(0, |context| (context.len() as u64).div_ceil(BYTES_PER_TOKEN))
 }
 
 /// Who leads, and what is warm, at one backend.
@@ -125,6 +130,11 @@ impl Turn {
             states.insert(self.prefix, State::Warm(until));
         }
         self.lead = None;
+    }
+
+    /// Whether it leads: nothing of its context is cached yet.
+    pub(super) fn leads(&self) -> bool {
+        self.lead.is_some()
     }
 
     /// Whether it still may be sent: it leads, or what it waited for is warm yet. The wait for admission may be long.

@@ -1,6 +1,7 @@
 mod decisions;
 mod failures;
 mod flow;
+mod graphs;
 mod leader;
 mod load;
 mod money;

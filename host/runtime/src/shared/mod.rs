@@ -87,8 +87,13 @@ impl SharedLimits {
 /// Why nothing is taken.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// Something is closed, until then or until something of this process comes back.
-    Wait(Wait),
+    /// Something is closed.
+    Wait {
+        /// Until then, or until something of this process comes back.
+        wait: Wait,
+        /// Whether it is only the budget or a quota of the user's: others may need nothing of it.
+        own: bool,
+    },
     /// A budget can't pay it.
     Spent(budget::Spent),
 }
@@ -218,12 +223,15 @@ impl Shared {
         match taken {
             Ok(Ok(taken)) => Ok(taken),
             Ok(Err(Closed::Spent(spent))) => Err(Refused::Spent(spent)),
-            Ok(Err(Closed::Wait { wait, foreign, .. })) => Err(Refused::Wait(match (wait, foreign) {
-                (wait, false) => wait,
-                (Wait::Until(when), true) => Wait::Until(when.min(inner.look_again(moment))),
-                (Wait::Change, true) => Wait::Until(inner.look_again(moment)),
-            })),
-            Err(Later) => Err(Refused::Wait(Wait::Until(inner.look_again(moment)))),
+            Ok(Err(Closed::Wait { wait, foreign, own, .. })) => {
+                let wait = match (wait, foreign) {
+                    (wait, false) => wait,
+                    (Wait::Until(when), true) => Wait::Until(when.min(inner.look_again(moment))),
+                    (Wait::Change, true) => Wait::Until(inner.look_again(moment)),
+                };
+                Err(Refused::Wait { wait, own })
+            }
+            Err(Later) => Err(Refused::Wait { wait: Wait::Until(inner.look_again(moment)), own: false }),
         }
     }
 

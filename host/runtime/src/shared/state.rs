@@ -120,6 +120,8 @@ pub(super) enum Closed {
         foreign: bool,
         /// The first that is closed.
         what: String,
+        /// Whether it is only the budget or a quota of the user's.
+        own: bool,
     },
     /// A budget can't pay it.
     Spent(budget::Spent),
@@ -131,6 +133,8 @@ struct Gates {
     wait: Option<Wait>,
     foreign: bool,
     what: Option<String>,
+    /// Whether something is closed that all need.
+    common: bool,
 }
 
 impl Gates {
@@ -153,11 +157,13 @@ impl State {
     ) -> Result<Taken, Closed> {
         let mut gates = Gates::default();
         if self.instances() >= limits.instances {
+            gates.common = true;
             gates.closed(Wait::Change, self.others(me, |other| other.instances > 0), || "instances".to_owned());
         }
         let mut quota = self.quota(wanted.account, wanted.config, moment);
         if let Err(wait) = quota.check(wanted.cost) {
             let foreign = self.others(me, |other| other.accounts.contains_key(&**wanted.account));
+            gates.common = true;
             let name = || format!("{}: {}", wanted.account, quota.closed(wanted.cost).unwrap_or_default());
             gates.closed(wait, foreign, name);
         }
@@ -173,8 +179,8 @@ impl State {
                 rates.push((key, kind, 0));
             }
         }
-        if let Gates { wait: Some(wait), foreign, what } = gates {
-            return Err(Closed::Wait { wait, foreign, what: what.unwrap_or_default() });
+        if let Gates { wait: Some(wait), foreign, what, common } = gates {
+            return Err(Closed::Wait { wait, foreign, what: what.unwrap_or_default(), own: !common });
         }
         let reserved = self.with_budget(budget, |budget| budget.reserve(wanted.most, wanted.last));
         let reserved = reserved.map_err(|blocked| match blocked {
@@ -183,6 +189,7 @@ impl State {
                 wait: Wait::Change,
                 foreign: self.others(me, |other| other.usd > 0),
                 what: "budget".to_owned(),
+                own: true,
             },
         })?;
 

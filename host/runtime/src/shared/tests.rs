@@ -131,7 +131,7 @@ impl Process {
 
 fn until(refused: Result<Taken, Refused>) -> Instant {
     match refused {
-        Err(Refused::Wait(Wait::Until(when))) => when,
+        Err(Refused::Wait { wait: Wait::Until(when), .. }) => when,
         other => panic!("{other:?}"),
     }
 }
@@ -203,7 +203,7 @@ async fn a_day_is_paid_from_one_budget() {
         machine.process_with(1_000_000, budget(a_day(5.0), 1.5)),
     );
     let mine = one.take_for(1, 2.0).unwrap();
-    assert!(matches!(other.take_for(1, 2.0), Err(Refused::Wait(Wait::Until(_)))), "it may come back");
+    assert!(matches!(other.take_for(1, 2.0), Err(Refused::Wait { wait: Wait::Until(_), .. })), "it may come back");
     one.shared.end(
         mine,
         Ended {
@@ -520,7 +520,7 @@ proptest! {
                                 assert!(room, "it goes over");
                                 open[which].push((taken, amount));
                             }
-                            Err(Refused::Wait(_)) => assert!(!room, "there was room"),
+                            Err(Refused::Wait { .. }) => assert!(!room, "there was room"),
                             Err(Refused::Spent(_)) => panic!("there is no budget"),
                         }
                     }

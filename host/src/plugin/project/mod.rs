@@ -29,7 +29,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use convoke_runtime::journal::{Digest, Read};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 
 pub use error::ProjectError;
 pub use list::{Entry, Kind, Listing, Query, SkipReason, Skipped};
@@ -37,6 +36,7 @@ pub use mounts::{Mount, Typed, editable, resolve_typed_path};
 pub use record::{Ask, Change, Changed, Recorder};
 pub use search::{Findings, Found, SearchQuery};
 
+use super::operations::{Kind as Doing, Operations};
 use mounts::Mounts;
 use pins::{Keep, Pinned, Pins, Unpinned};
 use record::digest_of_failure;
@@ -47,12 +47,6 @@ const MOST_QUESTIONS: usize = 1 << 20;
 /// What operations on the project may cost. The defaults are the design's; configuration changes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Listings at once.
-    pub list_at_once: usize,
-    /// Searches at once.
-    pub search_at_once: usize,
-    /// Reads of a file, or looks at a path, at once.
-    pub read_at_once: usize,
     /// The largest file that can be read. Bytes.
     pub read_bytes: u64,
     /// Contents of files that are kept for the next reader. Bytes.
@@ -72,9 +66,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            list_at_once: 16,
-            search_at_once: 24,
-            read_at_once: 10,
             read_bytes: 16 << 20,
             cache_bytes: 128 << 20,
             entries: 200_000,
@@ -108,7 +99,7 @@ const MOST_LEFT_OUT: usize = 100;
 
 /// The user's files, for the workers of one run. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Project(Arc<Inner>);
+pub struct Project(Arc<Inner>, Operations);
 
 #[derive(Debug)]
 struct Inner {
@@ -117,9 +108,6 @@ struct Inner {
     contents: Pins<Arc<[u8]>>,
     listings: Pins<Arc<Listing>>,
     findings: Pins<Arc<Findings>>,
-    list_permits: Arc<Semaphore>,
-    search_permits: Arc<Semaphore>,
-    read_permits: Arc<Semaphore>,
     counts: Counters,
     left_out: Mutex<BTreeSet<Skipped>>,
     tape: tape::Tape,
@@ -145,19 +133,25 @@ impl Project {
     }
 
     fn with_tape(root: &Path, mounts: Vec<Mount>, limits: Limits, tape: tape::Tape) -> Result<Self, ProjectError> {
-        Ok(Self(Arc::new(Inner {
-            mounts: Mounts::open(root, mounts)?,
-            limits,
-            contents: Pins::new(limits.cache_bytes, MOST_QUESTIONS),
-            listings: Pins::new(limits.entries * 4, MOST_QUESTIONS),
-            findings: Pins::new(u64::from(limits.matches) * 16, MOST_QUESTIONS),
-            list_permits: Arc::new(Semaphore::new(limits.list_at_once)),
-            search_permits: Arc::new(Semaphore::new(limits.search_at_once)),
-            read_permits: Arc::new(Semaphore::new(limits.read_at_once)),
-            counts: Counters::default(),
-            left_out: Mutex::default(),
-            tape,
-        })))
+        Ok(Self(
+            Arc::new(Inner {
+                mounts: Mounts::open(root, mounts)?,
+                limits,
+                contents: Pins::new(limits.cache_bytes, MOST_QUESTIONS),
+                listings: Pins::new(limits.entries * 4, MOST_QUESTIONS),
+                findings: Pins::new(u64::from(limits.matches) * 16, MOST_QUESTIONS),
+                counts: Counters::default(),
+                left_out: Mutex::default(),
+                tape,
+            }),
+            Operations::default(),
+        ))
+    }
+
+    /// The same, whose listings, searches and reads count together with all others of these operations.
+    #[must_use]
+    pub fn sharing(self, operations: Operations) -> Self {
+        Self(self.0, operations)
     }
 
     /// What plugins asked for and did not get, because of what it is: sorted by path, the first hundred.
@@ -313,7 +307,7 @@ impl Project {
             return Ok(known);
         }
         let (inner, path) = (self.0.clone(), path.to_owned());
-        blocking(&self.0.read_permits, move |_| inner.load(&path, Keep::Yes)).await
+        blocking(&self.1, Doing::Read, move |_| inner.load(&path, Keep::Yes)).await
     }
 
     async fn listing_now(&self, query: &Query) -> Result<Pinned<Arc<Listing>>, ProjectError> {
@@ -327,7 +321,7 @@ impl Project {
             return Ok(known);
         }
         let (inner, under) = (self.0.clone(), query.under.clone());
-        blocking(&self.0.list_permits, move |cancel| {
+        blocking(&self.1, Doing::List, move |cancel| {
             let listing = list::walk(&inner.mounts.locate(&under)?, &matcher, &inner.limits, cancel)?;
             let (digest, weight) = (list::digest_of(&listing.entries), listing.entries.len() as u64 + 1);
             let pinned = inner.listings.pin(&text, Arc::new(listing), digest, weight, Keep::Yes);
@@ -348,7 +342,7 @@ impl Project {
         }
         let listing = self.listing_now(&query.files).await?.value;
         let (inner, limit, under) = (self.0.clone(), query.limit, query.files.under.clone());
-        blocking(&self.0.search_permits, move |cancel| {
+        blocking(&self.1, Doing::Search, move |cancel| {
             let findings = inner.search(&listing, &matcher, limit, cancel)?;
             let (digest, weight) = (search::digest_of(&findings.matches), findings.matches.len() as u64 + 1);
             let pinned = inner.findings.pin(&text, Arc::new(findings), digest, weight, Keep::Yes);
@@ -359,7 +353,7 @@ impl Project {
 
     async fn look_now(&self, path: &str) -> Result<Option<Entry>, ProjectError> {
         let (inner, path) = (self.0.clone(), path.to_owned());
-        blocking(&self.0.read_permits, move |_| match inner.mounts.locate(&path) {
+        blocking(&self.1, Doing::Read, move |_| match inner.mounts.locate(&path) {
             Ok(spot) => read::look(&spot),
             // Below a single file.
             Err(ProjectError::Missing { .. }) => Ok(None),
@@ -478,17 +472,18 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Does blocking work on a thread made for that. The permit is held until the work ends, even when nobody waits.
+/// Does blocking work on a thread made for that. It counts until the work ends, even when nobody waits.
 async fn blocking<T: Send + 'static>(
-    permits: &Arc<Semaphore>,
+    operations: &Operations,
+    kind: Doing,
     work: impl FnOnce(&Cancel) -> Result<T, ProjectError> + Send + 'static,
 ) -> Result<T, ProjectError> {
-    let permit = permits.clone().acquire_owned().await.map_err(|_| ProjectError::Stopped)?;
+    let operation = operations.begin(kind, drop).await.map_err(|_| ProjectError::Stopped)?;
     let cancel = Cancel::default();
     let _guard = CancelOnDrop(cancel.clone());
     let task = tokio::task::spawn_blocking(move || {
         let result = work(&cancel);
-        drop(permit);
+        drop(operation);
         result
     });
     task.await.map_err(|_| ProjectError::Stopped)?

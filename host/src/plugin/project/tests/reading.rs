@@ -72,23 +72,28 @@ async fn what_is_no_file_is_not_read() {
     assert_eq!(project.read(None, "sub/a.md").await.unwrap().len(), 0);
 }
 
+fn one_at_a_time() -> Operations {
+    let counts = crate::config::Limits::of(crate::config::Mode::default()).operations;
+    Operations::new(&crate::config::limits::Operations { read: 1, ..counts }, None)
+}
+
 #[tokio::test]
 async fn no_more_reads_run_at_once_than_allowed() {
     let ground = Ground::new(&[("a.md", "a"), ("b.md", "b")]);
-    let project = ground.open_with(Limits { read_at_once: 1, ..Limits::default() });
-    let held = project.0.read_permits.clone().acquire_owned().await.unwrap();
+    let project = ground.open_with(Limits::default()).sharing(one_at_a_time());
+    let held = project.1.begin(Doing::Read, drop).await.unwrap();
     let mut waiting = Box::pin(project.read(None, "a.md"));
     assert!(futures::poll!(&mut waiting).is_pending());
     drop(held);
     assert_eq!(&waiting.await.unwrap()[..], b"a");
-    assert_eq!(project.0.read_permits.available_permits(), 1);
+    assert_eq!(project.1.free(Doing::Read), 1);
 }
 
 #[tokio::test]
 async fn a_reader_that_gives_up_gives_everything_back() {
     let ground = Ground::new(&[("a.md", "a")]);
-    let project = ground.open_with(Limits { read_at_once: 1, ..Limits::default() });
-    let held = project.0.read_permits.clone().acquire_owned().await.unwrap();
+    let project = ground.open_with(Limits::default()).sharing(one_at_a_time());
+    let held = project.1.begin(Doing::Read, drop).await.unwrap();
     let mut waiting = Box::pin(project.read(None, "a.md"));
     assert!(futures::poll!(&mut waiting).is_pending());
     drop(waiting);
