@@ -19,6 +19,7 @@ mod network;
 mod plans;
 #[cfg(unix)]
 mod real_claude;
+mod recover;
 mod replay;
 mod reports;
 mod resume;

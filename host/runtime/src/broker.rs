@@ -288,6 +288,8 @@ impl Broker {
                         corrected = true;
                         self.restart(life, failure.message.clone(), Duration::ZERO, listener).await;
                         request.prompt = corrected_prompt(&request, &failure.message);
+                        // What is wrong is said in the words of the answer.
+                        self.scan(life, &mut request).await?;
                     }
                 },
                 Attempt::Again { wait, reason } => {
@@ -304,7 +306,14 @@ impl Broker {
             let message = "tools are not used in the strict mode: choose another mode for this command";
             return Err(Failure::new(FailureKind::Denied, message));
         }
-        if let Some(warning) = scan(self.config.scan, request)?.warning() {
+        let found = match scan(self.config.scan, request) {
+            Ok(found) => found,
+            Err(failure) => {
+                let message = format!("{}: {}", life.asker.item_id, failure.message);
+                return Err(self.stop(Failure { message, ..failure }).await);
+            }
+        };
+        if let Some(warning) = found.warning() {
             life.memorable = false;
             self.books.warn(format!("{}: {warning}", life.asker.item_id)).await;
         }

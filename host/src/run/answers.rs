@@ -57,7 +57,8 @@ impl Rehearsal {
     fn ask(&self, asker: &Asker, question: Question) -> Result<Reply, Failure> {
         let estimate = self.broker.price_of(&question);
         let mut request = self.route.request(&question);
-        scan(self.scan, &mut request)?;
+        // A rehearsal goes on: all that would stop the run is to be seen at once.
+        scan(self.scan, &mut request).map_err(|failure| Failure { kind: FailureKind::Denied, ..failure })?;
         let tier = self.route.tier(&question);
         let denied = self.route.denial(tier, &question.tools);
         let tier = (tier.name(), self.route.explain(&question));

@@ -1,6 +1,6 @@
 //! One attempt at a question: start, send, watch, settle.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use tokio::time::{Instant, timeout};
 
 use super::pace::Pace;
@@ -245,6 +245,13 @@ impl Broker {
             _ if failure.kind.is_transient() => Failure { kind: FailureKind::Cancelled, ..failure },
             _ => failure,
         };
+        let failure = match failure.kind {
+            FailureKind::LimitReached { until: Some(until) } => {
+                let message = format!("{}; {}", failure.message, reset_in_words(until, &Zoned::now()));
+                Failure { message, ..failure }
+            }
+            _ => failure,
+        };
         // The others were not sent: they get kind and words, not what this one took.
         let told = Failure::new(failure.kind.clone(), failure.message.clone());
         self.lanes.stop(&told).await;
@@ -291,7 +298,34 @@ impl Broker {
     }
 }
 
+/// When a limit is reset, by the user's clock, and in how long.
+fn reset_in_words(until: Timestamp, now: &Zoned) -> String {
+    let at = until.to_zoned(now.time_zone().clone());
+    let minutes = (until.duration_since(now.timestamp()).as_secs().max(0) + 59) / 60;
+    let in_words = match (minutes / 60 / 24, minutes / 60 % 24, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    };
+    format!("it is reset at {} (in {in_words})", at.strftime("%Y-%m-%d %H:%M %Z"))
+}
+
 /// The head of an answer, with the limits, came about when its first event did.
 fn told(limits: Option<crate::question::ProviderLimits>, first_event: Option<Instant>) -> Option<Told> {
     limits.map(|limits| Told { limits, at: first_event.unwrap_or_else(Instant::now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_is_told_by_the_users_clock_and_in_how_long() {
+        let now: Zoned = "2026-11-21T07:00:00+01:00[+01:00]".parse().unwrap();
+        let told = |seconds| reset_in_words(now.timestamp() + SignedDuration::from_secs(seconds), &now);
+        assert_eq!(told(7_200), "it is reset at 2026-11-21 09:00 +01 (in 2 h 0 min)");
+        assert_eq!(told(30), "it is reset at 2026-11-21 07:00 +01 (in 1 min)");
+        assert_eq!(told(3 * 86_400 + 7_300), "it is reset at 2026-11-24 09:01 +01 (in 3 d 2 h)");
+        assert!(told(-5).ends_with("(in 0 min)"));
+    }
 }

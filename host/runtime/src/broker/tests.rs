@@ -6,6 +6,7 @@ mod money;
 mod outage;
 mod recover;
 mod responses;
+mod secrets;
 mod taped;
 
 use std::sync::Arc;
