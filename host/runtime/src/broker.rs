@@ -6,6 +6,7 @@
 
 mod attempt;
 mod config;
+mod hedge;
 mod lanes;
 mod leader;
 mod pace;
@@ -45,6 +46,7 @@ use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
 pub use config::{BrokerConfig, Estimate};
+use hedge::Hedges;
 use lanes::Lane;
 pub use lanes::{Lanes, LanesConfig};
 use leader::Turn;
@@ -61,6 +63,7 @@ pub struct Broker {
     cache: Cache,
     schemas: Schemas,
     next_id: AtomicU64,
+    hedges: Hedges,
     /// Whether it was said that a cheaper model is asked than was wished.
     is_thrifty: AtomicBool,
 }
@@ -110,6 +113,7 @@ impl Broker {
             cache: Cache::new(config.cache_bytes),
             schemas: Schemas::default(),
             next_id: AtomicU64::new(1),
+            hedges: Hedges::default(),
             is_thrifty: AtomicBool::new(false),
             config,
         }

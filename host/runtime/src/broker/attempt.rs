@@ -34,7 +34,7 @@ pub(super) struct Tries {
 }
 
 /// How long an account is left alone that is rate limited and does not say for how long.
-const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
 
 impl Broker {
     /// One attempt: starts an instance where none was idle, sends, watches, and settles.
@@ -53,7 +53,19 @@ impl Broker {
                 if let Some(stopped) = self.failure() {
                     return Attempt::Lost(stopped, Some(false));
                 }
-                self.watch(life, lane, &mut admitted, request, listener).await
+                match self.hedges_after(life, lane, request) {
+                    None => self.watch(life, lane, &mut admitted, request, listener).await,
+                    Some(late) => match self.race(life, lane, admitted, request, late, listener).await {
+                        Err((watched, first)) => {
+                            admitted = first;
+                            watched
+                        }
+                        Ok(attempt) => {
+                            self.lanes.tell_changes().await;
+                            return attempt;
+                        }
+                    },
+                }
             }
         };
         let attempt = match watched.result {
@@ -70,7 +82,7 @@ impl Broker {
     }
 
     /// The leased instance, if it is ready; else a new one takes its place.
-    async fn start(&self, lane: &Lane, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
+    pub(super) async fn start(&self, lane: &Lane, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
         let Some(lease) = admitted.lease() else { return Ok(()) };
         let starting = async {
             if let Some(idle) = &mut lease.instance {
@@ -91,7 +103,7 @@ impl Broker {
         })
     }
 
-    async fn watch(
+    pub(super) async fn watch(
         &self,
         life: &mut Life<'_>,
         lane: &Lane,
@@ -106,6 +118,7 @@ impl Broker {
             Err(failure) => return Watched { result: Err(failure), first_event: None },
         };
         admitted.sending();
+        self.hedges.sent();
         self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
         let sent = Instant::now();
         let (mut silent, mut pace) = (true, Pace::default());
@@ -121,14 +134,18 @@ impl Broker {
             }
             listener(event);
         };
-        match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
+        let watched = match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
             Some(instance) => watched(&self.config.watch, affordable, instance.as_mut(), request, &mut heard).await,
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
+        };
+        if watched.result.is_ok() {
+            self.hedges.answered(&request.model, sent.elapsed());
         }
+        watched
     }
 
     /// How many output tokens one question may pay for; none: there is no ceiling, or no price.
-    fn affordable(&self, request: &Request) -> Result<Option<u64>, Failure> {
+    pub(super) fn affordable(&self, request: &Request) -> Result<Option<u64>, Failure> {
         let Some(most) = self.config.watch.most_usd else { return Ok(None) };
         let price = |input, output| self.config.prices.at_most(&request.model, input, output, false);
         let (Some(input), Some(million)) = (price(estimated_input_tokens(request), 0), price(0, 1_000_000)) else {
@@ -143,7 +160,7 @@ impl Broker {
     }
 
     /// Between the answer and the settling there is no await: what was paid for can't be dropped unaccounted.
-    fn settle_answer(
+    pub(super) fn settle_answer(
         &self,
         life: &mut Life<'_>,
         lane: &Lane,

@@ -1,5 +1,6 @@
 mod failures;
 mod flow;
+mod hedge;
 mod leader;
 mod load;
 mod money;
