@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use convoke_standin::{Config, Fault, FaultRule, Latency, RetryAfter, Standin, When};
 
-use crate::support::{Report, World, faulty, flood, standin};
+use crate::support::{Report, World, faulty, flood, hostile, standin};
 
 /// Audits, each question to one model.
 async fn audited(world: &World, standin: &Standin) -> Report {
@@ -57,6 +57,16 @@ async fn what_fails_by_itself_is_final() {
     let (world, standin) = (World::with_agents(4), faulty([(When::contains("agent-2"), Fault::Refusal)]).await);
     assert_eq!(audited(&world, &standin).await.census(), "done 3, fallback 1");
     assert_eq!(standin.stats().requests, 4);
+}
+
+#[tokio::test]
+async fn when_most_workers_died_the_rest_is_done_one_by_one_and_who_waits_for_others_still_gets_them() {
+    let behaviours = ["panic", "panic", "panic", "add:3", "add:2", "fine", "fine", "fine"];
+    let arguments = [hostile(), "--format", "json", "--instances", "3"].into_iter().chain(behaviours);
+    let report = World::new().convoke(arguments).run().await.report();
+    assert_eq!((report.status(), report.census().as_str()), ("degraded", "done 10, failed 3"));
+    assert!(report.done.stderr.contains("workers died; all the rest is done one by one"), "{}", report.done.stderr);
+    assert!(report.warnings().contains("3 of 13 items failed or fell back"), "{}", report.warnings());
 }
 
 /// How often each item of `flood` was asked.
