@@ -22,6 +22,7 @@ mod plans;
 mod policy;
 #[cfg(unix)]
 mod real_claude;
+mod recover;
 mod replay;
 mod reports;
 mod resume;

@@ -211,6 +211,11 @@ impl Admission {
         admission
     }
 
+    /// Takes it all if everything is open and nobody waits: who comes so pushes nobody out.
+    pub fn admit_at_once(self: &Arc<Self>, applicant: &Applicant) -> Option<Admitted> {
+        self.at_once(applicant)?.ok()
+    }
+
     /// Waits until everything is open, and takes it all. Dropping the future leaves the queue.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod adapt;
 mod attempt;
 mod config;
 mod decide;
+mod hedge;
 mod lanes;
 mod leader;
 mod pace;
@@ -53,6 +54,7 @@ use attempt::{Attempt, Tries};
 pub use config::{BrokerConfig, Estimate};
 pub use decide::DecisionRecord;
 use decide::Routed;
+use hedge::Hedges;
 use lanes::Lane;
 pub use lanes::{Lanes, LanesConfig};
 pub use leader::{KEPT_FOR, LEAST_CONTEXT_TOKENS};
@@ -69,6 +71,7 @@ pub struct Broker {
     cache: Cache,
     schemas: Schemas,
     next_id: AtomicU64,
+    hedges: Hedges,
     /// Whether it was said that a cheaper model is asked than was wished.
     is_thrifty: AtomicBool,
     /// Whether a policy has a say: not where nobody can be asked, nor in a replay, which repeats what was.
@@ -132,6 +135,7 @@ impl Broker {
             cache: Cache::new(config.cache_bytes),
             schemas: Schemas::default(),
             next_id: AtomicU64::new(1),
+            hedges: Hedges::default(),
             is_thrifty: AtomicBool::new(false),
             config,
         }
@@ -315,6 +319,8 @@ impl Broker {
                         corrected = true;
                         self.restart(life, failure.message.clone(), Duration::ZERO, listener).await;
                         request.prompt = corrected_prompt(&request, &failure.message);
+                        // What is wrong is said in the words of the answer.
+                        self.scan(life, &mut request).await?;
                     }
                 },
                 Attempt::Again { wait, reason } => {
@@ -331,7 +337,14 @@ impl Broker {
             let message = "tools are not used in the strict mode: choose another mode for this command";
             return Err(Failure::new(FailureKind::Denied, message));
         }
-        if let Some(warning) = scan(self.config.scan, request)?.warning() {
+        let found = match scan(self.config.scan, request) {
+            Ok(found) => found,
+            Err(failure) => {
+                let message = format!("{}: {}", life.asker.item_id, failure.message);
+                return Err(self.stop(Failure { message, ..failure }).await);
+            }
+        };
+        if let Some(warning) = found.warning() {
             life.memorable = false;
             self.books.warn(format!("{}: {warning}", life.asker.item_id)).await;
         }
@@ -351,28 +364,40 @@ impl Broker {
         let dollars = quotas.iter().any(|quota| quota.usd.is_some());
         self.can_be_bounded(most, request, dollars).map_err(|why| Failure::new(FailureKind::BudgetSpent, why))?;
         self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
+        let applicant = self.applicant(life, lane, request, profile.clone(), last);
+        let queued = Instant::now();
+        let admitted = lane.admission.admit(applicant).await?;
+        life.draft.queued(queued.elapsed());
+        self.lanes.tell_changes().await;
+        Ok(admitted)
+    }
+
+    /// Who lines up for a question, with all that it takes.
+    fn applicant(
+        &self,
+        life: &Life<'_>,
+        lane: &Lane,
+        request: &Request,
+        profile: Arc<Profile>,
+        last: bool,
+    ) -> Applicant {
         let cost = Cost {
             requests: 1,
             input_tokens: estimated_input_tokens(request),
             output_tokens: u64::from(request.max_output_tokens),
         };
         let cached = life.turn.as_ref().filter(|turn| !turn.leads()).map_or(0, |_| context_tokens(request));
-        let applicant = Applicant {
+        Applicant {
             command: life.asker.command.clone(),
             run: self.config.run.clone(),
             share: cost.input_tokens.saturating_sub(cached).saturating_add(cost.output_tokens),
             priority: life.question.priority,
             cost,
-            most: most.amount,
+            most: self.most(lane, request).amount,
             last,
-            quotas,
-            profile: profile.clone(),
-        };
-        let queued = Instant::now();
-        let admitted = lane.admission.admit(applicant).await?;
-        life.draft.queued(queued.elapsed());
-        self.lanes.tell_changes().await;
-        Ok(admitted)
+            quotas: self.quotas_of(life, lane, request),
+            profile,
+        }
     }
 
     /// The user's quotas that a question takes from.

@@ -139,6 +139,17 @@ pub enum Fact {
         /// Counted from 1.
         attempt: u32,
     },
+    /// It takes long, and is asked a second time beside the first. The first answer wins.
+    QuestionHedged {
+        /// Which.
+        question: u64,
+        /// For which item.
+        item: usize,
+        /// The model.
+        model: String,
+        /// Since it was sent.
+        after: Duration,
+    },
     /// Its answer has begun. May be dropped when a consumer is slow: an answer doesn't wait for those who watch.
     QuestionStarted {
         /// Which.

@@ -194,7 +194,7 @@ pub enum FailureKind {
     NoModel,
     /// It is none of the questions that were recorded.
     NotRecorded,
-    /// The secret scan stopped it.
+    /// The secret scan stopped it, and the run with it.
     Secret,
     /// Something is needed that was not granted.
     Denied,
@@ -207,7 +207,7 @@ pub enum FailureKind {
 impl FailureKind {
     /// Nothing will succeed before somebody has done something: dispatch stops, the run parks or ends.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::LimitReached { .. } | Self::BudgetSpent | Self::Auth)
+        matches!(self, Self::LimitReached { .. } | Self::BudgetSpent | Self::Auth | Self::Secret)
     }
 
     /// The same question may succeed later.

@@ -11,7 +11,7 @@ use crate::question::{Failure, FailureKind};
 /// What a secret in a question leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScanMode {
-    /// The question is not sent. (Mode `safe`.)
+    /// The question is not sent, and the run stops. (Mode `safe`.)
     Strict,
     /// It is redacted, and the user told. (Mode `balanced`.)
     #[default]
@@ -25,6 +25,8 @@ pub enum ScanMode {
 pub struct Found {
     kinds: BTreeSet<&'static str>,
     places: BTreeSet<&'static str>,
+    /// Where the first one stands, and in which line of that, counted from 1.
+    first: Option<(&'static str, usize)>,
     redacted: bool,
 }
 
@@ -59,9 +61,13 @@ pub fn scan(mode: ScanMode, request: &mut Request) -> Result<Found, Failure> {
     }
     if mode == ScanMode::Strict && !found.kinds.is_empty() {
         let (kinds, places) = (list(&found.kinds), list(&found.places));
+        let line =
+            found.first.map_or_else(String::new, |(place, line)| format!(", first in line {line} of the {place}"));
         return Err(Failure::new(
             FailureKind::Secret,
-            format!("not sent: a secret ({kinds}) in the {places}. Remove it, or choose a mode that redacts secrets"),
+            format!(
+                "not sent: a secret ({kinds}) in the {places}{line}. Remove it, or choose a mode that redacts secrets"
+            ),
         ));
     }
     Ok(found)
@@ -74,6 +80,10 @@ fn look(text: &mut String, place: &'static str, found: &mut Found) {
     }
     found.kinds.extend(secrets.iter().map(|secret| secret.kind));
     found.places.insert(place);
+    if found.first.is_none() {
+        let before = secrets.first().and_then(|secret| text.get(..secret.range.start)).unwrap_or_default();
+        found.first = Some((place, before.matches('\n').count() + 1));
+    }
     if found.redacted
         && let Cow::Owned(redacted) = convoke_secrets::redact(text)
     {
@@ -85,7 +95,16 @@ fn look_in_value(value: &mut Value, found: &mut Found) {
     match value {
         Value::String(text) => look(text, "schema", found),
         Value::Array(values) => values.iter_mut().for_each(|value| look_in_value(value, found)),
-        Value::Object(members) => members.values_mut().for_each(|value| look_in_value(value, found)),
+        Value::Object(members) => {
+            *members = std::mem::take(members)
+                .into_iter()
+                .map(|(mut name, mut value)| {
+                    look(&mut name, "schema", found);
+                    look_in_value(&mut value, found);
+                    (name, value)
+                })
+                .collect();
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -107,10 +126,11 @@ mod tests {
 
     #[test]
     fn strict_sends_nothing_and_names_the_kind_but_not_the_secret() {
-        let mut request = request(&format!("key {}", secret()));
+        let mut request = request(&format!("one line\nkey {}", secret()));
         let failure = scan(ScanMode::Strict, &mut request).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Secret);
         assert!(failure.message.contains("aws-access-key-id") && failure.message.contains("prompt"), "{failure}");
+        assert!(failure.message.contains("first in line 2 of the prompt"), "{failure}");
         assert!(!failure.message.contains(&secret()));
     }
 
@@ -119,7 +139,7 @@ mod tests {
         let mut request = request(&format!("key {}", secret()));
         request.context = Some(secret());
         request.system = secret();
-        request.schema = Some(serde_json::json!({"properties": {"a": {"enum": ["x", secret()]}}}));
+        request.schema = Some(serde_json::json!({"properties": {"a": {"enum": ["x", secret()]}, secret(): {}}}));
         let warning = scan(ScanMode::Standard, &mut request).unwrap().warning().unwrap();
         assert!(warning.contains("context, instructions, prompt, schema was redacted"), "{warning}");
         assert!(!format!("{request:?}{warning}").contains(&secret()));

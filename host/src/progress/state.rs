@@ -124,6 +124,7 @@ impl State {
             Fact::PolicyChanged { .. }
             | Fact::Degraded { .. }
             | Fact::Quarantined { .. }
+            | Fact::QuestionHedged { .. }
             | Fact::Decided { .. }
             | Fact::BreakerChanged { .. }
             | Fact::LimitChanged { .. }

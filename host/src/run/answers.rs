@@ -58,7 +58,8 @@ impl Rehearsal {
         let estimate = self.broker.price_of(&asker.command, &question);
         let (tier, why) = self.broker.tier_of(&asker.command, &question);
         let mut request = self.route.request_at(tier, &question);
-        scan(self.scan, &mut request)?;
+        // A rehearsal goes on: all that would stop the run is to be seen at once.
+        scan(self.scan, &mut request).map_err(|failure| Failure { kind: FailureKind::Denied, ..failure })?;
         let denied = self.route.denial(tier, &question.tools);
         let tier = (tier.name(), why);
         let prompt = Prompt { item: asker.item_id.clone(), role: question.role, tier, denied, request, estimate };

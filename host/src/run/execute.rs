@@ -118,10 +118,10 @@ impl Supervisor<'_> {
                         continue;
                     }
                     self.shared.changed.notify_waiters();
-                    let is_spent = failure.kind == FailureKind::BudgetSpent;
+                    let may_end = matches!(failure.kind, FailureKind::BudgetSpent | FailureKind::Secret);
                     executed.parked = Some(failure);
                     // What is under way is paid for already: it ends.
-                    if !is_spent {
+                    if !may_end {
                         self.give_up("dispatch has stopped").await;
                     }
                 }

@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::backends::tiers::names;
-use crate::config::{Limits, Settings};
+use crate::config::{Limits, Mode, Settings};
 use crate::plugin::inspect::Inspected;
 use crate::plugin::manifest::RuleSeverity;
 use crate::plugin::operations::Operations;
@@ -296,6 +296,8 @@ impl Session {
         let mut warnings = self.settings.warnings.clone();
         warnings.extend(self.events.warned());
         warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
+        let census = Census::of(items.iter().map(|item| &item.outcome));
+        warnings.extend(over_tolerance(&census, self.settings.limits.tolerance, self.settings.mode));
         let left_out = self.sandbox.project.left_out();
         warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
         let facts = Facts {
@@ -369,6 +371,15 @@ impl Session {
     }
 }
 
+/// What is said where more has failed than the mode tolerates.
+fn over_tolerance(census: &Census, tolerance: f64, mode: Mode) -> Option<String> {
+    let failed = census.failed + census.fallback;
+    let tried = census.done + failed;
+    let (percent, mode) = (tolerance * 100.0, mode.name());
+    (failed as f64 > tried as f64 * tolerance)
+        .then(|| format!("{failed} of {tried} items failed or fell back: the mode {mode} tolerates {percent:.0} %"))
+}
+
 /// Ends the items that earlier runs have done, all at once: the journal writes them together.
 async fn use_again(shared: &Shared, reusable: HashMap<usize, Reusable>) {
     let ends = reusable.into_iter().map(|(number, earlier)| {
@@ -385,4 +396,22 @@ pub fn census(planned: &Planned) -> Census {
         .map(|number| if reusable.contains_key(&number) { Outcome::Cached } else { Outcome::Pending })
         .collect();
     Census::of(&outcomes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_twenty_is_tolerated_in_balanced_mode_and_two_are_not() {
+        let said = |failed, mode| {
+            let census = Census { items: 20, done: 20 - failed, failed, ..Census::default() };
+            over_tolerance(&census, crate::config::Limits::of(mode).tolerance, mode)
+        };
+        assert_eq!(said(1, Mode::Balanced), None);
+        let told = "2 of 20 items failed or fell back: the mode balanced tolerates 5 %";
+        assert_eq!(said(2, Mode::Balanced).as_deref(), Some(told));
+        assert_eq!(said(2, Mode::Performance), None);
+        assert!(said(1, Mode::Safe).is_some() && said(0, Mode::Safe).is_none());
+    }
 }

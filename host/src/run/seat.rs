@@ -210,6 +210,7 @@ impl Seat {
         let Some(worker) = self.0.worker else {
             return Err(Refused::new("the conclusion is given the whole; it has no items of its own"));
         };
+        let mut is_told = false;
         let number = loop {
             let changed = shared.changed.notified();
             tokio::pin!(changed);
@@ -220,6 +221,10 @@ impl Seat {
                 Awaited::Waiting => {
                     // The supervisor may have to start another worker for what this one waits for.
                     shared.stirred.notify_one();
+                    // Where all is done one by one, another one may go on meanwhile.
+                    if !std::mem::replace(&mut is_told, true) {
+                        shared.changed.notify_waiters();
+                    }
                     changed.await;
                 }
             }

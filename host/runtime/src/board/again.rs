@@ -62,12 +62,10 @@ impl Board {
         }
         // Where there is one worker anyway, nothing changes.
         let is_sequential = self.sequential || self.lines.len() <= 2;
-        if !is_sequential && partial_failure_recovery(&self.partial, &tally) == Recovery::Sequential {
-            self.sequential = true;
-            return (Recovery::Sequential, tally);
-        }
+        let have_died = !is_sequential && partial_failure_recovery(&self.partial, &tally) == Recovery::Sequential;
+        self.sequential |= have_died;
         if self.aside.is_empty() || !self.is_stuck() {
-            return (Recovery::GoOn, tally);
+            return (if have_died { Recovery::Sequential } else { Recovery::GoOn }, tally);
         }
         let tally = self.tally();
         let recovery = partial_failure_recovery(&self.partial, &tally);

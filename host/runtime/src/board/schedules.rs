@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::allocate::deal;
+use crate::ladder::Recovery;
 use crate::work::Distribution;
 
 fn item(id: &str) -> Item {
@@ -19,7 +20,7 @@ fn path(number: u8) -> String {
     ["a", "a/b", "./a//c/", "a/b/d", "e", "e/f", "g", "ab"][usize::from(number) % 8].to_owned()
 }
 
-/// A host with bad luck: workers that die, add, wait and finish, in any order.
+/// A host with bad luck: workers that die, add, wait, fail in passing and finish, in any order.
 struct Host {
     board: Board,
     chance: StdRng,
@@ -41,6 +42,8 @@ impl Host {
 
     fn run(&mut self) {
         while !self.board.is_over() {
+            let (recovery, tally) = self.board.recover();
+            assert!(recovery != Recovery::GoOn || tally.failed == 0, "what was set aside may be taken again");
             for _ in 0..self.board.wants_more_workers() {
                 self.board.join(self.next_worker).unwrap();
                 self.idle.insert(self.next_worker);
@@ -89,6 +92,7 @@ impl Host {
                 self.note(lost);
             }
             2..5 => self.add(worker),
+            5..7 => self.fail_in_passing(worker),
             _ => self.finish(worker),
         }
         true
@@ -122,6 +126,20 @@ impl Host {
         self.board.finish(worker, number, outcome.clone()).unwrap();
         self.note(Some(Lost::Ended(number, outcome)));
         self.idle.insert(worker);
+    }
+
+    fn fail_in_passing(&mut self, worker: usize) {
+        let number = self.holding[&worker];
+        let words = ["busy", "slow", "broken"][self.chance.random_range(0..3)];
+        let attempts = self.board.attempts(number);
+        match self.board.fail_in_passing(worker, number, words).unwrap() {
+            Passing::Aside => {
+                assert!(attempts < 3 && self.board.item(number).unwrap().repeatable);
+                self.holding.remove(&worker);
+                self.idle.insert(worker);
+            }
+            Passing::Stays | Passing::Quarantined => self.finish(worker),
+        }
     }
 
     fn die(&mut self, worker: usize) {
@@ -170,7 +188,11 @@ impl Host {
             let clash = |path: &&String| paths.iter().any(|other| overlap(&normalised(path), &normalised(other)));
             assert!(!own.iter().any(|path| clash(&path)), "two write the same path");
             paths.extend(own);
-            assert!(self.board.attempts(number) <= ATTEMPTS);
+            assert!(
+                self.board.attempts(number) <= ATTEMPTS + 3,
+                "two workers died of it, and it was tried three times"
+            );
+            assert!(self.board.attempts(number) == 1 || self.board.item(number).unwrap().repeatable);
         }
         let census = self.board.census();
         assert_eq!(census.pending as usize, self.board.outcomes().len() - self.ends.len());
@@ -222,6 +244,7 @@ proptest! {
     #[test]
     fn a_stop_at_any_moment_ends_with_a_census_that_adds_up(plan in plan(), seed: u64, steps in 0_usize..40) {
         let mut host = Host::new(plan, 3, seed);
+        host.board.set_partial_failure(PartialProfile { workers: 1.0, ..PartialProfile::default() });
         (0..3).for_each(|worker| {
             host.board.join(worker).unwrap();
             host.idle.insert(worker);

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::task::Poll;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use tokio::time::{Instant, timeout};
 
 use super::decide::{LOOKED_AT_EVERY, Overseer};
@@ -39,7 +39,7 @@ pub(super) struct Tries {
 }
 
 /// How long an account is left alone that is rate limited and does not say for how long.
-const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const UNKNOWN_PAUSE: Duration = Duration::from_millis(500);
 
 impl Broker {
     /// One attempt: starts an instance where none was idle, sends, watches, and settles.
@@ -58,7 +58,19 @@ impl Broker {
                 if let Some(stopped) = self.failure() {
                     return Attempt::Lost(stopped, Some(false));
                 }
-                self.watch(life, lane, &mut admitted, request, listener).await
+                match self.hedges_after(life, lane, request) {
+                    None => self.watch(life, lane, &mut admitted, request, listener).await,
+                    Some(late) => match self.race(life, lane, admitted, request, late, listener).await {
+                        Err((watched, first)) => {
+                            admitted = first;
+                            watched
+                        }
+                        Ok(attempt) => {
+                            self.lanes.tell_changes().await;
+                            return attempt;
+                        }
+                    },
+                }
             }
         };
         let attempt = match watched.result {
@@ -78,7 +90,7 @@ impl Broker {
     }
 
     /// The leased instance, if it is ready; else a new one takes its place.
-    async fn start(&self, lane: &Lane, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
+    pub(super) async fn start(&self, lane: &Lane, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
         let Some(lease) = admitted.lease() else { return Ok(()) };
         let starting = async {
             if let Some(idle) = &mut lease.instance {
@@ -102,7 +114,7 @@ impl Broker {
         })
     }
 
-    async fn watch(
+    pub(super) async fn watch(
         &self,
         life: &mut Life<'_>,
         lane: &Lane,
@@ -117,6 +129,7 @@ impl Broker {
             Err(failure) => return Watched { result: Err(failure), first_event: None },
         };
         admitted.sending();
+        self.hedges.sent();
         self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
         let sent = Instant::now();
         let overseer = Overseer::new(self, life.asker, &life.question.role, request, sent);
@@ -142,11 +155,14 @@ impl Broker {
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
         };
         life.noted.extend(overseer.into_noted());
+        if watched.result.is_ok() {
+            self.hedges.answered(&request.model, sent.elapsed());
+        }
         watched
     }
 
     /// How many output tokens one question may pay for; none: there is no ceiling, or no price.
-    fn affordable(&self, request: &Request) -> Result<Option<u64>, Failure> {
+    pub(super) fn affordable(&self, request: &Request) -> Result<Option<u64>, Failure> {
         let Some(most) = self.config.watch.most_usd else { return Ok(None) };
         let price = |input, output| self.config.prices.at_most(&request.model, input, output, false);
         let (Some(input), Some(million)) = (price(estimated_input_tokens(request), 0), price(0, 1_000_000)) else {
@@ -161,7 +177,7 @@ impl Broker {
     }
 
     /// Between the answer and the settling there is no await: what was paid for can't be dropped unaccounted.
-    fn settle_answer(
+    pub(super) fn settle_answer(
         &self,
         life: &mut Life<'_>,
         lane: &Lane,
@@ -267,6 +283,13 @@ impl Broker {
             _ if failure.kind.is_transient() => Failure { kind: FailureKind::Cancelled, ..failure },
             _ => failure,
         };
+        let failure = match failure.kind {
+            FailureKind::LimitReached { until: Some(until) } => {
+                let message = format!("{}; {}", failure.message, reset_in_words(until, &Zoned::now()));
+                Failure { message, ..failure }
+            }
+            _ => failure,
+        };
         // The others were not sent: they get kind and words, not what this one took.
         let told = Failure::new(failure.kind.clone(), failure.message.clone());
         self.lanes.stop(&told).await;
@@ -338,7 +361,7 @@ async fn overseen(overseer: &Overseer<'_>, answer: impl Future<Output = Watched>
 }
 
 /// What a failure says of how much may be in flight.
-fn seen(kind: &FailureKind) -> Seen {
+pub(super) fn seen(kind: &FailureKind) -> Seen {
     match kind {
         FailureKind::RateLimited => Seen::RateLimited,
         FailureKind::TimedOut | FailureKind::Stalled => Seen::TimedOut,
@@ -347,7 +370,34 @@ fn seen(kind: &FailureKind) -> Seen {
     }
 }
 
+/// When a limit is reset, by the user's clock, and in how long.
+fn reset_in_words(until: Timestamp, now: &Zoned) -> String {
+    let at = until.to_zoned(now.time_zone().clone());
+    let minutes = (until.duration_since(now.timestamp()).as_secs().max(0) + 59) / 60;
+    let in_words = match (minutes / 60 / 24, minutes / 60 % 24, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    };
+    format!("it is reset at {} (in {in_words})", at.strftime("%Y-%m-%d %H:%M %Z"))
+}
+
 /// The head of an answer, with the limits, came about when its first event did.
 fn told(limits: Option<crate::question::ProviderLimits>, first_event: Option<Instant>) -> Option<Told> {
     limits.map(|limits| Told { limits, at: first_event.unwrap_or_else(Instant::now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_is_told_by_the_users_clock_and_in_how_long() {
+        let now: Zoned = "2026-11-21T07:00:00+01:00[+01:00]".parse().unwrap();
+        let told = |seconds| reset_in_words(now.timestamp() + SignedDuration::from_secs(seconds), &now);
+        assert_eq!(told(7_200), "it is reset at 2026-11-21 09:00 +01 (in 2 h 0 min)");
+        assert_eq!(told(30), "it is reset at 2026-11-21 07:00 +01 (in 1 min)");
+        assert_eq!(told(3 * 86_400 + 7_300), "it is reset at 2026-11-24 09:01 +01 (in 3 d 2 h)");
+        assert!(told(-5).ends_with("(in 0 min)"));
+    }
 }

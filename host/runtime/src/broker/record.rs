@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::decide::DecisionRecord;
+use super::hedge::Beside;
 use crate::backend::Backend;
 use crate::event::{Events, Fact};
 use crate::money::Usd;
@@ -255,6 +256,8 @@ pub(super) struct Draft {
     is_notional: bool,
     /// What each attempt took.
     ended: Vec<ModelSpending>,
+    /// A second try beside the attempt.
+    beside: Option<Arc<Mutex<Beside>>>,
 }
 
 impl Draft {
@@ -268,6 +271,7 @@ impl Draft {
             reserved: Usd::ZERO,
             is_notional: false,
             ended: Vec::new(),
+            beside: None,
         }
     }
 
@@ -320,6 +324,29 @@ impl Draft {
         });
     }
 
+    /// Where it is noted what becomes of a second try beside the attempt: it counts also if nobody waits for its end.
+    pub(super) fn beside(&mut self) -> Arc<Mutex<Beside>> {
+        self.beside.get_or_insert_default().clone()
+    }
+
+    /// A second try beside the attempt is over. What it took nobody knows, unless it has failed.
+    pub(super) fn beside_is_over(&mut self) {
+        let Some(beside) = self.beside.take() else { return };
+        let mut beside = beside.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(reserved) = beside.reserved.take() else { return };
+        let (usage, bill) = beside.ended.take().unwrap_or((Usage { requests: 1, ..Usage::default() }, None));
+        let uncertain = bill.unwrap_or(reserved) - usage.usd;
+        let (backend, model) = self.record.as_ref().map_or(("", ""), |record| (record.backend, record.model.as_str()));
+        let (model, is_notional) = (model.to_owned(), self.is_notional);
+        self.ended.push(ModelSpending { model, backend, is_notional, usage, uncertain });
+        self.with(|record| {
+            record.attempts += 1;
+            record.usage += usage;
+            record.unmetered += u32::from(bill.is_none());
+            record.uncertain += uncertain;
+        });
+    }
+
     pub(super) fn answered_by(&mut self, model: &str) {
         self.with(|record| model.clone_into(&mut record.model));
     }
@@ -357,6 +384,7 @@ impl Drop for Draft {
         if self.attempts() == 0 {
             return;
         }
+        self.beside_is_over();
         if self.sent.is_some() {
             let model = self.record.as_ref().map(|record| record.model.clone()).unwrap_or_default();
             self.ended(&model, Usage { requests: 1, ..Usage::default() }, None, false, None);

@@ -2,12 +2,14 @@ mod decisions;
 mod failures;
 mod flow;
 mod graphs;
+mod hedge;
 mod leader;
 mod load;
 mod money;
 mod outage;
 mod recover;
 mod responses;
+mod secrets;
 mod simulated;
 mod taped;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 
 use crate::question::{ProviderLimit, ProviderLimits};
 
@@ -33,7 +33,8 @@ pub(super) fn limits(headers: &HeaderMap) -> Option<ProviderLimits> {
     (limits != ProviderLimits::default()).then_some(limits)
 }
 
-/// `retry-after`: seconds, or an HTTP date. A date that has passed is no wait at all.
+/// `retry-after`: seconds, or an HTTP date. A date is meant by the server's own clock, which it shows in `date`; `now` is
+/// ours, for one that doesn't. A date that has passed says nothing.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     static DATES: DateTimeParser = DateTimeParser::new();
     let value = text(headers, RETRY_AFTER.as_str())?;
@@ -42,7 +43,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
         Ok(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_WAIT),
         Err(_) => {
             let then = DATES.parse_timestamp(value).ok()?;
-            Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO)
+            let theirs = text(headers, DATE.as_str()).and_then(|date| DATES.parse_timestamp(date).ok());
+            Duration::try_from(then.duration_since(theirs.unwrap_or(now))).ok()?
         }
     };
     Some(wait.min(LONGEST_WAIT))
@@ -116,7 +118,10 @@ mod tests {
             ("1.5", Some(1_500)),
             ("0", Some(0)),
             ("Fri, 20 Nov 2026 12:02:51 GMT", Some(171_000)),
-            ("Fri, 20 Nov 2026 11:00:00 GMT", Some(0)),
+            ("Fri, 20 Nov 2026 11:00:00 GMT", None),
+            ("Fri, 20 Nov 2026 12:02:51", None),
+            ("Fri, 99 Nov 2026 12:02:51 GMT", None),
+            ("", None),
             ("1e300", Some(31 * 24 * 3_600_000)),
             ("-1", None),
             ("NaN", None),
@@ -127,6 +132,17 @@ mod tests {
             assert_eq!(wait.map(|wait| wait.as_millis()), ms, "{value}");
         }
         assert_eq!(retry_after(&headers(&[]), now()), None);
+    }
+
+    #[test]
+    fn a_date_is_meant_by_the_clock_of_the_server() {
+        let told = |date: &'static str| {
+            let told = headers(&[("retry-after", "Fri, 20 Nov 2026 09:02:51 GMT"), ("date", date)]);
+            retry_after(&told, now()).map(|wait| wait.as_secs())
+        };
+        assert_eq!(told("Fri, 20 Nov 2026 09:00:00 GMT"), Some(171), "it is three hours behind");
+        assert_eq!(told("Fri, 20 Nov 2026 10:00:00 GMT"), None, "it has passed there too");
+        assert_eq!(told("no date"), None);
     }
 
     #[test]

@@ -158,7 +158,7 @@ async fn a_schema_that_is_none_is_never_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_is_redacted_before_it_is_sent_and_stops_the_question_in_strict_mode() {
+async fn a_secret_is_redacted_before_it_is_sent_and_stops_the_run_in_strict_mode() {
     let secret = ["AK", "IA", "Q7ZK3M5N2P4R6T5V"].concat();
     let asked = with_fallback(&format!("key {secret}"));
     let mut bench = Bench::new(|_, _| Act::answer("yes"));
@@ -168,9 +168,10 @@ async fn a_secret_is_redacted_before_it_is_sent_and_stops_the_question_in_strict
 
     let strict =
         Bench::with(BrokerConfig { scan: ScanMode::Strict, ..BrokerConfig::default() }, |_, _| Act::answer("yes"));
-    assert_eq!(strict.ask(asked).await.unwrap_err().kind, FailureKind::Secret);
     let tools = Question { tools: vec!["Read".to_owned()], ..question("?") };
     assert_eq!(strict.ask(tools).await.unwrap_err().kind, FailureKind::Denied);
+    assert_eq!(strict.ask(asked).await.unwrap_err().kind, FailureKind::Secret);
+    assert_eq!(strict.ask(with_fallback("clean")).await.unwrap_err().kind, FailureKind::Secret, "the run has stopped");
     assert_eq!(strict.backend.sent().len(), 0);
 }
 
