@@ -74,7 +74,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             Facts::Recover(RecoverFacts { load, built_in, message, random, ..RecoverFacts::default() })
         }),
         adapt.prop_map(|(limit, most, [safe, slow_start], load, now, reason)| {
-            let built_in = Adapt { limit, safe, slow_start, pause_ms: 0, reason };
+            let built_in = Adapt { limit, safe, slow_start, reason, ..Adapt::default() };
             Facts::Adapt(AdaptFacts { now, least: 1, most, load, built_in, ..AdaptFacts::default() })
         }),
         (words(), 0..3_u32).prop_map(|(reason, kills)| {
