@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The documents, from the repository's root.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "examples/README.md",
     "examples/agents/README.md",
+    "examples/policies/README.md",
     "examples/todo/README.md",
     "sdk/README.md",
     "tests/README.md",

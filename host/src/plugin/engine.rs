@@ -85,22 +85,8 @@ impl Engine {
     /// # Errors
     /// When it doesn't compile, or doesn't fit the contract.
     pub fn load(&self, name: &str, digest: &str, bytes: &[u8], cache: Option<&Path>) -> Result<Loaded, EngineError> {
-        let kept = cache.and_then(|folder| self.kept_path(folder, digest));
-        let component = match kept.as_deref().and_then(|path| self.kept(path)) {
-            Some(component) => component,
-            None => {
-                let native = self
-                    .engine
-                    .precompile_component(bytes)
-                    .map_err(|error| EngineError::Compile { name: name.to_owned(), reason: format!("{error:#}") })?;
-                if let Some(path) = &kept {
-                    // Without a cache the next start compiles again: slower, not wrong.
-                    let _ = write_atomic(path, &native, Some(0o600));
-                }
-                deserialize(&self.engine, &native)
-                    .map_err(|error| EngineError::Compile { name: name.to_owned(), reason: format!("{error:#}") })?
-            }
-        };
+        let component = compiled(&self.engine, digest, bytes, cache)
+            .map_err(|error| EngineError::Compile { name: name.to_owned(), reason: format!("{error:#}") })?;
         self.link(name, &component)
     }
 
@@ -111,25 +97,48 @@ impl Engine {
         let conclusion = conclusion::GuestIndices::new(&instance).ok();
         Ok(Loaded { instance, handler, conclusion })
     }
+}
 
-    /// Where the native code of a component is kept. None: the folder can't be made private.
-    fn kept_path(&self, folder: &Path, digest: &str) -> Option<PathBuf> {
-        use std::hash::{Hash, Hasher};
-        let mut hasher = std::hash::DefaultHasher::new();
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
-        private_folder(folder).ok()?;
-        Some(folder.join(format!("{digest}-{:016x}.cwasm", hasher.finish())))
+/// A component, ready to be linked: from the cache, else compiled, and then kept there. `digest` is the sha-256 of
+/// `bytes`, in hex. A cache that can't be read or written costs time only.
+///
+/// # Errors
+/// It doesn't compile.
+pub(crate) fn compiled(
+    engine: &wasmtime::Engine,
+    digest: &str,
+    bytes: &[u8],
+    cache: Option<&Path>,
+) -> wasmtime::Result<Component> {
+    let kept_path = cache.and_then(|folder| kept_path(engine, folder, digest));
+    if let Some(component) = kept_path.as_deref().and_then(|path| kept(engine, path)) {
+        return Ok(component);
     }
+    let native = engine.precompile_component(bytes)?;
+    if let Some(path) = &kept_path {
+        // Without a cache the next start compiles again: slower, not wrong.
+        let _ = write_atomic(path, &native, Some(0o600));
+    }
+    deserialize(engine, &native)
+}
 
-    fn kept(&self, path: &Path) -> Option<Component> {
-        if !is_private(path) {
-            return None;
-        }
-        // SAFETY: the file is native code that this host wrote: it lies in a folder that only this user can write,
-        // under the digest of its component and of this engine's configuration, and belongs to this user.
-        #[allow(unsafe_code)]
-        unsafe { Component::deserialize_file(&self.engine, path) }.ok()
+/// Where the native code of a component is kept. None: the folder can't be made private.
+fn kept_path(engine: &wasmtime::Engine, folder: &Path, digest: &str) -> Option<PathBuf> {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    private_folder(folder).ok()?;
+    Some(folder.join(format!("{digest}-{:016x}.cwasm", hasher.finish())))
+}
+
+fn kept(engine: &wasmtime::Engine, path: &Path) -> Option<Component> {
+    if !is_private(path) {
+        return None;
     }
+    // SAFETY: the file is native code that this host wrote: it lies in a folder that only this user can write, under
+    // the digest of its component and of this engine's configuration, and belongs to this user.
+    #[allow(unsafe_code)]
+    unsafe { Component::deserialize_file(engine, path) }.ok()
 }
 
 fn deserialize(engine: &wasmtime::Engine, native: &[u8]) -> wasmtime::Result<Component> {

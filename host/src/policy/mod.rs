@@ -4,7 +4,11 @@
 //! [component](wasm) or as a [library](native). All forms are read by one function, [`load`](load::load), and put in
 //! force by one slot.
 
+#[cfg(test)]
+mod agreement;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod load;
 pub mod named;
 pub mod native;

@@ -1,13 +1,12 @@
 //! A policy that is a component of the world `convoke:policy/policy`.
 //!
 //! It has an engine of its own, without async and without WASI: all that it can do besides deciding is to write log
-//! lines. A decision has so much fuel, time and memory; what uses up one of them is a [`Fault`], and the next decision
-//! begins with a fresh instance.
+//! lines. A decision has so much fuel and memory; what uses up one of them is a [`Fault`], and the next decision begins
+//! with a fresh instance. Fuel alone bounds its time: instructions that move much memory at once are paid by the byte, and
+//! so is each log line.
 
-mod clock;
-
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use convoke_policy::{Decision, Description, Facts, VERSION};
 use convoke_runtime::event::Events;
@@ -15,10 +14,10 @@ use convoke_runtime::policy::{Fault, Foreign};
 use wasmtime::component::{Component, ComponentType, InstancePre, Lift, Linker, TypedFunc};
 use wasmtime::{Config, Engine, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap};
 
-use self::clock::Clock;
 use super::PolicyError;
+use crate::plugin::engine::compiled;
 use crate::plugin::inspect::{self, Name};
-use crate::plugin::{Log, printable};
+use crate::plugin::{Log, printable, sha256_hex};
 
 /// The largest component. Bytes. One in Rust has 0.3 MB.
 pub const MOST_BYTES: u64 = 4 << 20;
@@ -26,9 +25,6 @@ pub const MOST_BYTES: u64 = 4 << 20;
 /// What a call may execute, in wasmtime's units of fuel, about one an instruction. A decision of the examples takes some
 /// ten thousand; this is some milliseconds.
 const FUEL: u64 = 10_000_000;
-
-/// How long a call may take. Only an instruction that moves much memory at once takes long for little fuel.
-const LONGEST: Duration = Duration::from_millis(100);
 
 /// The most memory, in bytes. One in Rust begins with 1.06 MiB.
 const MEMORY: usize = 16 << 20;
@@ -51,7 +47,7 @@ const DECISIONS: &str = "decisions";
 /// # Errors
 /// See [`PolicyError`].
 pub fn load(bytes: &[u8], name: &str) -> Result<Box<dyn Foreign>, PolicyError> {
-    Ok(Box::new(WasmPolicy::new(bytes, name, None)?))
+    Ok(Box::new(WasmPolicy::new(bytes, name, None, None)?))
 }
 
 /// A component that decides.
@@ -109,13 +105,21 @@ impl Level {
     }
 }
 
+/// Why there is no instance.
+enum NotStarted {
+    /// Its functions have other types.
+    Misfit(wasmtime::Error),
+    Failed(Fault),
+}
+
 impl WasmPolicy {
-    /// Compiles a component, starts it and asks what it is. `name` is for messages. Its log lines are told there.
+    /// Compiles a component, starts it and asks what it is. `name` is for messages. What was compiled is kept in `cache`,
+    /// which is made readable for this user only. Its log lines are told to `events`.
     ///
     /// # Errors
     /// See [`PolicyError`]: it is no component, no policy, imports more than the log, does not fit, or was built for
     /// another version.
-    pub fn new(bytes: &[u8], name: &str, events: Option<Events>) -> Result<Self, PolicyError> {
+    pub fn new(bytes: &[u8], name: &str, cache: Option<&Path>, events: Option<Events>) -> Result<Self, PolicyError> {
         let name = || printable(name, 80);
         if bytes.len() as u64 > MOST_BYTES {
             return Err(PolicyError::TooLarge { name: name(), limit: MOST_BYTES });
@@ -124,7 +128,7 @@ impl WasmPolicy {
         let engine = engine()?;
         let link =
             |error: wasmtime::Error| PolicyError::Link { name: name(), why: printable(&format!("{error:#}"), 500) };
-        let component = Component::new(&engine.engine, bytes).map_err(link)?;
+        let component = compiled(&engine.engine, &sha256_hex(bytes), bytes, cache).map_err(link)?;
         let functions = Functions::find(&component).ok_or_else(|| PolicyError::Link {
             name: name(),
             why: format!("`{PACKAGE}/{DECISIONS}` lacks `describe` or `decide`"),
@@ -134,7 +138,10 @@ impl WasmPolicy {
         let mut policy =
             Self { description: Description::default(), instance, functions, running: Mutex::new(None), log };
         let failed = |Fault(why)| PolicyError::Description { name: name(), why };
-        let mut running = policy.start().map_err(failed)?;
+        let mut running = policy.start().map_err(|not| match not {
+            NotStarted::Misfit(error) => link(error),
+            NotStarted::Failed(fault) => failed(fault),
+        })?;
         let text = running.describe().map_err(|error| failed(policy.fault(&error)))?;
         let description: Description = serde_json::from_str(&text)
             .map_err(|error| failed(Fault(printable(&format!("{error}, in {text}"), 300))))?;
@@ -152,7 +159,7 @@ impl WasmPolicy {
     }
 
     /// A fresh instance.
-    fn start(&self) -> Result<Running, Fault> {
+    fn start(&self) -> Result<Running, NotStarted> {
         let limits = StoreLimitsBuilder::new()
             .memory_size(MEMORY)
             .memories(1)
@@ -164,22 +171,18 @@ impl WasmPolicy {
         let mut store = Store::new(self.instance.engine(), State { limits, log: self.log.clone() });
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(TEXT);
-        let bounds = Bounds::set(&mut store).map_err(|error| self.fault(&error))?;
-        let instance = self.instance.instantiate(&mut store).map_err(|error| self.fault(&error))?;
-        drop(bounds);
-        let describe = instance.get_typed_func(&mut store, self.functions.describe);
-        let decide = instance.get_typed_func(&mut store, self.functions.decide);
-        match (describe, decide) {
-            (Ok(describe), Ok(decide)) => Ok(Running { store, describe, decide }),
-            (Err(error), _) | (_, Err(error)) => Err(self.fault(&error)),
-        }
+        let failed = |error: wasmtime::Error| NotStarted::Failed(self.fault(&error));
+        store.set_fuel(FUEL).map_err(failed)?;
+        let instance = self.instance.instantiate(&mut store).map_err(failed)?;
+        let describe = instance.get_typed_func(&mut store, self.functions.describe).map_err(NotStarted::Misfit)?;
+        let decide = instance.get_typed_func(&mut store, self.functions.decide).map_err(NotStarted::Misfit)?;
+        Ok(Running { store, describe, decide })
     }
 
     /// What went wrong, in words, with the last of what the policy logged.
     fn fault(&self, error: &wasmtime::Error) -> Fault {
         let mut why = match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => format!("it used up its {FUEL} units of fuel"),
-            Some(Trap::Interrupt) => format!("it took longer than {} ms", LONGEST.as_millis()),
             Some(Trap::UnreachableCodeReached) => "it panicked".to_owned(),
             Some(trap) => format!("it trapped: {trap}"),
             None => printable(&error.root_cause().to_string(), 300),
@@ -199,7 +202,10 @@ impl Foreign for WasmPolicy {
         let mut kept = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut running = match kept.take() {
             Some(running) => running,
-            None => self.start()?,
+            None => self.start().map_err(|not| match not {
+                NotStarted::Failed(fault) => fault,
+                NotStarted::Misfit(error) => self.fault(&error),
+            })?,
         };
         let answer = running.decide(facts).map_err(|error| self.fault(&error))?;
         *kept = Some(running);
@@ -217,33 +223,21 @@ pub(super) fn read_decision(answer: Result<String, String>) -> Result<Decision, 
 
 impl Running {
     fn describe(&mut self) -> wasmtime::Result<String> {
-        let _bounds = Bounds::set(&mut self.store)?;
+        self.store.set_fuel(FUEL)?;
         Ok(self.describe.call(&mut self.store, ())?.0)
     }
 
     fn decide(&mut self, facts: String) -> wasmtime::Result<Result<String, String>> {
-        let _bounds = Bounds::set(&mut self.store)?;
+        self.store.set_fuel(FUEL)?;
         // What an earlier decision logged does not explain this one.
         self.store.data().log.set_item(None);
         Ok(self.decide.call(&mut self.store, (facts,))?.0)
     }
 }
 
-/// One call: its fuel and its time. The clock ticks as long as this lives.
-struct Bounds(#[allow(dead_code, reason = "held, not read")] clock::Call<'static>);
-
-impl Bounds {
-    fn set(store: &mut Store<State>) -> wasmtime::Result<Self> {
-        let engine = engine().map_err(|error| wasmtime::format_err!("{error}"))?;
-        store.set_fuel(FUEL)?;
-        store.set_epoch_deadline(clock::ticks(LONGEST));
-        Ok(Self(engine.clock.call()))
-    }
-}
-
 impl Functions {
     fn find(component: &Component) -> Option<Self> {
-        let decisions = component.get_export_index(None, &format!("{PACKAGE}/{DECISIONS}@{PACKAGE_VERSION}"))?;
+        let decisions = component.get_export_index(None, format!("{PACKAGE}/{DECISIONS}@{PACKAGE_VERSION}"))?;
         let describe = component.get_export_index(Some(&decisions), "describe")?;
         Some(Self { describe, decide: component.get_export_index(Some(&decisions), "decide")? })
     }
@@ -273,7 +267,6 @@ fn check_names(bytes: &[u8], name: &dyn Fn() -> String) -> Result<(), PolicyErro
 struct PolicyEngine {
     engine: Engine,
     linker: Linker<State>,
-    clock: Clock,
 }
 
 fn engine() -> Result<&'static PolicyEngine, PolicyError> {
@@ -289,7 +282,6 @@ impl PolicyEngine {
             .wasm_component_model(true)
             .concurrency_support(false)
             .consume_fuel(true)
-            .epoch_interruption(true)
             .max_wasm_stack(256 << 10)
             .memory_reservation(MEMORY as u64)
             .memory_reservation_for_growth(0)
@@ -305,8 +297,7 @@ impl PolicyEngine {
                 Ok(())
             },
         )?;
-        let clock = Clock::start(engine.clone())?;
-        Ok(Self { engine, linker, clock })
+        Ok(Self { engine, linker })
     }
 }
 

@@ -56,6 +56,8 @@ pub use facts::{
 };
 pub use time::Now;
 
+use serde::{Deserialize, Serialize};
+
 /// The version of the decisions: what facts there are, and what they mean. A policy of another version is refused.
 pub const VERSION: u32 = 1;
 
@@ -117,11 +119,38 @@ impl Policy for AsBuiltIn {}
 
 /// One decision with JSON on both sides: what every foreign form of a policy is made of.
 ///
+/// What is decided as built in goes back as it came, with what this version does not know of it: so a policy of an older
+/// version takes nothing away from a newer host.
+///
 /// # Errors
 /// The facts can't be read, or the decision can't be written (a number that is not one).
-pub fn decide_json(policy: &dyn Policy, facts: &str) -> Result<String, String> {
-    let facts: Facts = serde_json::from_str(facts).map_err(|error| format!("the facts can't be read: {error}"))?;
-    serde_json::to_string(&policy.decide(&facts)).map_err(|error| format!("the decision can't be written: {error}"))
+pub fn decide_json(policy: &dyn Policy, text: &str) -> Result<String, String> {
+    let facts: Facts = serde_json::from_str(text).map_err(|error| format!("the facts can't be read: {error}"))?;
+    let decision = policy.decide(&facts);
+    let given = if decision == AsBuiltIn.decide(&facts) { serde_json::from_str::<Given>(text).ok() } else { None };
+    let written = match given {
+        Some(given) => serde_json::to_string(&Unchanged { kind: facts.kind(), decision: given.facts.built_in }),
+        None => serde_json::to_string(&decision),
+    };
+    written.map_err(|error| format!("the decision can't be written: {error}"))
+}
+
+/// The facts, of which only the decision is wanted that came with them.
+#[derive(Deserialize)]
+struct Given {
+    facts: GivenFacts,
+}
+
+#[derive(Deserialize)]
+struct GivenFacts {
+    built_in: serde_json::Value,
+}
+
+/// A [`Decision`] as it came.
+#[derive(Serialize)]
+struct Unchanged {
+    kind: Kind,
+    decision: serde_json::Value,
 }
 
 #[cfg(test)]

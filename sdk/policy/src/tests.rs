@@ -39,6 +39,16 @@ fn facts_of_another_version_are_read_with_defaults_and_without_what_is_not_known
 }
 
 #[test]
+fn what_is_decided_as_built_in_goes_back_with_what_is_not_known_of_it() {
+    let facts = r#"{"kind":"adapt","facts":{"built_in":{"limit":8,"wings":2}}}"#;
+    let decision: serde_json::Value = serde_json::from_str(&decide_json(&NightShift, facts).unwrap()).unwrap();
+    assert_eq!(decision, serde_json::json!({"kind": "adapt", "decision": {"limit": 8, "wings": 2}}));
+    let facts = r#"{"kind":"route","facts":{"now":{"hour":12}}}"#;
+    let decision = decide_json(&NightShift, facts).unwrap();
+    assert!(serde_json::from_str::<Decision>(&decision).is_ok(), "without one there are the defaults: {decision}");
+}
+
+#[test]
 fn every_kind_of_facts_leads_to_a_decision_of_its_kind() {
     let all = [
         Facts::Size(SizeFacts::default()),

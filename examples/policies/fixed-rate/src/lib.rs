@@ -1,4 +1,4 @@
-//! Fixed rate: one question every two seconds, however many may be in flight.
+//! Fixed rate: thirty questions a minute, one every two seconds, however many may be in flight.
 
 use convoke_policy::{Admit, AdmitFacts, Policy};
 
@@ -16,7 +16,7 @@ impl Policy for FixedRate {
         }
         match facts.since_last_ms {
             Some(since) if since < EVERY_MS => {
-                Admit::Later { wait_ms: EVERY_MS - since, reason: format!("one question every {EVERY_MS} ms") }
+                Admit::Later { wait_ms: EVERY_MS - since, reason: "30 a minute".to_owned() }
             }
             _ => Admit::Now,
         }

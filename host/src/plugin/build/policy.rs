@@ -46,7 +46,7 @@ pub fn build_policy(folder: &Path, options: &BuildOptions) -> Result<BuiltPolicy
     let artifact = cargo::compile(&package, &toolchain, options)?;
     let module = std::fs::read(&artifact).map_err(|why| BuildError::Io { path: artifact, why })?;
     let component = embed::name(&encode(&module)?, &package.name, &package.version)?;
-    let description = WasmPolicy::new(&component, &package.name, None)?.description().clone();
+    let description = WasmPolicy::new(&component, &package.name, None, None)?.description().clone();
     let path = destination(folder, options, &package.name);
     let unchanged = put(&path, &component)?;
     Ok(BuiltPolicy { path, description, size: component.len() as u64, unchanged })

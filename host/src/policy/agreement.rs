@@ -1,0 +1,137 @@
+//! The examples decide the same in all their forms.
+
+use convoke_policy::{
+    Adapt, AdaptFacts, Admit, AdmitFacts, Decision, Facts, Load, Now, Recover, RecoverFacts, RouteFacts, RouteTo, Size,
+    SizeFacts, Tier, Watch, WatchFacts,
+};
+use convoke_runtime::policy::Foreign;
+use proptest::prelude::*;
+
+use super::fixtures::{component, library};
+use super::native::{NativePolicy, Switch};
+use super::wasm::WasmPolicy;
+
+static SWITCH: Switch = Switch::new();
+
+fn load() -> impl Strategy<Value = Load> {
+    let share = prop_oneof![Just(0.0), Just(0.01), Just(0.02), 0.0..0.05, 0.0..1.0];
+    (share, 0..60_u64, 0..20_u32).prop_map(|(error_rate, ended, in_flight)| Load {
+        error_rate,
+        ended,
+        in_flight,
+        cpu_free: (in_flight % 2 == 0).then_some(error_rate),
+        ..Load::default()
+    })
+}
+
+fn words() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[ -~]{0,20}", "\\PC{0,8}"]
+}
+
+fn recover() -> impl Strategy<Value = Recover> {
+    prop_oneof![
+        (0..100_000_u64).prop_map(|wait_ms| Recover::Retry { wait_ms }),
+        words().prop_map(|reason| Recover::NextModel { reason }),
+        words().prop_map(|reason| Recover::GiveUp { reason }),
+        words().prop_map(|reason| Recover::Stop { reason }),
+    ]
+}
+
+fn admit() -> impl Strategy<Value = Admit> {
+    prop_oneof![
+        3 => Just(Admit::Now),
+        1 => (1..10_000_u64, words()).prop_map(|(wait_ms, reason)| Admit::Later { wait_ms, reason }),
+        1 => words().prop_map(|reason| Admit::Never { reason }),
+    ]
+}
+
+fn tier() -> impl Strategy<Value = Tier> {
+    prop_oneof![Just(Tier::Auto), Just(Tier::Speed), Just(Tier::Comprehensive)]
+}
+
+fn now() -> impl Strategy<Value = Now> {
+    (0..24_u8, 0..60_u8, 1..8_u8, any::<u32>()).prop_map(|(hour, minute, weekday, unix)| Now {
+        unix_ms: u64::from(unix) * 1_000,
+        hour,
+        minute,
+        weekday,
+    })
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let adapt = (1..101_u32, 1..101_u32, any::<[bool; 2]>(), load(), now(), words());
+    prop_oneof![
+        (words(), 1..101_u32, now()).prop_map(|(command, instances, now)| {
+            Facts::Size(SizeFacts { now, command, built_in: Size::of(instances, "x"), ..SizeFacts::default() })
+        }),
+        (now(), tier(), words()).prop_map(|(now, tier, role)| {
+            Facts::Route(RouteFacts { now, role, built_in: RouteTo::tier(tier, "x"), ..RouteFacts::default() })
+        }),
+        (proptest::option::of(0..3_000_u64), admit(), load()).prop_map(|(since_last_ms, built_in, load)| {
+            Facts::Admit(AdmitFacts { since_last_ms, built_in, load, ..AdmitFacts::default() })
+        }),
+        (load(), recover(), words(), 0.0..1.0).prop_map(|(load, built_in, message, random)| {
+            Facts::Recover(RecoverFacts { load, built_in, message, random, ..RecoverFacts::default() })
+        }),
+        adapt.prop_map(|(limit, most, [safe, slow_start], load, now, reason)| {
+            let built_in = Adapt { limit, safe, slow_start, reason, ..Adapt::default() };
+            Facts::Adapt(AdaptFacts { now, least: 1, most, load, built_in, ..AdaptFacts::default() })
+        }),
+        (words(), 0..3_u32).prop_map(|(reason, kills)| {
+            let built_in = if kills == 0 { Watch::Kill { reason } } else { Watch::GoOn };
+            Facts::Watch(WatchFacts { built_in, ..WatchFacts::default() })
+        }),
+    ]
+}
+
+/// The same policy in its forms.
+fn forms(package: &str) -> Vec<(&'static str, Box<dyn Foreign>)> {
+    let cache = tempfile::tempdir().unwrap();
+    let native = NativePolicy::new(&library(package), cache.path(), &SWITCH).unwrap();
+    let wasm = WasmPolicy::new(component(package), package, None, None).unwrap();
+    assert_eq!(wasm.description(), native.description());
+    assert_eq!(wasm.description().name, package);
+    vec![("component", Box::new(wasm)), ("library", Box::new(native))]
+}
+
+fn all_agree(package: &str) -> Vec<Decision> {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
+    let forms = forms(package);
+    let mut runner = TestRunner::deterministic();
+    let mut own = Vec::new();
+    for _ in 0..500 {
+        let facts = facts().new_tree(&mut runner).unwrap().current();
+        let decisions: Vec<_> = forms.iter().map(|(form, policy)| (form, policy.decide(&facts))).collect();
+        let (_, first) = &decisions[0];
+        let first = first.as_ref().unwrap_or_else(|fault| panic!("{facts:?}: {fault}"));
+        for (form, decision) in &decisions {
+            assert_eq!(decision.as_ref(), Ok(first), "{package} as a {form}, on {facts:?}");
+        }
+        first.check().unwrap();
+        let built_in = convoke_policy::Policy::decide(&convoke_policy::AsBuiltIn, &facts);
+        if *first != built_in {
+            own.push(first.clone());
+        }
+    }
+    own
+}
+
+#[test]
+fn night_shift_decides_the_same_in_all_its_forms() {
+    let own = all_agree("night-shift");
+    assert!(own.len() > 10 && own.iter().all(|decision| matches!(decision, Decision::Route(_))), "{own:?}");
+}
+
+#[test]
+fn error_budget_decides_the_same_in_all_its_forms() {
+    let own = all_agree("error-budget");
+    assert!(own.iter().any(|decision| matches!(decision, Decision::Adapt(_))), "{own:?}");
+    assert!(own.iter().any(|decision| matches!(decision, Decision::Recover(_))), "{own:?}");
+}
+
+#[test]
+fn fixed_rate_decides_the_same_in_all_its_forms() {
+    let own = all_agree("fixed-rate");
+    assert!(own.len() > 10 && own.iter().all(|decision| matches!(decision, Decision::Admit(_))), "{own:?}");
+}
