@@ -21,6 +21,7 @@ use std::time::Instant;
 use convoke_runtime::admission::{Admission, AdmissionConfig, Applicant, End, Spent};
 use convoke_runtime::breaker::Signal;
 use convoke_runtime::budget::{Amount, Budget};
+use convoke_runtime::limiter::Seen;
 use convoke_runtime::quota::{Cost, QuotaConfig};
 use convoke_runtime::shared::clock::boot;
 use convoke_runtime::shared::{Clock, Shared, SharedLimits};
@@ -72,6 +73,8 @@ async fn reserve(admission: &Arc<Admission>) -> Result<(), Failed> {
     let most = Amount { requests: 1, input_tokens: 1_000, output_tokens: 4_096, ..Amount::default() };
     let applicant = Applicant {
         command: "bench".into(),
+        run: "".into(),
+        share: 5_096,
         priority: 4,
         cost,
         most,
@@ -83,6 +86,8 @@ async fn reserve(admission: &Arc<Admission>) -> Result<(), Failed> {
     admitted.settle(End {
         signal: Signal::Success,
         words: String::new(),
+        seen: Seen::Answered,
+        first_event: None,
         spent: Spent::Known(Cost { output_tokens: 400, ..cost }),
         bill: Some(Amount { output_tokens: 400, ..most }),
         told: None,

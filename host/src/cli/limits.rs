@@ -256,3 +256,73 @@ impl From<SharedError> for CliError {
         Self::usage(error.to_string()).hint(hint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use convoke_runtime::quota::rate::Size;
+    use convoke_runtime::shared::look::ProcessView;
+
+    use super::*;
+
+    fn bucket(of: &str, counts: &'static str, amount: u64, used: u64) -> BucketView {
+        let mut rate = Rate::full(Size { amount, per: Duration::from_secs(60) }, 0);
+        rate.release(0, used);
+        BucketView::full(of.to_owned(), counts, &rate)
+    }
+
+    fn page() -> Page {
+        let waiting = WaitingView {
+            command: "agent-audit\u{1b}[2J".to_owned(),
+            pid: 7,
+            what: "account a: requests".to_owned(),
+            since: Duration::from_millis(2_500),
+        };
+        let process = ProcessView { pid: 7, instances: 3, reserved: Usd::from_dollars(0.5), waiting: vec![waiting] };
+        let dollar = Usd::from_dollars(1.0).pico();
+        let budget =
+            |key, size, spent, at_least| Budget { key, size, spent, reserved: Usd::from_dollars(0.5), at_least };
+        Page {
+            buckets: vec![
+                bucket("account anthropic", "requests", 60, 90),
+                bucket("quota nights", "usd", dollar, 2 * dollar),
+            ],
+            overview: Some(Overview { buckets: Vec::new(), instances: 3, processes: vec![process], spent: None }),
+            most: SharedLimits::default(),
+            budgets: vec![
+                budget("usd_per_day", Some(Usd::from_dollars(10.0)), Some(Usd::from_dollars(2.5)), false),
+                budget("usd_per_month", None, Some(Usd::from_dollars(3.0)), true),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_page_says_what_is_left_and_who_waits() {
+        let expected = "\
+Processes  1
+Instances  3 of 100 in use
+Day        $2.50 of $10.00 spent (UTC), $0.5000 reserved
+Month      at least $3.00 spent (UTC), $0.5000 reserved, not limited
+
+Bucket             Counts    Left    Size           Held   Full in
+account anthropic  requests  -30     60 in 60 s     0      90 s
+quota nights       usd       -$1.00  $1.00 in 60 s  $0.00  2 min
+
+Waiting
+  agent-audit (process 7) for account a: requests, 3 s
+";
+        let text = page().text();
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert_eq!(text.replace("[2J", ""), expected);
+    }
+
+    #[test]
+    fn programs_get_dollars_and_seconds() {
+        let json = page().json();
+        assert_eq!(
+            (json["buckets"][1]["left"].as_f64(), json["buckets"][1]["full_in_s"].as_f64()),
+            (Some(-1.0), Some(120.0))
+        );
+        assert_eq!(json["waiting"][0]["since_s"], 2.5);
+        assert_eq!((&json["budgets"][1]["usd"], json["budgets"][1]["at_least"].as_bool()), (&Value::Null, Some(true)));
+    }
+}

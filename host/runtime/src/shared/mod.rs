@@ -7,7 +7,8 @@
 //! spending from the journal.
 //!
 //! [`Shared::take`] checks everything and takes it, or takes nothing. Who waits for what another process holds looks
-//! again some ten times a second, all questions of a process together; who waits for time sleeps.
+//! again some ten times a second, all questions of a process together; who waits for time sleeps. One that has waited for
+//! two seconds is not overtaken any more by those of other processes.
 //!
 //! Without a folder the same state is in memory, and one process's own. So it becomes where the file fails in the middle
 //! of a run: with a warning, and with what was held.
@@ -58,6 +59,9 @@ const BUSY_FOR: u64 = 10_000_000_000;
 
 /// A state that is later than that, in nanoseconds, was written before the machine booted.
 const AHEAD: u64 = 60_000_000_000;
+
+/// How long one is waited for that waits for what its own process holds.
+const OWN_CHANGE: Duration = Duration::from_secs(5);
 
 /// The largest number of questions that are noted as waiting, by their accounts.
 const MOST_WAITING: usize = 16;
@@ -207,32 +211,27 @@ impl Shared {
         let mut inner = self.lock();
         let moment = self.clock.moment();
         let taken = inner.turn(moment, |inner| {
-            let Inner { state, mine, id, .. } = inner;
-            let taken = state.take(id, moment, wanted, &self.limits, budget);
-            let changed = match &taken {
-                Ok(_) => {
-                    mine.waiting.remove(&**wanted.account);
-                    true
+            let taken = inner.state.take(&inner.id, moment, wanted, &self.limits, budget);
+            let taken = taken.map_err(|closed| match closed {
+                Closed::Spent(spent) => Refused::Spent(spent),
+                Closed::Wait { wait, foreign, what, own } => {
+                    let wait = match (wait, foreign) {
+                        (wait, false) => wait,
+                        (Wait::Until(when), true) => Wait::Until(when.min(inner.look_again(moment))),
+                        (Wait::Change, true) => Wait::Until(inner.look_again(moment)),
+                    };
+                    waits(&mut inner.mine, wanted, what, wait, moment);
+                    Refused::Wait { wait, own }
                 }
-                Err(Closed::Wait { what, .. }) => waits(mine, wanted, what, moment.nanos),
-                Err(Closed::Spent(_)) => false,
-            };
+            });
+            if taken.is_ok() {
+                inner.mine.waiting.remove(&**wanted.account);
+            }
             inner.copy_mine();
+            let changed = !matches!(taken, Err(Refused::Spent(_)));
             (taken, changed)
         });
-        match taken {
-            Ok(Ok(taken)) => Ok(taken),
-            Ok(Err(Closed::Spent(spent))) => Err(Refused::Spent(spent)),
-            Ok(Err(Closed::Wait { wait, foreign, own, .. })) => {
-                let wait = match (wait, foreign) {
-                    (wait, false) => wait,
-                    (Wait::Until(when), true) => Wait::Until(when.min(inner.look_again(moment))),
-                    (Wait::Change, true) => Wait::Until(inner.look_again(moment)),
-                };
-                Err(Refused::Wait { wait, own })
-            }
-            Err(Later) => Err(Refused::Wait { wait: Wait::Until(inner.look_again(moment)), own: false }),
-        }
+        taken.unwrap_or_else(|Later| Err(Refused::Wait { wait: Wait::Until(inner.look_again(moment)), own: false }))
     }
 
     /// Gives back what was taken.
@@ -478,18 +477,20 @@ impl Inner {
     }
 }
 
-/// Notes that a question waits, and says whether that is new.
-fn waits(mine: &mut Holder, wanted: &Wanted<'_>, what: &str, nanos: u64) -> bool {
+/// Notes that a question waits.
+fn waits(mine: &mut Holder, wanted: &Wanted<'_>, what: String, wait: Wait, moment: Moment) {
     let noted = mine.waiting.get(&**wanted.account);
-    if noted.is_some_and(|noted| noted.command == wanted.command && noted.what == what) {
-        return false;
-    }
     if noted.is_none() && mine.waiting.len() >= MOST_WAITING {
-        return false;
+        return;
     }
     // Who waits for one thing after the other has waited since the first.
-    let since = noted.filter(|noted| noted.command == wanted.command).map_or(nanos, |noted| noted.since);
-    let waiting = Waiting { command: wanted.command.to_owned(), what: what.to_owned(), since };
+    let since = noted.filter(|noted| noted.command == wanted.command).map_or(moment.nanos, |noted| noted.since);
+    let looks = match wait {
+        Wait::Until(when) => when.saturating_duration_since(moment.now),
+        // When something of its own comes back, nobody knows.
+        Wait::Change => OWN_CHANGE,
+    };
+    let looks = moment.nanos.saturating_add(u64::try_from(looks.as_nanos()).unwrap_or(u64::MAX));
+    let waiting = Waiting { command: wanted.command.to_owned(), what, since, looks };
     mine.waiting.insert(wanted.account.to_string(), waiting);
-    true
 }

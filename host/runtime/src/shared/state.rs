@@ -19,6 +19,13 @@ use crate::quota::{Cost, Quota, QuotaConfig, Reservation, Told};
 /// How long what nobody takes from is remembered.
 const FORGOTTEN_AFTER: u64 = 86_400 * 1_000_000_000;
 
+/// Who has waited so long, in nanoseconds, is not overtaken by questions of other processes that have waited less.
+/// Before, they are: to take turns would cost each of them the time until the other one looks.
+const STARVING: u64 = 2_000_000_000;
+
+/// How late one may be that has said when it looks again, in nanoseconds: then it is stopped, or wants something else.
+const LATE: u64 = 500_000_000;
+
 /// All of it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -60,6 +67,9 @@ pub(super) struct Waiting {
     pub(super) command: String,
     pub(super) what: String,
     pub(super) since: u64,
+    /// When it looks again: later it is not waited for.
+    #[serde(default)]
+    pub(super) looks: u64,
 }
 
 /// What a question takes.
@@ -178,6 +188,10 @@ impl State {
                 }
                 rates.push((key, kind, 0));
             }
+        }
+        if let Some(first) = self.goes_before(me, moment, wanted) {
+            gates.common = true;
+            gates.closed(Wait::Change, true, || first.what.clone());
         }
         if let Gates { wait: Some(wait), foreign, what, common } = gates {
             return Err(Closed::Wait { wait, foreign, what: what.unwrap_or_default(), own: !common });
@@ -336,6 +350,23 @@ impl State {
             Some(spend) => budget.with(spend, held, act),
             None => act(budget),
         }
+    }
+
+    /// One of another process that starves for something that this one would take.
+    fn goes_before(&self, me: &str, moment: Moment, wanted: &Wanted<'_>) -> Option<&Waiting> {
+        let mine = self.holders.get(me).and_then(|holder| holder.waiting.get(&**wanted.account));
+        let mine = mine.map_or(moment.nanos, |waiting| waiting.since);
+        let would_take = |what: &str| {
+            let of = |name: &str| what.strip_prefix(name).is_some_and(|rest| rest.starts_with(": "));
+            what == "instances" || of(wanted.account) || wanted.quotas.iter().any(|quota| of(&quota.name))
+        };
+        let others = self.holders.iter().filter(|(id, _)| *id != me).flat_map(|(_, other)| other.waiting.values());
+        others.into_iter().find(|other| {
+            other.since < mine
+                && other.since.saturating_add(STARVING) <= moment.nanos
+                && other.looks.saturating_add(LATE) >= moment.nanos
+                && would_take(&other.what)
+        })
     }
 
     /// Whether another process holds something.

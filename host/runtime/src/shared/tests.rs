@@ -332,6 +332,40 @@ async fn who_waits_is_seen_and_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_starves_is_not_overtaken_by_another_process() {
+    let machine = Machine::new();
+    let (small, large) = (machine.process(600), machine.process(600));
+    let take = |process: &Process, amount| process.take(amount).map(|taken| process.used(taken, amount)).is_ok();
+    assert!(take(&small, 600) && !take(&large, 100));
+    advance(SECOND).await;
+    assert!(take(&small, 10) && !take(&large, 100), "it has not waited for long");
+    advance(SECOND).await;
+    let mut got = Vec::new();
+    for second in 0..11 {
+        if take(&large, 100) {
+            got.push(second);
+        }
+        assert_eq!(take(&small, 10), got.contains(&(second - 1)), "{second}");
+        advance(SECOND).await;
+    }
+    assert_eq!(got, [9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_look_when_it_has_said_is_not_waited_for() {
+    let machine = Machine::new();
+    let (one, stopped) = (machine.process(600), machine.process(600));
+    let all = one.take(600).unwrap();
+    one.used(all, 600);
+    assert_eq!((until(stopped.take(100)) - Instant::now()).as_secs(), 10);
+    advance(10 * SECOND).await;
+    assert!(one.take(10).is_err(), "now it would have its hundred");
+    advance(SECOND).await;
+    let taken = one.take(10).unwrap();
+    one.used(taken, 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_torn_file_is_set_aside_begun_anew_and_said_once() {
     for break_it in [
         |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2),
@@ -520,7 +554,10 @@ proptest! {
                                 assert!(room, "it goes over");
                                 open[which].push((taken, amount));
                             }
-                            Err(Refused::Wait { .. }) => assert!(!room, "there was room"),
+                            Err(Refused::Wait { .. }) => {
+                                assert!(!room, "there was room");
+                                processes[which].shared.leave("anthropic a");
+                            }
                             Err(Refused::Spent(_)) => panic!("there is no budget"),
                         }
                     }
