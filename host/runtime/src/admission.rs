@@ -13,6 +13,7 @@ mod adapt;
 mod admitted;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
@@ -22,7 +23,7 @@ use crate::backend::{Instance, Profile};
 use crate::breaker::{Breaker, BreakerConfig, Change};
 use crate::budget::{Amount, Blocked, Budget, Reservation as Reserved};
 use crate::gate::{Wait, all_open, later};
-use crate::limiter::{Ended, Limiter, LimiterConfig};
+use crate::limiter::{Ended, Limiter, LimiterConfig, Seen};
 use crate::pool::Pool;
 use crate::question::{Failure, FailureKind};
 use crate::queue::{Queue, Ticket};
@@ -57,6 +58,9 @@ impl Default for AdmissionConfig {
         }
     }
 }
+
+/// Nothing starts so long after a 429 that does not say for how long. Decisions take milliseconds.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// Who wants in.
 #[derive(Clone, Debug)]
@@ -403,7 +407,9 @@ impl Admission {
         if let Some(sent) = held.sent {
             state.limiter.ended(&Ended::new(&end, sent, now), now);
         }
-        if let Some(pause) = end.pause {
+        // Where the server says nothing, the policy decides for how long, in a moment.
+        let until_decided = (end.seen == Seen::RateLimited).then_some(MOMENT);
+        if let Some(pause) = end.pause.or(until_decided) {
             state.limiter.pause_until(later(now, pause));
         }
         let discarded = state.pool.give_back(held.lease, end.reusable);

@@ -8,6 +8,9 @@ use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
+use convoke_runtime::limiter::LimiterConfig;
+use convoke_runtime::machine::Meter;
+use convoke_runtime::policy::Slot;
 use convoke_runtime::prices::Prices;
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
@@ -36,7 +39,7 @@ use crate::report::{ExitCode, Report, clean, exit_code, human, json, markdown, s
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::since::Since;
-use crate::run::{Session, money};
+use crate::run::{Session, money, size};
 
 /// Runs it.
 pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
@@ -63,6 +66,8 @@ struct Prepared {
 }
 
 fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
+    // Begun early, so that there is something to say when workers are counted.
+    let meter = Arc::new(Meter::new());
     let env = |name: &str| std::env::var(name).ok();
     let cwd =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
@@ -117,7 +122,8 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         Some(player) => Lanes::only(player.backend()),
         None => Lanes::take(&settings, around)?,
     };
-    let mut broker = taped.broker(broker(&settings, lanes.route(&settings, &root))?);
+    let events = Events::new();
+    let mut broker = taped.broker(broker(&settings, lanes.route(&settings, &root), &events)?);
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
     let has_model = lanes.backends.iter().any(|backend| backend.has_model());
     // A recording needs all answers, a replay none.
@@ -137,7 +143,6 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         let who = (who.as_str(), has_model);
         About::new(&runnable.manifest.name, plugin, &typed, &arguments, since.clone(), how, who, &broker.route, today)
     });
-    let events = Events::new();
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),
@@ -159,6 +164,7 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         backends: lanes.backends,
         broker,
         events,
+        meter,
         whole_project: arguments.paths.is_empty() && since.is_none(),
         since,
         fresh: options.fresh || taped.is_fresh(),
@@ -187,12 +193,19 @@ fn project_limits(limits: &config::Limits) -> ProjectLimits {
     }
 }
 
-fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
+fn broker(settings: &Settings, route: Route, events: &Events) -> Result<BrokerConfig, CliError> {
     let limits = &settings.limits;
     let mut prices = Prices::built_in();
     for price in &settings.prices {
         prices.set(price).map_err(|error| CliError::usage(error.to_string()))?;
     }
+    let profile = size::profile(settings);
+    let limiter = LimiterConfig {
+        mode: size::policy_mode(settings.mode),
+        start: profile.adapt.start as usize,
+        explicit: limits.named.instances,
+        ..LimiterConfig::default()
+    };
     Ok(BrokerConfig {
         route,
         scan: match limits.scan {
@@ -200,7 +213,8 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
             Scan::Standard => ScanMode::Standard,
             Scan::Basic => ScanMode::Basic,
         },
-        admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
+        admission: AdmissionConfig { instances: limits.instances as usize, limiter, ..AdmissionConfig::default() },
+        policy: Some(Arc::new(Slot::new(profile, events.clone()))),
         watch: WatchConfig { most_usd: limits.most_usd(), ..WatchConfig::default() },
         seed: std::process::id().into(),
         prices,

@@ -11,6 +11,7 @@ pub mod money;
 mod seat;
 mod shared;
 pub mod since;
+pub mod size;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use convoke_runtime::board::{Board, BoardError};
 use convoke_runtime::broker::{Broker, BrokerConfig};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord};
+use convoke_runtime::machine::Meter;
 use convoke_runtime::work::{Census, Outcome, Severity, Work};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -63,6 +65,8 @@ pub struct Session {
     pub broker: BrokerConfig,
     /// Where everything is told.
     pub events: Events,
+    /// What measures the machine.
+    pub meter: Arc<Meter>,
     /// Only what has changed since.
     pub since: Option<Since>,
     /// Nothing that was done before counts.
@@ -110,8 +114,7 @@ impl Session {
             return Err(RunError::NotRecorded(missed.join(", ")));
         }
         let route = self.has_model().then_some(&self.broker.route);
-        let allocated =
-            allocate(&assessed, &self.settings.limits, &self.plugin.manifest.sizing, route, &self.broker.prices);
+        let allocated = allocate(&assessed, size::size(self, &assessed).await, route, &self.broker.prices);
         // What the board would refuse is refused before anything is spent.
         board(&assessed, &allocated)?;
         Ok(Planned { assessed, allocated })
@@ -182,7 +185,10 @@ impl Session {
         let (unmetered, arms) = (unmetered.clone(), arms.clone());
         let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
-        Broker::new(self.backends.clone(), Arc::new(ledger), self.events.clone(), config)
+        let broker = Broker::new(self.backends.clone(), Arc::new(ledger), self.events.clone(), config);
+        let meter = self.meter.clone();
+        broker.lanes().watch_machine(Arc::new(move || meter.in_a_run()));
+        broker
     }
 
     /// Writes down that the run begins, and with which items.
@@ -241,6 +247,9 @@ impl Session {
     async fn tell_plan(&self, work: &Work, cached: usize, allocated: &Allocated) {
         let items = work.items.len() + usize::from(work.conclusion.is_some());
         self.events.tell(Fact::Planned { items, cached, workers: allocated.segments.len() }).await;
+        if let Some(decided) = &allocated.decided {
+            self.events.tell(size::told(decided, allocated.segments.len())).await;
+        }
     }
 
     async fn aggregate(

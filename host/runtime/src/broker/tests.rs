@@ -1,3 +1,4 @@
+mod adapt;
 mod failures;
 mod flow;
 mod leader;
