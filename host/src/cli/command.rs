@@ -202,7 +202,7 @@ fn broker(settings: &Settings, route: Route, events: &Events) -> Result<BrokerCo
     let profile = size::profile(settings);
     let limiter = LimiterConfig {
         mode: size::policy_mode(settings.mode),
-        start: profile.adapt.start as usize,
+        start: profile.adapt.begins_with(limits.named.instances) as usize,
         explicit: limits.named.instances,
         ..LimiterConfig::default()
     };

@@ -41,7 +41,7 @@ pub fn profile(settings: &Settings) -> Profile {
 }
 
 /// Decides it. The machine is only looked at where a model is asked and more than a few workers would be started: it takes
-/// up to a tenth of a second.
+/// up to a tenth of a second. It does not count for a run that is recorded: what is done again is done by as many workers.
 pub(super) async fn size(session: &Session, assessed: &Assessed) -> Sized {
     let items = assessed.to_do().count();
     if items == 0 {
@@ -52,7 +52,8 @@ pub(super) async fn size(session: &Session, assessed: &Assessed) -> Sized {
     let profile = policy.as_ref().map_or(&built_in, |(_, in_force)| &in_force.profile.size);
     let mut facts = facts(session, assessed, items);
     let by_items = builtin::size(profile, &facts);
-    let asks = session.backends.iter().any(|backend| backend.has_model() && !backend.replays());
+    let is_taped = session.broker.tape.is_some();
+    let asks = session.backends.iter().any(|backend| backend.has_model() && !backend.replays() && !is_taped);
     let is_foreign = policy.as_ref().is_some_and(|(_, in_force)| in_force.is_foreign());
     if asks && (by_items.instances > profile.busy || is_foreign) {
         tokio::time::sleep(session.meter.ready_in()).await;
