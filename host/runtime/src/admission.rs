@@ -30,7 +30,7 @@ use crate::backend::{Instance, Profile};
 use crate::breaker::{Breaker, BreakerConfig, Change};
 use crate::budget::{Amount, Budget};
 use crate::gate::{Wait, all_open, later};
-use crate::limiter::{self, Limiter, LimiterConfig};
+use crate::limiter::{self, Limiter, LimiterConfig, Seen};
 use crate::pool::Pool;
 use crate::question::{Failure, FailureKind};
 use crate::queue::{Claimant, Queue, Ticket};
@@ -67,6 +67,9 @@ impl Default for AdmissionConfig {
         }
     }
 }
+
+/// Nothing starts so long after a 429 that does not say for how long. Decisions take milliseconds.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// Who wants in.
 #[derive(Clone, Debug)]
@@ -476,7 +479,9 @@ impl Admission {
         if let Some(sent) = held.sent {
             state.limiter.ended(&limiter::Ended::new(&end, sent, now), now);
         }
-        if let Some(pause) = end.pause {
+        // Where the server says nothing, the policy decides for how long, in a moment.
+        let until_decided = (end.seen == Seen::RateLimited).then_some(MOMENT);
+        if let Some(pause) = end.pause.or(until_decided) {
             state.limiter.pause_until(later(now, pause));
         }
         let discarded = state.pool.give_back(held.lease, end.reusable);

@@ -1,10 +1,10 @@
-//! How many workers a run gets, and which items each of them is dealt.
+//! Which items each worker of a run is dealt. How many workers there are is a decision of the policy:
+//! [`size`](crate::policy::builtin::size).
 //!
-//! Pure functions from facts to numbers: the same plan is always sized and dealt the same way. Which numbers a user
-//! may set stands in the host's configuration; the rules stand here.
+//! Pure functions from facts to numbers: the same plan is always dealt the same way.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::work::{Distribution, Item};
 
@@ -13,26 +13,6 @@ pub const CROWDED: usize = 15;
 
 /// How many group names or labels the label of a segment shows.
 const SHOWN: usize = 3;
-
-/// What a pool is sized by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizing {
-    /// The most instances; 0 counts as 1, for items can't be done by nobody.
-    pub max_instances: usize,
-    /// How many items one instance should do; 0 counts as 1.
-    pub items_per_instance: usize,
-    /// Groups count only where items are dealt by group.
-    pub distribute: Distribution,
-}
-
-/// How much of the machine is free, each from 0.0 to 1.0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Machine {
-    /// Processor time.
-    pub cpu_free: f64,
-    /// Memory.
-    pub mem_free: f64,
-}
 
 /// The items planned for one worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,47 +23,19 @@ pub struct Segment {
     pub items: Vec<usize>,
 }
 
-/// How many workers these items get. Pass only what is to be done: what is cached needs nobody.
-///
-/// By group: a worker a group, and for items without a group as many as their count asks for. Else by count: an
-/// instance for each `items_per_instance`, within the limits of the size (under 10 items up to 3, to 50 from 3 to 5,
-/// over 50 from 5 to 8), and one for 3 items or fewer. Never more than `max_instances`; none for no items.
-pub fn size_pool<'a>(sizing: &Sizing, items: impl IntoIterator<Item = &'a Item>) -> usize {
-    let (mut groups, mut alone) = (std::collections::BTreeSet::new(), 0);
+/// How many groups these items have, and how many of them have none. Groups count only where items are dealt by group.
+/// Pass only what is to be done: what is cached needs nobody.
+pub fn counted<'a>(items: impl IntoIterator<Item = &'a Item>, distribute: Distribution) -> (usize, usize) {
+    let (mut groups, mut alone) = (BTreeSet::new(), 0);
     for item in items {
         match &item.group {
-            Some(group) if sizing.distribute == Distribution::ByGroup => {
+            Some(group) if distribute == Distribution::ByGroup => {
                 groups.insert(group.as_str());
             }
             _ => alone += 1,
         }
     }
-    (groups.len() + size_by_count(sizing, alone)).min(sizing.max_instances.max(1))
-}
-
-fn size_by_count(sizing: &Sizing, items: usize) -> usize {
-    let (least, most) = match items {
-        0 => return 0,
-        1..=3 => return 1,
-        4..10 => (1, 3),
-        10..=50 => (3, 5),
-        _ => (5, 8),
-    };
-    items.div_ceil(sizing.items_per_instance.max(1)).clamp(least, most)
-}
-
-/// What balanced mode makes of a pool's size: at most 8 where over 70 % of the processor and over 60 % of the memory
-/// are free, at most 5 from over 50 % and over 40 %, else at most 3. Load that can't be measured (NaN) counts as full.
-pub fn cap_by_machine(workers: usize, machine: &Machine) -> usize {
-    let free = |cpu: f64, mem: f64| machine.cpu_free > cpu && machine.mem_free > mem;
-    let most = if free(0.7, 0.6) {
-        8
-    } else if free(0.5, 0.4) {
-        5
-    } else {
-        3
-    };
-    workers.min(most)
+    (groups.len(), alone)
 }
 
 /// What the plan says when there are more than [`CROWDED`] items an instance.
@@ -197,10 +149,6 @@ mod tests {
 
     use super::*;
 
-    fn sizing(max_instances: usize, distribute: Distribution) -> Sizing {
-        Sizing { max_instances, items_per_instance: 5, distribute }
-    }
-
     fn item(id: usize, group: Option<&str>, weight: u64) -> Item {
         Item {
             id: format!("item-{id}"),
@@ -228,78 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn twenty_eight_agents_in_eight_categories_at_most_eight_make_eight_instances() {
-        assert_eq!(size_pool(&sizing(8, Distribution::ByGroup), &grouped(28, 8)), 8);
-    }
-
-    #[test]
-    fn five_aspects_make_five_instances() {
-        assert_eq!(size_pool(&sizing(8, Distribution::ByGroup), &grouped(5, 5)), 5);
-    }
-
-    #[test]
-    fn a_hundred_and_fifty_eight_agents_in_ten_groups_at_most_eight_make_eight_instances() {
-        assert_eq!(size_pool(&sizing(8, Distribution::ByGroup), &grouped(158, 10)), 8);
-    }
-
-    #[test]
-    fn fifteen_files_five_a_piece_make_three_instances() {
-        assert_eq!(size_pool(&sizing(5, Distribution::ByWeight), &plain(15)), 3);
-        assert_eq!(size_pool(&sizing(5, Distribution::ByGroup), &plain(15)), 3, "no item has a group");
-    }
-
-    #[test]
-    fn three_tests_make_one_instance() {
-        for distribute in [Distribution::ByGroup, Distribution::Evenly, Distribution::ByWeight] {
-            assert_eq!(size_pool(&sizing(8, distribute), &plain(3)), 1);
-        }
-    }
-
-    #[test]
-    fn no_items_need_no_instance() {
-        assert_eq!(size_pool(&sizing(8, Distribution::ByGroup), &[]), 0);
-        assert_eq!(size_pool(&sizing(8, Distribution::Evenly), &[]), 0);
-        assert_eq!(all(&[], 8, Distribution::ByGroup), []);
-    }
-
-    #[test]
-    fn each_size_has_its_limits() {
-        let count = |items| size_pool(&sizing(100, Distribution::Evenly), &plain(items));
-        assert_eq!([count(1), count(4), count(6), count(9)], [1, 1, 2, 2], "under 10: what the count asks for");
-        assert_eq!([count(10), count(16), count(25), count(50)], [3, 4, 5, 5], "10 to 50: 3 to 5");
-        assert_eq!([count(51), count(1_000)], [8, 8], "over 50: 5 to 8");
-        let many_a_piece = Sizing { items_per_instance: 40, ..sizing(100, Distribution::Evenly) };
-        assert_eq!(size_pool(&many_a_piece, &plain(51)), 5);
-        let one_a_piece = Sizing { items_per_instance: 0, ..sizing(100, Distribution::Evenly) };
-        assert_eq!(size_pool(&one_a_piece, &plain(9)), 3, "under 10: up to 3");
-    }
-
-    #[test]
-    fn no_size_goes_over_the_most_and_items_have_at_least_one() {
-        assert_eq!(size_pool(&sizing(3, Distribution::Evenly), &plain(100)), 3);
-        assert_eq!(size_pool(&sizing(3, Distribution::ByGroup), &grouped(28, 8)), 3);
-        assert_eq!(size_pool(&sizing(0, Distribution::ByGroup), &grouped(28, 8)), 1);
-    }
-
-    #[test]
-    fn groups_do_not_count_where_items_are_not_dealt_by_group() {
-        assert_eq!(size_pool(&sizing(8, Distribution::ByWeight), &grouped(28, 8)), 5);
-    }
-
-    #[test]
-    fn items_without_a_group_add_what_their_count_asks_for() {
+    fn groups_count_only_where_items_are_dealt_by_group() {
         let mut items = grouped(4, 2);
         items.extend(plain(15));
-        assert_eq!(size_pool(&sizing(8, Distribution::ByGroup), &items), 2 + 3);
-    }
-
-    #[test]
-    fn a_machine_with_head_room_takes_eight_one_without_three() {
-        let cap = |cpu_free, mem_free| cap_by_machine(10, &Machine { cpu_free, mem_free });
-        assert_eq!(cap(0.71, 0.61), 8);
-        assert_eq!([cap(0.70, 0.61), cap(0.71, 0.60), cap(0.51, 0.41)], [5, 5, 5]);
-        assert_eq!([cap(0.50, 0.99), cap(0.99, 0.40), cap(f64::NAN, 1.0)], [3, 3, 3]);
-        assert_eq!(cap_by_machine(2, &Machine { cpu_free: 1.0, mem_free: 1.0 }), 2, "it never adds");
+        assert_eq!(counted(&items, Distribution::ByGroup), (2, 15));
+        assert_eq!(counted(&items, Distribution::ByWeight), (0, 19));
+        assert_eq!(counted(&[], Distribution::ByGroup), (0, 0));
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! What the machine has left. From `/proc` and the cgroup; unknown elsewhere, and then nothing is made of it.
 
+mod processors;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+pub use processors::Meter;
 
 /// The share of the memory that is kept free. The design's.
 pub const KEPT_FREE: f64 = 0.10;
@@ -25,6 +29,11 @@ impl Memory {
     /// Whether that much more would leave less than [`KEPT_FREE`].
     pub fn is_short_for(&self, bytes: u64) -> bool {
         (self.available.saturating_sub(bytes) as f64) < self.total as f64 * KEPT_FREE
+    }
+
+    /// The share of it that is left.
+    pub fn free(&self) -> f64 {
+        self.available as f64 / self.total.max(1) as f64
     }
 
     /// The tighter one.

@@ -8,6 +8,9 @@ use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
+use convoke_runtime::limiter::LimiterConfig;
+use convoke_runtime::machine::Meter;
+use convoke_runtime::policy::builtin::Profile;
 use convoke_runtime::prices::Prices;
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
@@ -80,6 +83,8 @@ pub(super) fn prepare(
     options: &Options,
     beside: Option<&Session>,
 ) -> Result<Prepared, CliError> {
+    // Begun early, so that there is something to say when workers are counted.
+    let meter = beside.map_or_else(|| Arc::new(Meter::new()), |first| first.meter.clone());
     let env = |name: &str| std::env::var(name).ok();
     let cwd =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
@@ -147,9 +152,14 @@ pub(super) fn prepare(
         (None, Some(player)) => Lanes::only(player.backend()),
         (None, None) => Lanes::take(&settings, around)?,
     };
+    let events = Events::new();
+    let policy = match taped.player() {
+        Some(_) => None,
+        None => Some(policy_of(&paths, &root, &cwd, &settings, &events)?),
+    };
     let mut broker = match beside {
         Some(first) => first.broker.clone(),
-        None => taped.broker(broker(&settings, lanes.route(&settings, &root))?),
+        None => taped.broker(broker(&settings, lanes.route(&settings, &root), policy.as_ref())?),
     };
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
     let has_model = lanes.backends.iter().any(|backend| backend.has_model());
@@ -170,11 +180,6 @@ pub(super) fn prepare(
         let who = (who.as_str(), has_model);
         About::new(&runnable.manifest.name, plugin, &typed, &arguments, since.clone(), how, who, &broker.route, today)
     });
-    let events = Events::new();
-    let policy = match taped.player() {
-        Some(_) => None,
-        None => Some(policy_of(&paths, &root, &cwd, &settings, &events)?),
-    };
     broker.policy = policy.as_ref().map(|policy| policy.slot.clone());
     if options.record.is_some() && policy.as_ref().is_some_and(|policy| policy.said().is_some()) {
         let message = "what is recorded goes where it would go without a policy, so that it can be replayed without it";
@@ -201,6 +206,7 @@ pub(super) fn prepare(
         backends: lanes.backends,
         broker,
         events,
+        meter,
         whole_project: arguments.paths.is_empty() && since.is_none(),
         since,
         fresh: options.fresh || taped.is_fresh(),
@@ -245,12 +251,20 @@ fn project_limits(limits: &config::Limits) -> ProjectLimits {
     ProjectLimits { read_bytes: limits.read_bytes, ..ProjectLimits::default() }
 }
 
-fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
+fn broker(settings: &Settings, route: Route, policy: Option<&InUse>) -> Result<BrokerConfig, CliError> {
     let limits = &settings.limits;
     let mut prices = Prices::built_in();
     for price in &settings.prices {
         prices.set(price).map_err(|error| CliError::usage(error.to_string()))?;
     }
+    let mode = settings.mode.for_policies();
+    let profile = policy.map_or_else(|| Profile::of(mode), InUse::profile);
+    let limiter = LimiterConfig {
+        mode,
+        start: profile.adapt.begins_with(limits.named.instances) as usize,
+        explicit: limits.named.instances,
+        ..LimiterConfig::default()
+    };
     Ok(BrokerConfig {
         route,
         scan: match limits.scan {
@@ -258,9 +272,9 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
             Scan::Standard => ScanMode::Standard,
             Scan::Basic => ScanMode::Basic,
         },
-        admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
+        admission: AdmissionConfig { instances: limits.instances as usize, limiter, ..AdmissionConfig::default() },
         watch: WatchConfig { most_usd: limits.most_usd(), ..WatchConfig::default() },
-        mode: settings.mode.for_policies(),
+        mode,
         seed: std::process::id().into(),
         prices,
         quotas: settings.quotas.scoped.clone().into(),

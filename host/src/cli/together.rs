@@ -21,7 +21,7 @@ use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, exit_code, sarif};
 use crate::run::execute::Stop;
 use crate::run::together::{After, Turns, order, shares};
-use crate::run::{Planned, Session, money};
+use crate::run::{Planned, Session, money, size};
 
 /// So many commands run at once. Each has its sandboxes; more would only wait for workers.
 const MOST: usize = 32;
@@ -225,7 +225,8 @@ async fn plan_all(sessions: &[Session], names: &[String]) -> Result<(Vec<Planned
             if share == *wanted {
                 return Ok(planned);
             }
-            session.deal(planned.assessed, u32::try_from(share).unwrap_or(u32::MAX)).map_err(CliError::from)
+            let sized = size::Sized { workers: share, note: None, decided: planned.allocated.decided };
+            session.deal(planned.assessed, sized).map_err(CliError::from)
         });
     Ok((dealt.collect::<Result<_, _>>()?, after))
 }

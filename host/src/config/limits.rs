@@ -105,6 +105,17 @@ pub struct Limits {
     pub width: u32,
     /// Operations of a kind at once.
     pub operations: Operations,
+    /// Which of them somebody named.
+    pub named: Named,
+}
+
+/// Which limits somebody named, so that no default, hint or rule takes the place of what was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// [`Limits::instances`]: by the user.
+    pub instances: bool,
+    /// [`Limits::items_per_instance`]: by the user or the project. It goes before a plugin's hint.
+    pub items_per_instance: bool,
 }
 
 /// How many operations of a kind may run at once, over all workers of all commands of a process. Defaults: "operations at once".
@@ -169,6 +180,7 @@ impl Limits {
                 cloud_write: 3,
                 open_files: 100,
             },
+            named: Named::default(),
         }
     }
 }
@@ -306,6 +318,8 @@ impl AskedLimits {
     /// The user's own word: it replaces.
     pub(super) fn replace(&self, limits: &mut Limits) {
         self.each(limits, &mut |_, _| true);
+        limits.named.instances |= self.instances.is_some();
+        limits.named.items_per_instance |= self.items_per_instance.is_some();
     }
 
     /// A project's word: it lowers, and what would raise is refused.
@@ -316,6 +330,7 @@ impl AskedLimits {
             }
             !raises
         });
+        limits.named.items_per_instance |= self.items_per_instance == Some(limits.items_per_instance);
     }
 
     /// Sets each limit that `takes` allows, given its key and whether it would be raised.

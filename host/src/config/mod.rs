@@ -312,6 +312,7 @@ impl Settings {
         project.limits.lower(&mut limits, &mut refused);
         if let Some(instances) = chosen.instances {
             limits.instances = instances;
+            limits.named.instances = true;
         }
         let mut budget = user.budget;
         limits::lower_budget(&mut budget, &project.budget);

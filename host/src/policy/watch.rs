@@ -60,6 +60,12 @@ impl InUse {
         Ok(Self { slot, first, look, events })
     }
 
+    /// The numbers that a run begins with.
+    pub fn profile(&self) -> Profile {
+        let first = self.first.as_ref().and_then(|(loaded, _)| loaded.profile.clone());
+        first.unwrap_or_else(|| (*self.slot.in_force().profile).clone())
+    }
+
     /// What is said of it before a run, in a line; none: it is the built-in one.
     pub fn said(&self) -> Option<String> {
         self.first.as_ref().map(|(loaded, why)| format!("policy {}: {why}", loaded.name))

@@ -1,13 +1,13 @@
 //! The second phase: how many workers, what each is dealt, and what it will probably cost.
 
-use convoke_runtime::allocate::{Segment, Sizing, crowding_note, deal, size_pool};
+use convoke_runtime::allocate::{Segment, crowding_note, deal};
 use convoke_runtime::money::Usd;
+use convoke_runtime::policy::Decided;
 use convoke_runtime::prices::Prices;
 use convoke_runtime::route::Route;
 
 use super::assess::Assessed;
-use crate::config::Limits;
-use crate::plugin::manifest;
+use super::size::Sized;
 
 /// Who does what.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Allocated {
     pub estimate: Estimate,
     /// What the user should know about the allocation.
     pub notes: Vec<String>,
+    /// Who decided how many workers there are; none: there is nothing to do.
+    pub decided: Option<Decided>,
 }
 
 /// What a run will probably take, as its plugin sees it.
@@ -35,24 +37,11 @@ pub struct Estimate {
     pub unknown: usize,
 }
 
-/// Sizes the pool and deals what is not cached.
-pub fn allocate(
-    assessed: &Assessed,
-    limits: &Limits,
-    hints: &manifest::Sizing,
-    route: Option<&Route>,
-    prices: &Prices,
-) -> Allocated {
+/// Deals what is not cached.
+pub fn allocate(assessed: &Assessed, sized: Sized, route: Option<&Route>, prices: &Prices) -> Allocated {
     let work = &assessed.work;
-    let to_do: Vec<_> =
-        work.items.iter().enumerate().filter(|(number, _)| !assessed.reusable.contains_key(number)).collect();
-    let sizing = Sizing {
-        max_instances: hints.max_instances.map_or(limits.instances, |most| most.min(limits.instances)) as usize,
-        items_per_instance: hints.items_per_instance.unwrap_or(limits.items_per_instance) as usize,
-        distribute: work.distribute,
-    };
-    let workers = size_pool(&sizing, to_do.iter().map(|(_, item)| *item));
-    let segments = deal(to_do.iter().copied(), workers, work.distribute);
+    let to_do: Vec<_> = assessed.to_do().collect();
+    let segments = deal(to_do.iter().copied(), sized.workers, work.distribute);
     let mut estimate = Estimate { usd: Some(Usd::ZERO), ..Estimate::default() };
     if let Some(route) = route {
         for (_, item) in &to_do {
@@ -70,5 +59,6 @@ pub fn allocate(
         let of_each = of_each.map(|model| prices.at_most(model, estimate.input_tokens, estimate.output_tokens, false));
         estimate.usd = of_each.collect::<Option<Vec<_>>>().and_then(|usd| usd.into_iter().max());
     }
-    Allocated { notes: crowding_note(to_do.len(), segments.len()).into_iter().collect(), segments, estimate }
+    let notes = sized.note.into_iter().chain(crowding_note(to_do.len(), segments.len())).collect();
+    Allocated { segments, estimate, notes, decided: sized.decided }
 }

@@ -21,6 +21,13 @@ pub struct Assessed {
     pub reusable: HashMap<usize, Reusable>,
 }
 
+impl Assessed {
+    /// The items that no earlier result stands for, with their numbers.
+    pub fn to_do(&self) -> impl Iterator<Item = (usize, &Item)> {
+        self.work.items.iter().enumerate().filter(|(number, _)| !self.reusable.contains_key(number))
+    }
+}
+
 /// What an item's key is made of, besides the item.
 #[derive(Clone, Debug)]
 pub struct Identity {

@@ -11,6 +11,7 @@ pub mod money;
 mod seat;
 mod shared;
 pub mod since;
+pub mod size;
 pub mod together;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use convoke_runtime::board::{Board, BoardError, Nesting};
 use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord};
+use convoke_runtime::machine::Meter;
 use convoke_runtime::work::{Census, Outcome, Severity, Work};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -44,6 +46,7 @@ use execute::{Executed, Stop, execute, is_interruption};
 use ledger::JournalLedger;
 use shared::{Ended, Shared};
 use since::Since;
+use size::Sized;
 
 /// One execution of one command: everything that it is made of.
 pub struct Session {
@@ -65,6 +68,8 @@ pub struct Session {
     pub broker: BrokerConfig,
     /// Where everything is told.
     pub events: Events,
+    /// What measures the machine.
+    pub meter: Arc<Meter>,
     /// Only what has changed since.
     pub since: Option<Since>,
     /// Nothing that was done before counts.
@@ -115,17 +120,17 @@ impl Session {
         if !missed.is_empty() {
             return Err(RunError::NotRecorded(missed.join(", ")));
         }
-        self.deal(assessed, self.settings.limits.instances)
+        let sized = size::size(self, &assessed).await;
+        self.deal(assessed, sized)
     }
 
-    /// The second phase alone, for at most so many workers.
+    /// The second phase alone, for so many workers.
     ///
     /// # Errors
     /// When the plan contradicts itself.
-    pub fn deal(&self, assessed: Assessed, most: u32) -> Result<Planned, RunError> {
+    pub fn deal(&self, assessed: Assessed, sized: Sized) -> Result<Planned, RunError> {
         let route = self.has_model().then_some(&self.broker.route);
-        let limits = Limits { instances: most.min(self.settings.limits.instances), ..self.settings.limits.clone() };
-        let allocated = allocate(&assessed, &limits, &self.plugin.manifest.sizing, route, &self.broker.prices);
+        let allocated = allocate(&assessed, sized, route, &self.broker.prices);
         // What the board would refuse is refused before anything is spent.
         self.board(&assessed, &allocated)?;
         Ok(Planned { assessed, allocated })
@@ -199,10 +204,13 @@ impl Session {
         let keeps_decisions = self.settings.policy.record;
         let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms, keeps_decisions };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
-        match &self.lanes {
+        let broker = match &self.lanes {
             Some(lanes) => Broker::sharing(lanes.clone(), Arc::new(ledger), self.events.clone(), config),
             None => Broker::new(self.backends.clone(), Arc::new(ledger), self.events.clone(), config),
-        }
+        };
+        let meter = self.meter.clone();
+        broker.lanes().watch_machine(Arc::new(move || meter.in_a_run()));
+        broker
     }
 
     /// Writes down that the run begins, and with which items.
@@ -269,6 +277,9 @@ impl Session {
     async fn tell_plan(&self, work: &Work, cached: usize, allocated: &Allocated) {
         let items = work.items.len() + usize::from(work.conclusion.is_some());
         self.events.tell(Fact::Planned { items, cached, workers: allocated.segments.len() }).await;
+        if let Some(decided) = &allocated.decided {
+            self.events.tell(size::told(decided, allocated.segments.len())).await;
+        }
     }
 
     async fn aggregate(

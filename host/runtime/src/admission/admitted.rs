@@ -62,7 +62,7 @@ pub struct End {
     pub bill: Option<Amount>,
     /// The provider's limits.
     pub told: Option<Told>,
-    /// For how long nothing may be sent.
+    /// For how long nothing may be sent, as the server said.
     pub pause: Option<Duration>,
     /// Whether the instance may answer another question.
     pub reusable: bool,

@@ -14,6 +14,8 @@ use crate::limiter::Seen;
 use crate::question::ProviderLimits;
 use crate::quota::Told;
 
+mod moving;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn applicant(output_tokens: u64) -> Applicant {

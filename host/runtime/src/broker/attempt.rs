@@ -248,7 +248,7 @@ impl Broker {
             bill,
             told: told(failure.limits, first_event),
             pause: match failure.kind {
-                FailureKind::RateLimited if !replays => failure.retry_after.or(Some(UNKNOWN_PAUSE)),
+                FailureKind::RateLimited if !replays => failure.retry_after,
                 _ => None,
             },
             reusable: admitted.lease().and_then(|lease| lease.instance.as_ref()).is_some_and(|one| one.survived()),

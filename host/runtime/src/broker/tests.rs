@@ -1,3 +1,4 @@
+mod adapt;
 mod decisions;
 mod failures;
 mod flow;

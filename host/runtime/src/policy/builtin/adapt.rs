@@ -48,6 +48,8 @@ use crate::machine::KEPT_FREE;
 pub struct AdaptProfile {
     /// The limit to begin with, where the user's is not lower: 3, 8 or 32 by mode.
     pub start: u32,
+    /// The same where the user named the number: who asks for sixteen gets them at once.
+    pub named_start: u32,
     /// What doubling multiplies by.
     pub doubling: f64,
     /// What a clean round adds.
@@ -108,6 +110,7 @@ impl AdaptProfile {
         };
         Self {
             start,
+            named_start: start.max(20),
             doubling: 2.0,
             growth: 0.05,
             cut: 0.8,
@@ -133,6 +136,13 @@ impl AdaptProfile {
             machine: SizeProfile::of(mode),
             hysteresis: 0.05,
         }
+    }
+}
+
+impl AdaptProfile {
+    /// The limit to begin with; `explicit`: whether the user named its ceiling.
+    pub fn begins_with(&self, explicit: bool) -> u32 {
+        if explicit { self.named_start } else { self.start }
     }
 }
 
