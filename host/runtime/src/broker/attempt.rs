@@ -138,7 +138,7 @@ impl Broker {
             Some(instance) => watched(&self.config.watch, affordable, instance.as_mut(), request, &mut heard).await,
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
         };
-        if watched.result.is_ok() {
+        if watched.result.is_ok() && self.config.mode == Mode::Performance {
             self.hedges.answered(&request.model, sent.elapsed());
         }
         watched
