@@ -110,7 +110,7 @@ async fn the_days_budget_counts_what_an_earlier_process_spent() {
 async fn whatever_goes_wrong_the_budget_is_not_exceeded() {
     let budget = half(cost_of(60).await);
     for fault in ["cut:3", "500", "529", "error:api_error", "no-stop", "off-schema", "malformed", "refusal"] {
-        let rule: FaultRule = format!("rate:0.3={fault}").parse().expect("a rule");
+        let rule: FaultRule = format!("rate:0.15={fault}").parse().expect("a rule");
         let (world, standin) = (World::with_agents(60), slow(20..=60, 10..=14).await);
         standin.set_faults(vec![rule]);
         let report = audited(&world, &standin, budget, &[]).await;

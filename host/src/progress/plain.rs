@@ -76,6 +76,7 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
             Some(format!("breaker {state}{lasts}: {}", clean(reason)))
         }
         Fact::Degraded { to, reason, .. } => Some(format!("{to}: {}", clean(reason))),
+        Fact::Quarantined { reason, .. } => Some(format!("an item fails again in the same words: {}", clean(reason))),
         Fact::ItemReturned { reason, .. } => Some(format!("an item is given back: {}", clean(reason))),
         Fact::Logged { level, message, .. } if detail.logs => Some(format!("{level}: {}", clean(message))),
         Fact::ItemEnded { outcome: Outcome::Failed(_), .. } => None,

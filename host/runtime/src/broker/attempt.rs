@@ -155,7 +155,7 @@ impl Broker {
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
         };
         life.noted.extend(overseer.into_noted());
-        if watched.result.is_ok() {
+        if watched.result.is_ok() && self.config.mode == crate::policy::Mode::Performance {
             self.hedges.answered(&request.model, sent.elapsed());
         }
         watched

@@ -83,6 +83,7 @@ async fn nothing_is_asked_a_second_time_where_that_is_not_allowed() {
     let safe = BrokerConfig { mode: Mode::Safe, ..performance(2) };
     let once = Question { repeatable: false, ..question("slow") };
     let mut granted = performance(2);
+    granted.route.tier = Some(Tier::Comprehensive);
     granted.route.comprehensive.tools = vec!["Read".to_owned()];
     let tools = Question { tools: vec!["Read".to_owned()], ..question("slow") };
     let cases = [
