@@ -170,6 +170,7 @@ async fn policies_are_listed_shown_checked_and_chosen() {
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     assert_eq!(number(&show, "admit.per_minute"), "admit.per_minute 120 night.toml:3");
+    assert_eq!(number(&show, "watch.longest_s"), "watch.longest_s none default of balanced");
     assert_eq!(number(&show, "route.rules"), "route.rules [] default of balanced");
     let built_in = call(&["policy", "show", "built-in", "--format", "json"]).await.exits(0).json();
     let origins = built_in["numbers"].as_array().expect("numbers").iter();

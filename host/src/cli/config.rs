@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::command::project_folder;
 use super::error::CliError;
-use super::policy::show::{Number, of_policy};
+use super::policy::show::{Number, of_policy, shown as shown_value};
 use super::terminal::put;
 use crate::config::origin::{explain, with_choice};
 use crate::config::paths::PROJECT_FILE;
@@ -87,7 +87,7 @@ struct Row {
 impl Row {
     fn of_policy(number: Number) -> Self {
         let Number { key, value, origin } = number;
-        Self { key: format!("policy.{key}"), value: value.to_string(), origin }
+        Self { key: format!("policy.{key}"), value: shown_value(&value), origin }
     }
 }
 

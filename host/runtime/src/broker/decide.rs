@@ -23,7 +23,7 @@ const LONGEST_NAME: usize = 128;
 /// An answer is looked at no more often.
 const WATCHED_EVERY: Duration = Duration::from_millis(200);
 
-/// An answer is looked at as often where nothing comes of it.
+/// An answer is looked at as often where nothing comes of it; and as often it is told why a question waits.
 pub(super) const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// A decision, for the journal.
@@ -120,16 +120,19 @@ impl Broker {
             return Ok(());
         }
         let began = Instant::now();
-        // Waiting on for the same reason is told once.
-        let mut told: Option<(u64, String)> = None;
+        // Waiting on for the same reason is told once, and for reasons that keep changing once a second.
+        let mut told: Option<(u64, String, Instant)> = None;
         loop {
             let (facts, decided) = self.decide_admission(life, tier, request, began);
             let generation = decided.generation;
             match decided.decision.clone() {
                 Decision::Admit(Admit::Later { wait_ms, reason }) => {
-                    if told.as_ref().is_none_or(|told| told.0 != generation || told.1 != reason) {
+                    let is_news = |(by, why, at): &(u64, String, Instant)| {
+                        *by != generation || (*why != reason && at.elapsed() >= LOOKED_AT_EVERY)
+                    };
+                    if told.as_ref().is_none_or(is_news) {
                         self.note(Some(life.id), facts, &decided).await;
-                        told = Some((generation, reason));
+                        told = Some((generation, reason, Instant::now()));
                     }
                     tokio::select! {
                         biased;

@@ -26,8 +26,24 @@ pub(super) fn add(connection: &Connection, row: &DecisionRow) -> Result<(), Faul
         Fault::Record(JournalError::Unwritable { what, detail: error.to_string() })
     };
     let kind = row.facts.kind().name();
-    let facts = serde_json::to_value(&row.facts).map(|mut facts| small(facts["facts"].take())).map_err(unwritable)?;
-    let decision = serde_json::to_value(&row.decision).map(|mut made| made["decision"].take()).map_err(unwritable)?;
+    let facts = match &row.facts {
+        Facts::Size(facts) => serde_json::to_value(facts),
+        Facts::Route(facts) => serde_json::to_value(facts),
+        Facts::Admit(facts) => serde_json::to_value(facts),
+        Facts::Recover(facts) => serde_json::to_value(facts),
+        Facts::Adapt(facts) => serde_json::to_value(facts),
+        Facts::Watch(facts) => serde_json::to_value(facts),
+    };
+    let facts = small(facts.map_err(unwritable)?);
+    let decision = match &row.decision {
+        Decision::Size(decision) => serde_json::to_string(decision),
+        Decision::Route(decision) => serde_json::to_string(decision),
+        Decision::Admit(decision) => serde_json::to_string(decision),
+        Decision::Recover(decision) => serde_json::to_string(decision),
+        Decision::Adapt(decision) => serde_json::to_string(decision),
+        Decision::Watch(decision) => serde_json::to_string(decision),
+    };
+    let decision = decision.map_err(unwritable)?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO decisions (run, question, at, kind, policy, generation, facts_json, decision_json)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -40,7 +56,7 @@ pub(super) fn add(connection: &Connection, row: &DecisionRow) -> Result<(), Faul
         bounded(&row.policy),
         count(row.generation),
         facts.to_string(),
-        decision.to_string(),
+        decision,
     ])?;
     let newest = connection.last_insert_rowid();
     if newest % SWEEP == 0 {
@@ -55,11 +71,13 @@ fn small(mut facts: Value) -> Value {
     members.retain(|name, value| {
         match value {
             Value::String(text) if text.len() > LONGEST_TEXT => *text = bounded(text).to_owned(),
-            // All of these have defaults; what the built-in policy decided has not.
-            Value::Object(inner) if name != "built_in" => inner.retain(|_, value| !is_default(value)),
+            // All of these have defaults; decisions have not.
+            Value::Object(inner) if !matches!(name.as_str(), "built_in" | "otherwise") => {
+                inner.retain(|_, value| !is_default(value))
+            }
             _ => {}
         }
-        name == "built_in" || !is_default(value)
+        matches!(name.as_str(), "built_in" | "otherwise") || !is_default(value)
     });
     facts
 }

@@ -81,9 +81,17 @@ pub(in crate::cli) fn of_policy(
     Ok((all.collect(), file.and_then(|file| file.description.or(file.name))))
 }
 
+/// A value as it is shown to people.
+pub(in crate::cli) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        value => crate::report::clean::line(&value.to_string()),
+    }
+}
+
 /// Keys, values and origins in columns.
 pub(in crate::cli) fn table(numbers: &[Number]) -> String {
-    let shown: Vec<String> = numbers.iter().map(|one| crate::report::clean::line(&one.value.to_string())).collect();
+    let shown: Vec<String> = numbers.iter().map(|one| shown(&one.value)).collect();
     let width = |all: &mut dyn Iterator<Item = usize>| all.max().unwrap_or_default().min(60);
     let keys = width(&mut numbers.iter().map(|one| one.key.len()));
     let values = width(&mut shown.iter().map(|value| value.chars().count()));

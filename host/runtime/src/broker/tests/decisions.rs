@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::*;
+use crate::broker::decide::Overseer;
 use crate::policy::builtin::{AdmitProfile, WatchProfile};
 use crate::policy::{self, Admit, Clock, Decision, Facts, Fault, Foreign, RouteTo, Slot, Watch};
 use crate::question::Tier;
@@ -151,7 +152,8 @@ async fn what_waits_for_a_policy_is_decided_again_by_the_next_one_and_when_dispa
         tokio::spawn(async move { broker.ask(&asker("audit"), question(prompt), &mut |_| {}).await })
     };
     let waits = ask("one");
-    tokio::time::sleep(seconds(3_600)).await;
+    // Not when it would look again anyway.
+    tokio::time::sleep(seconds(3_650)).await;
     assert!(!waits.is_finished() && bench.backend.sent().is_empty());
     assert_eq!((bench.broker.standing()[0].1.waiting, bench.broker.standing()[0].1.in_flight), (0, 0));
     let before = Instant::now();
@@ -186,20 +188,35 @@ async fn an_answer_that_takes_too_long_is_ended_also_where_nothing_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_looked_at_five_times_a_second_at_most() {
+async fn an_answer_is_looked_at_five_times_a_second_at_most_and_ended_once() {
     let asked = Arc::new(AtomicU64::new(0));
     let count = asked.clone();
     let decide = move |facts: &Facts| {
         let Facts::Watch(facts) = facts else { return None };
-        let seen = count.fetch_add(1, Ordering::Relaxed);
-        let kill = facts.elapsed_ms >= 3_000;
-        assert!(seen <= facts.elapsed_ms / 200 + 1, "{seen} looks in {} ms", facts.elapsed_ms);
-        kill.then(|| Decision::Watch(Watch::Kill { reason: "enough".to_owned() }))
+        count.fetch_add(1, Ordering::Relaxed);
+        (facts.output_tokens >= 290).then(|| Decision::Watch(Watch::Kill { reason: "enough".to_owned() }))
     };
-    let bench = Bench::with(by_function(decide).await, |_, _| Act::answer("yes").after(seconds(20)));
-    let failure = bench.ask(question("?")).await.unwrap_err();
-    assert!(failure.message.contains("function") && failure.message.contains("enough"), "{failure:?}");
-    assert!((3..=16).contains(&asked.load(Ordering::Relaxed)));
+    let bench = Bench::with(by_function(decide).await, |_, _| Act::answer("yes"));
+    let (start, request) = (Instant::now(), Route::default().request(&question("?")));
+    let overseer = Overseer::new(&bench.broker, &asker("audit"), "tester", &request, start);
+    let tool = |number: u64| StreamEvent::tool("Read", &number.to_string());
+    for number in 0..300 {
+        let now = start + Duration::from_millis(10 * number);
+        // A token each, and a tool now and then.
+        overseer.hears(&StreamEvent::Text("word".to_owned()), now);
+        if number % 100 == 0 {
+            overseer.hears(&tool(number), now);
+        }
+    }
+    assert_eq!((asked.load(Ordering::Relaxed), overseer.killed()), (15, None), "three seconds");
+    overseer.looks(start + seconds(3));
+    overseer.looks(start + seconds(4));
+    assert_eq!(asked.load(Ordering::Relaxed), 16, "what is ended is not looked at");
+    let message = overseer.killed().unwrap();
+    assert!(message.contains("function") && message.contains("enough"), "{message}");
+    let (Facts::Watch(facts), decided) = overseer.into_noted().unwrap() else { panic!("other facts") };
+    assert_eq!((facts.output_tokens, facts.tool_calls, facts.elapsed_ms), (300, 3, 3_000));
+    assert_eq!((facts.last_tool.as_deref(), facts.role.as_str(), &*decided.by), (Some("Read"), "tester", "function"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,13 +17,10 @@ const LOOK_AGAIN_MS: u64 = 5 * 60_000;
 #[serde(default, deny_unknown_fields)]
 pub struct AdmitProfile {
     /// So many questions a minute at most, evenly spaced, 1 to 6000; none: as many as the limits allow.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub per_minute: Option<u32>,
     /// Only at these hours, in the user's time zone: `22:00-06:00`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<Hours>,
     /// Only on these days; hours over midnight belong to the day on which they begin.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weekdays: Vec<Weekday>,
     /// What becomes of a question at another time.
     pub outside: Outside,

@@ -11,16 +11,12 @@ use super::{Wrong, within};
 #[serde(default, deny_unknown_fields)]
 pub struct WatchProfile {
     /// Seconds from sending.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub longest_s: Option<u64>,
     /// Tokens of the answer, estimated.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
     /// Uses of a tool.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<u32>,
     /// Dollars at list price, estimated; what has no known price is not ended for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub usd: Option<f64>,
 }
 
