@@ -17,6 +17,7 @@ mod leader;
 mod money;
 mod network;
 mod plans;
+mod policy;
 #[cfg(unix)]
 mod real_claude;
 mod replay;

@@ -6,10 +6,12 @@
 
 mod attempt;
 mod config;
+mod decide;
 mod lanes;
 mod leader;
 mod pace;
 mod pay;
+mod recent;
 mod record;
 mod remember;
 mod reply;
@@ -32,7 +34,7 @@ use crate::event::{Events, Fact};
 use crate::money::Usd;
 use crate::policy::Slot;
 use crate::prices::Prices;
-use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
+use crate::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Tier, Usage};
 use crate::quota::Cost;
 use crate::responses::Responses;
 use crate::retry::RetryConfig;
@@ -43,6 +45,8 @@ use crate::watch::WatchConfig;
 
 use attempt::{Attempt, Tries};
 pub use config::{BrokerConfig, Estimate};
+pub use decide::DecisionRecord;
+use decide::Routed;
 use lanes::Lane;
 pub use lanes::{Lanes, LanesConfig};
 use leader::Turn;
@@ -61,6 +65,8 @@ pub struct Broker {
     next_id: AtomicU64,
     /// Whether it was said that a cheaper model is asked than was wished.
     is_thrifty: AtomicBool,
+    /// Whether a policy has a say: not where nobody can be asked, nor in a replay, which repeats what was.
+    is_by_policy: bool,
 }
 
 /// A question under way.
@@ -69,6 +75,10 @@ struct Life<'a> {
     asker: &'a Asker,
     question: &'a Question,
     draft: Draft,
+    /// The tier that it goes to first.
+    tier: Tier,
+    /// What was decided on its way, and is told when that holds nothing up.
+    noted: Vec<decide::Noted>,
     /// Its turn among those that share its context, while it is sent.
     turn: Option<Turn>,
     /// Whether its answer is what anybody who asks the same later should get.
@@ -92,10 +102,12 @@ impl Broker {
 
     /// For backends that other runs ask too. What [`Lanes`] hold is theirs, whatever `config` says of it.
     pub fn sharing(lanes: Arc<Lanes>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
-        lanes.listen(events.clone());
+        let books = Arc::new(Books::new(ledger, events));
+        lanes.listen(&books);
         Self {
+            is_by_policy: lanes.is_by_policy(),
             lanes,
-            books: Arc::new(Books::new(ledger, events)),
+            books,
             cache: Cache::new(config.cache_bytes),
             schemas: Schemas::default(),
             next_id: AtomicU64::new(1),
@@ -113,7 +125,11 @@ impl Broker {
     /// No model gave an answer and the question has no fallback; a secret or a missing grant stopped it; or dispatch
     /// has stopped: then all who wait and all who come get the failure that stopped it, whatever fallback they have.
     pub async fn ask(&self, asker: &Asker, question: Question, listener: Listener<'_>) -> Result<Reply, Failure> {
-        let mut life = self.begin(asker, &question);
+        let Routed { tier, noted, .. } = self.route(&asker.command, &question);
+        let mut life = self.begin(asker, &question, tier);
+        if let Some((facts, decided)) = noted {
+            self.note(Some(life.id), facts, &decided).await;
+        }
         let result = self.answer(&mut life, listener).await;
         self.end(life, result).await
     }
@@ -121,7 +137,7 @@ impl Broker {
     async fn answer(&self, life: &mut Life<'_>, listener: Listener<'_>) -> Result<Reply, Failure> {
         let question = life.question;
         let checker = self.checker(question)?;
-        let mut candidates = self.config.route.candidates(question);
+        let mut candidates = self.config.route.candidates_from(life.tier, question);
         candidates.retain(|candidate| self.lane(candidate).backend.has_model());
         let Some(first) = candidates.first() else {
             let failure = Failure::new(FailureKind::NoModel, "offline: no model was asked");
@@ -262,6 +278,7 @@ impl Broker {
         let mut corrected = false;
         let mut tries = Tries { failures: 0, is_last, replays: lane.backend.replays() };
         loop {
+            self.let_in(life, candidate.tier, &request).await?;
             let admitted = self.admit_in_turn(life, lane, &request, &profile, is_cheapest).await?;
             let attempt = self.send(life, lane, admitted, &request, &mut tries, listener).await;
             // Who has failed leads no more: the next goes ahead while this one waits.
@@ -356,14 +373,14 @@ impl Broker {
         std::future::pending().await
     }
 
-    fn begin<'a>(&self, asker: &'a Asker, question: &'a Question) -> Life<'a> {
+    fn begin<'a>(&self, asker: &'a Asker, question: &'a Question, tier: Tier) -> Life<'a> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let record = QuestionRecord {
             id,
             run: self.config.run.clone(),
             item: asker.item_id.clone(),
             role: question.role.clone(),
-            tier: self.config.route.tier(question),
+            tier,
             answered_tier: None,
             model: String::new(),
             backend: "",
@@ -377,7 +394,7 @@ impl Broker {
             took_ms: 0,
         };
         let draft = Draft::new(record, asker.item, self.books.clone());
-        Life { id, asker, question, draft, turn: None, memorable: true }
+        Life { id, asker, question, draft, tier, noted: Vec::new(), turn: None, memorable: true }
     }
 
     /// Writes down what became of a question, then tells it.

@@ -216,6 +216,19 @@ impl Budget {
         Ok(Reservation { amount: most })
     }
 
+    /// Dollars that are left of the tightest budget, what is reserved taken off; none: no dollars are limited.
+    pub fn usd_left(&self) -> Option<Usd> {
+        if !self.config.limits_dollars() {
+            return None;
+        }
+        let (state, limits) = (self.state(), self.config.limits());
+        let left = |limit: Limit| {
+            let at = limit as usize;
+            limits[at].map(|size| size.saturating_sub(state.spent[at]).saturating_sub(state.held[at]))
+        };
+        Limit::ALL.into_iter().filter(|limit| limit.is_dollars()).filter_map(left).min().map(Usd::from_pico)
+    }
+
     /// Whether so much can be paid, now or when others have given back what they reserved.
     ///
     /// # Errors

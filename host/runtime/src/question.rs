@@ -196,6 +196,8 @@ pub enum FailureKind {
     Secret,
     /// Something is needed that was not granted.
     Denied,
+    /// A policy decided that it is not asked.
+    NotAdmitted,
     /// The run is being stopped.
     Cancelled,
 }
@@ -251,6 +253,7 @@ impl FailureKind {
             Self::NotRecorded => "not-recorded",
             Self::Secret => "secret",
             Self::Denied => "denied",
+            Self::NotAdmitted => "not-admitted",
             Self::Cancelled => "cancelled",
         }
     }

@@ -117,7 +117,12 @@ impl Route {
         self.decide(question).1
     }
 
-    fn decide(&self, question: &Question) -> (Tier, String) {
+    /// Whether the user has said where questions go, which goes before any policy.
+    pub fn is_users(&self) -> bool {
+        self.ab.is_some() || self.model.is_some() || self.tier.is_some_and(|tier| tier != Tier::Auto)
+    }
+
+    pub(crate) fn decide(&self, question: &Question) -> (Tier, String) {
         let named = |tier: Option<Tier>| tier.filter(|tier| *tier != Tier::Auto);
         if let Some(ab) = &self.ab {
             return (ab.arm(question), "drawn by --ab".to_owned());
@@ -170,13 +175,24 @@ impl Route {
 
     /// The request that a question becomes at first.
     pub fn request(&self, question: &Question) -> Request {
-        request(self.of(self.tier(question)), self.model(question), question)
+        self.request_at(self.tier(question), question)
+    }
+
+    /// The request that a question becomes at a tier.
+    pub fn request_at(&self, tier: Tier, question: &Question) -> Request {
+        let route = self.of(tier);
+        request(route, self.model.as_deref().unwrap_or(&route.model), question)
     }
 
     /// All who may answer a question, in the order in which they are tried: the tier's model, the models it falls back
     /// to, then those of the tier below. There is at least one.
     pub fn candidates(&self, question: &Question) -> Vec<Candidate> {
-        let first = self.tier(question);
+        self.candidates_from(self.tier(question), question)
+    }
+
+    /// The same from that tier on; `auto` counts as `speed`.
+    pub fn candidates_from(&self, first: Tier, question: &Question) -> Vec<Candidate> {
+        let first = if first == Tier::Comprehensive { first } else { Tier::Speed };
         let tiers: &[Tier] = match (&self.model, first) {
             (None, Tier::Comprehensive) => &[Tier::Comprehensive, Tier::Speed],
             _ => &[first],

@@ -28,6 +28,7 @@ use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
+use crate::policy::{InUse, Place, Policies};
 use crate::progress::{Detail, Show, show};
 use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
@@ -60,6 +61,8 @@ struct Prepared {
     /// Which backend `auto` took, and why.
     said: Option<String>,
     taped: Taped,
+    /// What decides; none: nothing but what was recorded.
+    policy: Option<InUse>,
 }
 
 fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<Prepared, CliError> {
@@ -138,6 +141,11 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         About::new(&runnable.manifest.name, plugin, &typed, &arguments, since.clone(), how, who, &broker.route, today)
     });
     let events = Events::new();
+    let policy = match taped.player() {
+        Some(_) => None,
+        None => Some(policy_of(&paths, &root, &cwd, &settings, &events)?),
+    };
+    broker.policy = policy.as_ref().map(|policy| policy.slot.clone());
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),
@@ -164,7 +172,20 @@ fn prepare(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Resu
         fresh: options.fresh || taped.is_fresh(),
         settings,
     };
-    Ok(Prepared { session, baseline, today, said: lanes.said, taped })
+    Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy })
+}
+
+/// The policy that is chosen, loaded.
+fn policy_of(
+    paths: &Paths,
+    project: &Path,
+    cwd: &Path,
+    settings: &Settings,
+    events: &Events,
+) -> Result<InUse, CliError> {
+    let place = Place { own: paths.policies(), project: Some(project.to_owned()), kept: paths.components() };
+    let policies = Policies { place, folder: cwd.to_owned() };
+    Ok(InUse::prepare(policies, settings.policy.clone(), settings.mode.for_policies(), events.clone())?)
 }
 
 /// The project's folder, with no link in it: the one that was named, else the nearest.
@@ -202,6 +223,7 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
         },
         admission: AdmissionConfig { instances: limits.instances as usize, ..AdmissionConfig::default() },
         watch: WatchConfig { most_usd: limits.most_usd(), ..WatchConfig::default() },
+        mode: settings.mode.for_policies(),
         seed: std::process::id().into(),
         prices,
         ..BrokerConfig::default()
@@ -209,11 +231,15 @@ fn broker(settings: &Settings, route: Route) -> Result<BrokerConfig, CliError> {
 }
 
 async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
-    let Prepared { mut session, baseline, today, said, taped } = prepared;
+    let Prepared { mut session, baseline, today, said, taped, policy } = prepared;
     // What a replay answers was paid when it was recorded.
     if taped.player().is_none() {
         session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
     }
+    let _swaps = match policy {
+        Some(policy) => Some(policy.start().await),
+        None => None,
+    };
     let planned = session.plan().await?;
     if options.dry_run {
         let is_limited = session.settings.budget != Budget::default();

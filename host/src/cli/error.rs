@@ -13,6 +13,7 @@ use crate::plugin::inspect::InspectError;
 use crate::plugin::manifest::ManifestError;
 use crate::plugin::project::ProjectError;
 use crate::plugin::sandbox::Died;
+use crate::policy::LoadError;
 use crate::report::ExitCode;
 use crate::report::build::end_of;
 use crate::report::clean;
@@ -95,6 +96,18 @@ fn graphical(diagnostic: &dyn Diagnostic, color: bool) -> String {
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         Self { diagnostic: Some(Box::new(error)), ..Self::usage("the configuration is wrong") }
+    }
+}
+
+impl From<LoadError> for CliError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Numbers(error) => error.into(),
+            error => {
+                let hint = error.hint();
+                Self::usage(error.to_string()).hint(hint)
+            }
+        }
     }
 }
 

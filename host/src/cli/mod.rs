@@ -3,12 +3,14 @@
 mod build;
 mod cache;
 mod command;
+mod config;
 mod doctor;
 mod error;
 mod list;
 mod most;
 mod options;
 mod plan;
+mod policy;
 mod schema;
 mod taped;
 mod terminal;
@@ -86,6 +88,8 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("list", matches)) => list::list(&runnables, matches),
         Some(("build", matches)) => build::build(matches),
         Some(("cache", matches)) => cache::cache(matches),
+        Some(("policy", matches)) => policy::policy(matches),
+        Some(("config", matches)) => config::config(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches),
@@ -154,6 +158,8 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(doctor::command())
         .subcommand(build::command())
         .subcommand(cache::command())
+        .subcommand(policy::command())
+        .subcommand(config::command())
         .subcommand(schema::command())
         .subcommand(schema::completions_command());
     for runnable in runnables {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use convoke_runtime::money::Usd;
 
-use crate::config::{Ab, Backend, Choices, FailOn, Mode, TierName, limits};
+use crate::config::{Ab, Backend, By, Choices, FailOn, Mode, TierName, limits};
 
 /// How a command is run.
 #[derive(Args, Clone, Debug, Default)]
@@ -52,6 +52,10 @@ pub(super) struct Options {
     /// Spend at most this many dollars at list price; what is left to do then is kept for the next run
     #[arg(long, value_name = "USD", value_parser = limits::dollars)]
     pub budget_usd: Option<Usd>,
+
+    /// What decides: a name in your policies folder, a path, or built-in. `convoke policy list` shows what there is
+    #[arg(long, value_name = "NAME|PATH")]
+    pub policy: Option<String>,
 
     /// Do everything again, also what an earlier run has done, and ask everything again
     #[arg(long)]
@@ -121,6 +125,7 @@ impl Options {
             instances: self.instances,
             fail_on: self.fail_on,
             budget_usd: self.budget_usd,
+            policy: self.policy.clone().map(|policy| (policy, By::Option)),
         }
     }
 }

@@ -10,11 +10,15 @@ use crate::report::ExitCode;
 pub(super) fn command() -> Command {
     Command::new("schema")
         .about("Prints the JSON Schema of a format")
-        .arg(Arg::new("what").value_name("WHAT").required(true).value_parser(["report"]).help("The format"))
+        .arg(Arg::new("what").value_name("WHAT").required(true).value_parser(["report", "policy"]).help("The format"))
 }
 
-pub(super) fn schema(_matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    put(&format!("{:#}\n", crate::report::schema::report()), None)?;
+pub(super) fn schema(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    let schema = match matches.get_one::<String>("what").map(String::as_str) {
+        Some("policy") => crate::policy::schema::policy(),
+        _ => crate::report::schema::report(),
+    };
+    put(&format!("{schema:#}\n"), None)?;
     Ok(ExitCode::Success)
 }
 

@@ -1,5 +1,6 @@
 //! Reads a TOML file of a user or a stranger: bounded, its version first, errors with their place.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, VERSION, files, nearest};
 
@@ -14,7 +16,7 @@ use super::{ConfigError, VERSION, files, nearest};
 const LARGEST: u64 = 1024 * 1024;
 
 /// The text of a file, or none where there is no file.
-pub(super) fn read(path: &Path) -> Result<Option<String>, ConfigError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, ConfigError> {
     match files::read_text(path, LARGEST) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -24,25 +26,25 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, ConfigError> {
 
 /// A text with the file that it stands in, so that errors have a place.
 #[derive(Clone, Copy)]
-pub(super) struct Document<'a> {
-    pub(super) path: &'a Path,
-    pub(super) text: &'a str,
+pub(crate) struct Document<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) text: &'a str,
 }
 
 impl Document<'_> {
     /// Parses it. `elsewhere` names keys that are known, but not in this file, with what to say of them.
-    pub(super) fn parse<T: DeserializeOwned>(&self, elsewhere: &[(&str, &str)]) -> Result<T, ConfigError> {
+    pub(crate) fn parse<T: DeserializeOwned>(&self, elsewhere: &[(&str, &str)]) -> Result<T, ConfigError> {
         self.check_version()?;
         toml::from_str(self.text).map_err(|error| self.wrong(&error, elsewhere))
     }
 
     /// A value that is wrong.
-    pub(super) fn at(&self, span: Range<usize>, message: &str, hint: impl Into<String>) -> ConfigError {
+    pub(crate) fn at(&self, span: Range<usize>, message: &str, hint: impl Into<String>) -> ConfigError {
         ConfigError::at(self.path, self.text, span, message, Some(hint.into()))
     }
 
     /// The value, if it is in the range.
-    pub(super) fn within<T>(
+    pub(crate) fn within<T>(
         &self,
         key: &str,
         value: Option<Spanned<T>>,
@@ -60,12 +62,12 @@ impl Document<'_> {
     }
 
     /// The line of a place, counted from 1.
-    pub(super) fn line(&self, at: usize) -> usize {
+    pub(crate) fn line(&self, at: usize) -> usize {
         self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
     }
 
     /// A newer file may have keys that are unknown here, so its version is looked at before anything else.
-    fn check_version(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check_version(&self) -> Result<(), ConfigError> {
         #[derive(Deserialize)]
         struct Versioned {
             version: Option<Spanned<i64>>,
@@ -81,10 +83,32 @@ impl Document<'_> {
         }
     }
 
-    fn wrong(&self, error: &toml::de::Error, elsewhere: &[(&str, &str)]) -> ConfigError {
+    pub(crate) fn wrong(&self, error: &toml::de::Error, elsewhere: &[(&str, &str)]) -> ConfigError {
         let message = error.message();
         ConfigError::at(self.path, self.text, error.span().unwrap_or(0..0), message, hint(message, elsewhere))
     }
+}
+
+/// Where each value of a text stands, by its key with those of its tables before it: lines, counted from 1. A text that
+/// can't be read has none.
+pub(crate) fn lines(text: &str) -> BTreeMap<String, usize> {
+    fn collect(table: &DeTable<'_>, key: &str, text: &str, lines: &mut BTreeMap<String, usize>) {
+        for (name, value) in table {
+            let key = if key.is_empty() { name.get_ref().to_string() } else { format!("{key}.{}", name.get_ref()) };
+            match value.get_ref() {
+                DeValue::Table(inner) => collect(inner, &key, text, lines),
+                _ => {
+                    let before = text.bytes().take(name.span().start);
+                    lines.insert(key, before.filter(|byte| *byte == b'\n').count() + 1);
+                }
+            }
+        }
+    }
+    let mut lines = BTreeMap::new();
+    if let Ok(tree) = DeTable::parse(text) {
+        collect(tree.get_ref(), "", text, &mut lines);
+    }
+    lines
 }
 
 /// What to do about an error of serde's, whose words for unknown names are always
@@ -104,7 +128,7 @@ fn hint(message: &str, elsewhere: &[(&str, &str)]) -> Option<String> {
 
 /// The example in a module's own documentation, so that it is tested.
 #[cfg(test)]
-pub(super) fn documented_example(source: &str) -> String {
+pub(crate) fn documented_example(source: &str) -> String {
     source
         .lines()
         .skip_while(|line| *line != "//! ```toml")

@@ -72,7 +72,7 @@ pub struct Invalid {
 impl ConfigError {
     /// Something is wrong at a place, in bytes, of a text. The text is a stranger's: what it holds can do nothing to
     /// the terminal that shows it.
-    pub(super) fn at(path: &Path, text: &str, span: Range<usize>, message: &str, hint: Option<String>) -> Self {
+    pub(crate) fn at(path: &Path, text: &str, span: Range<usize>, message: &str, hint: Option<String>) -> Self {
         let start = floor(text, span.start);
         let before = &text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);

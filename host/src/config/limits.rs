@@ -32,6 +32,15 @@ impl Mode {
     /// All of them, each looser than the one before.
     pub const ALL: [Self; 3] = [Self::Safe, Self::Balanced, Self::Performance];
 
+    /// The same, as policies know it.
+    pub const fn for_policies(self) -> convoke_runtime::policy::Mode {
+        match self {
+            Self::Safe => convoke_runtime::policy::Mode::Safe,
+            Self::Balanced => convoke_runtime::policy::Mode::Balanced,
+            Self::Performance => convoke_runtime::policy::Mode::Performance,
+        }
+    }
+
     /// The name in files, options and reports.
     pub const fn name(self) -> &'static str {
         match self {

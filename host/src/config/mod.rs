@@ -5,11 +5,13 @@
 //! tighten**: it may be anybody's. What it asks for beyond the user's own settings is not done, and said.
 
 pub mod cache;
-mod document;
+pub(crate) mod document;
 pub mod error;
 pub mod files;
 pub mod limits;
+pub mod origin;
 pub mod paths;
+pub mod policy;
 mod prices;
 pub mod project;
 pub mod tiers;
@@ -33,6 +35,7 @@ pub use cache::Cache;
 pub use error::ConfigError;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
+pub use policy::{By, PolicyChoice};
 pub use tiers::{Ab, ClaudeMd, TierName, TierSettings, Tiers};
 
 /// The version of `config.toml` and `convoke.toml` that is read. A file without a version has it.
@@ -166,6 +169,8 @@ pub struct Choices {
     pub fail_on: Option<FailOn>,
     /// `CONVOKE_BUDGET_USD`, `--budget-usd`: for this run.
     pub budget_usd: Option<Usd>,
+    /// `CONVOKE_POLICY`, `--policy`: a name or a path, and which of them said so.
+    pub policy: Option<(String, By)>,
 }
 
 impl Choices {
@@ -198,6 +203,9 @@ impl Choices {
             ab: None,
             instances,
             fail_on: read(&env, "CONVOKE_FAIL_ON")?,
+            policy: env("CONVOKE_POLICY")
+                .filter(|name| !name.trim().is_empty())
+                .map(|name| (name.trim().to_owned(), By::Environment)),
             budget_usd: budget_usd.map_err(|hint| ConfigError::Environment { name: "CONVOKE_BUDGET_USD", hint })?,
         })
     }
@@ -214,6 +222,7 @@ impl Choices {
             instances: self.instances.or(other.instances),
             fail_on: self.fail_on.or(other.fail_on),
             budget_usd: self.budget_usd.or(other.budget_usd),
+            policy: self.policy.or(other.policy),
         }
     }
 }
@@ -241,6 +250,8 @@ pub struct Settings {
     pub budget: Budget,
     /// What is kept of answers.
     pub cache: Cache,
+    /// Which policy decides.
+    pub policy: PolicyChoice,
     /// What models cost, where the user says so.
     pub prices: Vec<ListPrice>,
     /// The project's severities.
@@ -304,6 +315,7 @@ impl Settings {
         let mut backend = user.backend.unwrap_or_default();
         project.tighten_backend(&mut backend, &mut refused);
         project.refuse_tiers(&mut refused);
+        project.refuse_policy(&mut refused);
         let mut tiers = user.tiers;
         for tier in tiers.each_mut() {
             if chosen.backend.is_some() || project.backend == Some(Backend::Offline) {
@@ -332,6 +344,7 @@ impl Settings {
             limits,
             budget,
             cache: user.cache,
+            policy: user.policy.under(chosen.policy),
             prices: user.prices,
             severity: project.severity,
             suppressions: project.suppressions,

@@ -50,6 +50,11 @@ impl Paths {
         self.config.join("config.toml")
     }
 
+    /// The user's policies.
+    pub fn policies(&self) -> PathBuf {
+        self.config.join("policies")
+    }
+
     /// The journal of all runs.
     pub fn journal(&self) -> PathBuf {
         self.data.join("journal.db")

@@ -60,6 +60,8 @@ pub struct Project {
     pub suppressions: Vec<Suppression>,
     /// Whether it has `[tiers]`, which it can't set.
     pub tiers: bool,
+    /// Whether it has `[policy]`, which it can't set.
+    pub policy: bool,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +83,7 @@ struct File {
     suppress: Vec<Suppress>,
     // Whatever stands there is not used.
     tiers: Option<toml::Value>,
+    policy: Option<toml::Value>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -132,6 +135,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
             .map(|suppress| suppress.check(document))
             .collect::<Result<Vec<_>, _>>()?,
         tiers: file.tiers.is_some(),
+        policy: file.policy.is_some(),
     })
 }
 
@@ -213,6 +217,15 @@ impl Project {
     pub(super) fn refuse_tiers(&self, refused: &mut Vec<String>) {
         if self.tiers {
             refused.push("a project can only tighten, so its [tiers] is not used: tiers are your own".to_owned());
+        }
+    }
+
+    /// A policy decides what is spent, and may be a program.
+    pub(super) fn refuse_policy(&self, refused: &mut Vec<String>) {
+        if self.policy {
+            let message = "a project can't choose a policy or load a library, so its [policy] is not used: write it into \
+                           your own config.toml, or use --policy";
+            refused.push(message.to_owned());
         }
     }
 

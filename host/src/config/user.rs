@@ -31,6 +31,10 @@
 //! max_mib = 256
 //! max_age_days = 30
 //!
+//! [policy]
+//! use = "night-shift"            # a name in policies/ beside this file, or a path; default: built-in
+//! record = true                  # whether what it decides is kept for `convoke policy try`
+//!
 //! [tiers]
 //! auto = "rule"                  # what a question without a tier gets: rule, speed, comprehensive
 //!
@@ -64,6 +68,7 @@ use serde::Deserialize;
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::policy::{PolicyChoice, PolicyTable};
 use super::prices::{self, PricesTable};
 use super::tiers::{Tiers, TiersTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
@@ -87,6 +92,8 @@ pub struct User {
     pub budget: Budget,
     /// `[cache]`.
     pub cache: Cache,
+    /// `[policy]`.
+    pub policy: PolicyChoice,
     /// `[tiers]`.
     pub tiers: Tiers,
     /// `[prices]`.
@@ -109,6 +116,8 @@ struct File {
     budget: BudgetTable,
     #[serde(default)]
     cache: CacheTable,
+    #[serde(default)]
+    policy: PolicyTable,
     #[serde(default)]
     tiers: TiersTable,
     #[serde(default)]
@@ -138,6 +147,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         limits: file.limits.check(document)?,
         budget: file.budget.check(document)?,
         cache: file.cache.check(document)?,
+        policy: file.policy.check(document)?,
         tiers: file.tiers.check(document)?,
         prices: prices::check(file.prices, document)?,
     })

@@ -207,6 +207,7 @@ pub(super) fn failure_to_wit(failure: &Failure) -> wit::Failure {
         | FailureKind::Cut
         | FailureKind::Malformed
         | FailureKind::RanAway
+        | FailureKind::NotAdmitted
         | FailureKind::Died
         | FailureKind::NoModel => wit::FailureKind::Unavailable,
     };

@@ -55,12 +55,12 @@ impl Rehearsal {
     }
 
     fn ask(&self, asker: &Asker, question: Question) -> Result<Reply, Failure> {
-        let estimate = self.broker.price_of(&question);
-        let mut request = self.route.request(&question);
+        let estimate = self.broker.price_of(&asker.command, &question);
+        let (tier, why) = self.broker.tier_of(&asker.command, &question);
+        let mut request = self.route.request_at(tier, &question);
         scan(self.scan, &mut request)?;
-        let tier = self.route.tier(&question);
         let denied = self.route.denial(tier, &question.tools);
-        let tier = (tier.name(), self.route.explain(&question));
+        let tier = (tier.name(), why);
         let prompt = Prompt { item: asker.item_id.clone(), role: question.role, tier, denied, request, estimate };
         self.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(prompt);
         let reason = "a rehearsal asks nobody";

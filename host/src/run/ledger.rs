@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use convoke_runtime::broker::{Ledger, QuestionRecord};
-use convoke_runtime::journal::{Journal, QuestionRow, RunId};
+use convoke_runtime::broker::{DecisionRecord, Ledger, QuestionRecord};
+use convoke_runtime::journal::{DecisionRow, Journal, QuestionRow, RunId};
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,6 +21,8 @@ pub(crate) struct JournalLedger {
     pub unmetered: Arc<AtomicU64>,
     /// Its tiers.
     pub arms: Arc<Arms>,
+    /// Whether decisions are kept.
+    pub keeps_decisions: bool,
 }
 
 impl Ledger for JournalLedger {
@@ -46,5 +48,13 @@ impl Ledger for JournalLedger {
             took,
         };
         Box::pin(async move { self.journal.record_question(row).await.map_err(|error| error.to_string()) })
+    }
+    fn decided(&self, decision: DecisionRecord) -> BoxFuture<'_, Result<(), String>> {
+        if !self.keeps_decisions {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        let DecisionRecord { question, at, policy, generation, facts, decision } = decision;
+        let row = DecisionRow { run: self.run, question, at, policy, generation, facts, decision };
+        Box::pin(async move { self.journal.record_decision(row).await.map_err(|error| error.to_string()) })
     }
 }

@@ -180,7 +180,8 @@ impl Session {
 
     fn broker(&self, id: &RunId, journal: &Journal, unmetered: &Arc<AtomicU64>, arms: &Arc<Arms>) -> Broker {
         let (unmetered, arms) = (unmetered.clone(), arms.clone());
-        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms };
+        let keeps_decisions = self.settings.policy.record;
+        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms, keeps_decisions };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
         Broker::new(self.backends.clone(), Arc::new(ledger), self.events.clone(), config)
     }

@@ -136,6 +136,8 @@ pub struct RouteFacts {
     pub tools: u32,
     /// Whether its answer has a schema.
     pub schema: bool,
+    /// Where it would go without any policy.
+    pub otherwise: RouteTo,
     /// What was spent.
     pub spending: Spending,
     /// What the built-in policy would decide.

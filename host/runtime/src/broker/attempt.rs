@@ -1,8 +1,12 @@
 //! One attempt at a question: start, send, watch, settle.
 
+use std::pin::pin;
+use std::task::Poll;
+
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout};
 
+use super::decide::{LOOKED_AT_EVERY, Overseer};
 use super::pace::Pace;
 use super::*;
 use crate::admission::{End, Spent};
@@ -63,6 +67,9 @@ impl Broker {
                 self.settle_failure(life, admitted, request, failure, tries, watched.first_event).await
             }
         };
+        for (facts, decided) in std::mem::take(&mut life.noted) {
+            self.note(Some(life.id), facts, &decided).await;
+        }
         self.lanes.tell_changes().await;
         attempt
     }
@@ -106,8 +113,10 @@ impl Broker {
         admitted.sending();
         self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
         let sent = Instant::now();
+        let overseer = Overseer::new(self, life.asker, &life.question.role, request, sent);
         let (mut silent, mut pace) = (true, Pace::default());
         let mut heard = |event| {
+            overseer.hears(&event, Instant::now());
             if std::mem::take(&mut silent) {
                 self.books.events.mention(Fact::QuestionStarted { question, item, after: sent.elapsed() });
                 if let Some(turn) = &mut life.turn {
@@ -119,10 +128,15 @@ impl Broker {
             }
             listener(event);
         };
-        match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
-            Some(instance) => watched(&self.config.watch, affordable, instance.as_mut(), request, &mut heard).await,
+        let watched = match admitted.lease().and_then(|lease| lease.instance.as_mut()) {
+            Some(instance) => {
+                let answer = watched(&self.config.watch, affordable, instance.as_mut(), request, &mut heard);
+                overseen(&overseer, answer).await
+            }
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
-        }
+        };
+        life.noted.extend(overseer.into_noted());
+        watched
     }
 
     /// How many output tokens one question may pay for; none: there is no ceiling, or no price.
@@ -279,6 +293,30 @@ impl Broker {
         }
         Usage { usd: usd.unwrap_or(Usd::ZERO), ..usage }
     }
+}
+
+/// An answer, until the policy ends it.
+async fn overseen(overseer: &Overseer<'_>, answer: impl Future<Output = Watched>) -> Watched {
+    let ended = |usage, first_event| {
+        let message = overseer.killed()?;
+        let failure = Failure { usage, reached_model: true, ..Failure::new(FailureKind::RanAway, message) };
+        Some(Watched { result: Err(failure), first_event })
+    };
+    let mut answer = pin!(answer);
+    let mut look = pin!(sleep(LOOKED_AT_EVERY));
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(watched) = answer.as_mut().poll(context) {
+            let usage = watched.result.as_ref().map_or_else(|failure| failure.usage, |answer| Some(answer.usage));
+            return Poll::Ready(ended(usage, watched.first_event).unwrap_or(watched));
+        }
+        while look.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            overseer.looks(now);
+            look.as_mut().reset(now + LOOKED_AT_EVERY);
+        }
+        ended(None, overseer.first()).map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 /// The head of an answer, with the limits, came about when its first event did.

@@ -1,6 +1,7 @@
 //! The numbers of a broker, and what a question would take.
 
 use super::*;
+use crate::policy::{Clock, Mode};
 
 /// All numbers of a broker. The defaults are the design's for mode `balanced`.
 #[derive(Clone)]
@@ -31,6 +32,10 @@ pub struct BrokerConfig {
     pub budget: Arc<Budget>,
     /// What decides; none: the built-in policy.
     pub policy: Option<Arc<Slot>>,
+    /// The user's mode, for the policy.
+    pub mode: Mode,
+    /// What time it is for the policy.
+    pub clock: Clock,
 }
 
 impl Default for BrokerConfig {
@@ -49,6 +54,8 @@ impl Default for BrokerConfig {
             tape: None,
             budget: Arc::new(Budget::unlimited()),
             policy: None,
+            mode: Mode::default(),
+            clock: Clock::default(),
         }
     }
 }

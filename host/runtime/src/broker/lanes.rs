@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::leader::Leaders;
+use super::recent::Recent;
+use super::record::Books;
 use crate::admission::{Admission, AdmissionConfig, Standing};
 use crate::backend::Backend;
 use crate::backend::offline::Offline;
 use crate::budget::Budget;
-use crate::event::{Events, Fact};
-use crate::policy::Slot;
+use crate::event::Fact;
+use crate::policy::{Decided, Facts, Slot};
 use crate::question::Failure;
 use crate::retry::{Retry, RetryConfig};
 
@@ -25,7 +27,9 @@ pub struct Lanes {
     /// Why dispatch has stopped. All lanes stop together.
     stopped: watch::Sender<Option<Failure>>,
     /// Where the runs tell.
-    audience: Mutex<Vec<Events>>,
+    audience: Mutex<Vec<Arc<Books>>>,
+    /// When questions were admitted.
+    recent: Mutex<Recent>,
 }
 
 /// The numbers of [`Lanes`].
@@ -70,20 +74,40 @@ impl Lanes {
             policy: config.policy,
             stopped: watch::Sender::new(None),
             audience: Mutex::default(),
+            recent: Mutex::default(),
         })
     }
 
     /// What happens to all is told there too from now on.
-    pub(super) fn listen(&self, events: Events) {
-        self.audience.lock().unwrap_or_else(PoisonError::into_inner).push(events);
+    pub(super) fn listen(&self, books: &Arc<Books>) {
+        self.audience.lock().unwrap_or_else(PoisonError::into_inner).push(books.clone());
     }
 
     /// Tells all runs what happens to all.
     pub(super) async fn tell(&self, fact: Fact) {
         let audience = self.audience.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for events in audience {
-            events.tell(fact.clone()).await;
+        for books in audience {
+            books.tell(fact.clone()).await;
         }
+    }
+
+    /// Tells all runs what was decided for all, and writes it down with each.
+    pub async fn note(&self, facts: &Facts, decided: &Decided) {
+        let audience = self.audience.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for books in audience {
+            books.note(None, facts.clone(), decided).await;
+        }
+    }
+
+    /// When questions were admitted. Whoever holds it decides: nobody else is admitted meanwhile.
+    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a policy has a say: where somebody can be asked, and nothing is replayed.
+    pub(super) fn is_by_policy(&self) -> bool {
+        let mut backends = self.lanes.iter().map(|lane| &lane.backend);
+        !backends.clone().any(|backend| backend.replays()) && backends.any(|backend| backend.has_model())
     }
 
     /// The lane at that place.

@@ -17,9 +17,10 @@ pub(super) struct Most {
 }
 
 impl Broker {
-    /// What a question would take at most: for the plan.
-    pub fn price_of(&self, question: &Question) -> Estimate {
-        let Some(candidate) = self.config.route.candidates(question).into_iter().next() else {
+    /// What a question of a command would take at most: for the plan.
+    pub fn price_of(&self, command: &str, question: &Question) -> Estimate {
+        let tier = self.route(command, question).tier;
+        let Some(candidate) = self.config.route.candidates_from(tier, question).into_iter().next() else {
             return Estimate::default();
         };
         let most = self.most(self.lane(&candidate), &candidate.request);

@@ -1,6 +1,7 @@
 //! What is written down of a question.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::decide::DecisionRecord;
 use crate::backend::Backend;
 use crate::event::{Events, Fact};
 use crate::money::Usd;
@@ -104,38 +106,61 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// Why it could not be, in words for the user.
     fn record(&self, record: QuestionRecord) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Writes down what a policy decided. Does nothing where decisions are not kept.
+    ///
+    /// # Errors
+    /// Why it could not be, in words for the user.
+    fn decided(&self, _decision: DecisionRecord) -> BoxFuture<'_, Result<(), String>> {
+        std::future::ready(Ok(())).boxed()
+    }
 }
 
 /// A ledger that forgets with the process: for tests, and for runs that keep no journal.
 #[derive(Debug, Default)]
-pub struct InMemory(Mutex<Vec<QuestionRecord>>);
+pub struct InMemory {
+    records: Mutex<Vec<QuestionRecord>>,
+    decisions: Mutex<Vec<DecisionRecord>>,
+}
 
 impl InMemory {
     /// What was written down so far.
     pub fn records(&self) -> Vec<QuestionRecord> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was decided so far.
+    pub fn decisions(&self) -> Vec<DecisionRecord> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Ledger for InMemory {
     fn record(&self, record: QuestionRecord) -> BoxFuture<'_, Result<(), String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        async { Ok(()) }.boxed()
+    }
+
+    fn decided(&self, decision: DecisionRecord) -> BoxFuture<'_, Result<(), String>> {
+        self.decisions.lock().unwrap_or_else(PoisonError::into_inner).push(decision);
         async { Ok(()) }.boxed()
     }
 }
 
 /// What a broker writes down and tells.
 pub(super) struct Books {
-    ledger: Arc<dyn Ledger>,
+    pub(super) ledger: Arc<dyn Ledger>,
     pub(super) events: Events,
     spent: Mutex<Spending>,
     /// The models without a known price, and whether that was said.
     unpriced: Mutex<BTreeMap<String, bool>>,
+    /// Whether it was said that decisions can't be written down.
+    pub(super) unwritten: AtomicBool,
 }
 
 impl Books {
     pub(super) fn new(ledger: Arc<dyn Ledger>, events: Events) -> Self {
-        Self { ledger, events, spent: Mutex::default(), unpriced: Mutex::default() }
+        Self { ledger, events, spent: Mutex::default(), unpriced: Mutex::default(), unwritten: AtomicBool::new(false) }
     }
 
     pub(super) async fn tell(&self, fact: Fact) {

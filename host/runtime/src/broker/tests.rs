@@ -1,3 +1,4 @@
+mod decisions;
 mod failures;
 mod flow;
 mod leader;
@@ -59,6 +60,10 @@ impl Bench {
             let fact = serde_json::to_value(&event.fact).unwrap();
             let detail = ["by", "state", "message"].iter().find_map(|key| fact[key].as_str());
             let name = fact["event"].as_str().unwrap();
+            // Each question has these, wherever it goes; `decisions` looks at them.
+            if name == "decided" {
+                continue;
+            }
             facts.push(detail.map_or_else(|| name.to_owned(), |detail| format!("{name} {detail}")));
         }
         facts

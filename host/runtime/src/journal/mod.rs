@@ -6,6 +6,7 @@
 //!
 //! The journal is written first, then the fact is told: see [`event`](crate::event).
 
+mod decisions;
 mod error;
 mod key;
 mod read;
@@ -32,8 +33,8 @@ pub(crate) use schema::write_ahead;
 
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
 pub use record::{
-    ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet, Reusable, RunDetail, RunEnd, RunId,
-    RunRecord, RunRow,
+    DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet, Reusable, RunDetail,
+    RunEnd, RunId, RunRecord, RunRow,
 };
 
 use read::Reader;
@@ -135,6 +136,15 @@ impl Journal {
         self.inner.writer.write_soon(Write::Question(Box::new(row))).await
     }
 
+    /// Writes down what a policy decided, as soon as the money ledger is. Of all runs together the newest 100,000 are
+    /// kept, and texts of at most 500 bytes.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn record_decision(&self, row: DecisionRow) -> Result<(), JournalError> {
+        self.inner.writer.write_soon(Write::Decision(Box::new(row))).await
+    }
+
     /// Ends a run.
     ///
     /// # Errors
@@ -200,6 +210,15 @@ impl Journal {
     /// The storage fails; a record doesn't make sense.
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunRow>, JournalError> {
         self.read(move |reader| reader.runs(limit)).await
+    }
+
+    /// What policies decided in a run, as far as it is kept, in that order.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn decisions(&self, run: &RunId) -> Result<Vec<DecisionRow>, JournalError> {
+        let run = *run;
+        self.read(move |reader| reader.decisions(run)).await
     }
 
     /// Everything about a run.

@@ -233,7 +233,7 @@ impl Reader<'_> {
             .map_err(|error| self.sqlite(&error))
     }
 
-    fn json<T: DeserializeOwned>(&self, text: &str, what: &str) -> Result<T, Trouble> {
+    pub(super) fn json<T: DeserializeOwned>(&self, text: &str, what: &str) -> Result<T, Trouble> {
         serde_json::from_str(text).map_err(|error| self.senseless(what, &error.to_string()))
     }
 
@@ -245,12 +245,12 @@ impl Reader<'_> {
         Timestamp::from_microsecond(microseconds).map_err(|error| self.senseless(what, &error.to_string()))
     }
 
-    fn senseless(&self, what: &str, detail: &str) -> Trouble {
+    pub(super) fn senseless(&self, what: &str, detail: &str) -> Trouble {
         let (path, what, detail) = (self.path.to_owned(), what.to_owned(), detail.to_owned());
         Trouble::Record(JournalError::Unreadable { path, what, detail })
     }
 
-    fn named(&self, trouble: Trouble) -> JournalError {
+    pub(super) fn named(&self, trouble: Trouble) -> JournalError {
         match trouble {
             Trouble::Sqlite(error) => self.sqlite(&error),
             Trouble::Record(error) => error,
@@ -263,7 +263,7 @@ impl Reader<'_> {
 }
 
 /// What hinders reading: the database, or a record in it.
-enum Trouble {
+pub(super) enum Trouble {
     Sqlite(rusqlite::Error),
     Record(JournalError),
 }
@@ -286,7 +286,7 @@ fn added(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 /// No count is negative.
-fn number(value: i64) -> u64 {
+pub(super) fn number(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::ItemKey;
 use super::key::Digest;
 use crate::money::Usd;
+use crate::policy::{Decision, Facts};
 use crate::question::Usage;
 use crate::work::{Census, Outcome, Partial, Status};
 
@@ -291,6 +293,25 @@ pub struct QuestionRow {
     pub first: Option<Duration>,
     /// From asking to the end.
     pub took: Duration,
+}
+
+/// What a policy decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecisionRow {
+    /// In which run.
+    pub run: RunId,
+    /// For which question, by its number in the process; none: for the run.
+    pub question: Option<u64>,
+    /// When.
+    pub at: Timestamp,
+    /// The name of the policy.
+    pub policy: Arc<str>,
+    /// Its generation: which one of its process it was, counted from 1.
+    pub generation: u64,
+    /// What it was decided on.
+    pub facts: Facts,
+    /// What was decided.
+    pub decision: Decision,
 }
 
 /// A result that a later run may use again, if what it read is unchanged.

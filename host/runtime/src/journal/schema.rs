@@ -13,7 +13,12 @@ const APPLICATION: i64 = 0x436e_766b;
 
 /// Each brings the schema to the format of its place, counted from 1. Only ever add to the end: files of each format
 /// are on users' disks.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// The newest format known.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
-use super::{ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord};
+use super::{DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, decisions};
 use crate::work::Outcome;
 
 /// A write.
@@ -15,6 +15,7 @@ pub(super) enum Write {
     Items(RunId, Vec<ItemRecord>),
     Finish(RunId, Box<EndTexts>),
     Question(Box<QuestionRow>),
+    Decision(Box<DecisionRow>),
     End(RunId, Box<RunEnd>),
     /// Nothing: waits for what was written before.
     Flush,
@@ -71,7 +72,9 @@ impl Write {
     /// Whether it is one statement, which SQLite does whole or not at all; others need a savepoint for that.
     pub(super) fn is_one_statement(&self) -> bool {
         match self {
-            Self::Begin(_) | Self::Finish(..) | Self::Question(_) | Self::End(..) | Self::Flush => true,
+            Self::Begin(_) | Self::Finish(..) | Self::Question(_) | Self::Decision(_) | Self::End(..) | Self::Flush => {
+                true
+            }
             Self::Items(..) => false,
         }
     }
@@ -85,6 +88,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Items(run, items) => add_items(connection, *run, items),
         Write::Finish(run, end) => finish(connection, *run, end),
         Write::Question(row) => question(connection, row),
+        Write::Decision(row) => decisions::add(connection, row),
         Write::End(run, end) => end_run(connection, *run, end),
         Write::Flush => Ok(()),
     }
@@ -217,7 +221,7 @@ fn run_seq(connection: &Connection, run: RunId) -> Result<i64, Fault> {
 }
 
 /// SQLite's integers are signed: the few counts above stay at the largest.
-fn count(number: u64) -> i64 {
+pub(super) fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

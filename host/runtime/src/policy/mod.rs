@@ -8,8 +8,12 @@
 //! told once; the decision at hand is the built-in one's.
 
 pub mod builtin;
+mod clock;
 mod slot;
+mod words;
 
 pub use builtin::Profile;
+pub use clock::Clock;
 pub use convoke_policy::*;
-pub use slot::{Decided, Fault, Foreign, InForce, Slot};
+pub use slot::{BUILT_IN, Decided, Fault, Foreign, InForce, Slot};
+pub use words::words;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use convoke_policy::{Decision, Facts};
+use tokio::sync::watch;
 
 use super::Profile;
 use crate::event::{Events, Fact};
@@ -55,11 +56,13 @@ pub struct Slot {
     current: RwLock<Arc<InForce>>,
     /// The numbers to go on with where a foreign policy fails.
     fallback: Arc<Profile>,
+    /// The generation in force, for those who wait.
+    changed: watch::Sender<u64>,
     events: Events,
 }
 
 /// What the built-in policy is called.
-const BUILT_IN: &str = "built-in";
+pub const BUILT_IN: &str = "built-in";
 
 impl Slot {
     /// The built-in policy with its own numbers.
@@ -71,7 +74,14 @@ impl Slot {
     pub fn new(profile: Profile, events: Events) -> Self {
         let fallback = Arc::new(profile);
         let built_in = InForce { name: BUILT_IN.into(), generation: 1, profile: fallback.clone(), foreign: None };
-        Self { current: RwLock::new(Arc::new(built_in)), fallback, events }
+        Self { current: RwLock::new(Arc::new(built_in)), fallback, changed: watch::Sender::new(1), events }
+    }
+
+    /// Returns when another policy than the one of that generation is in force: what it decided to wait for is decided
+    /// again.
+    pub async fn changed(&self, generation: u64) {
+        // It can't be closed: the sender is here.
+        let _ = self.changed.subscribe().wait_for(|now| *now != generation).await;
     }
 
     /// The policy in force now.
@@ -95,6 +105,7 @@ impl Slot {
             *current = Arc::new(InForce { name: name.into(), generation, profile, foreign });
             generation
         };
+        self.changed.send_replace(generation);
         let (policy, reason) = (name.to_owned(), why.to_owned());
         self.events.tell(Fact::PolicyChanged { policy, generation, reason }).await;
         generation
@@ -132,6 +143,7 @@ impl Slot {
             *current = Arc::new(InForce { name: BUILT_IN.into(), generation, profile, foreign: None });
             generation
         };
+        self.changed.send_replace(generation);
         let name = &failed.name;
         let reason = format!("the policy {name} failed, and the built-in one goes on: {why}");
         self.events.mention(Fact::PolicyChanged { policy: BUILT_IN.to_owned(), generation, reason: reason.clone() });

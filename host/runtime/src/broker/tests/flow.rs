@@ -182,14 +182,14 @@ async fn a_model_without_a_known_price_is_said_once() {
         assert_eq!(bench.ask(question(&number.to_string())).await.unwrap().usage.usd, Usd::ZERO);
     }
     assert_eq!(bench.facts().iter().filter(|fact| fact.contains("price of claude-next")).count(), 1);
-    assert_eq!(bench.broker.price_of(&question("?")).usd, None);
+    assert_eq!(bench.broker.price_of("audit", &question("?")).usd, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_plan_knows_the_most_that_a_question_can_take() {
     let bench = Bench::new(|_, _| Act::answer("yes"));
     let asked = Question { system: Some("1234".to_owned()), tier: Tier::Comprehensive, ..question("12345") };
-    let estimate = bench.broker.price_of(&asked);
+    let estimate = bench.broker.price_of("audit", &asked);
     assert_eq!((estimate.model.as_str(), estimate.input_tokens, estimate.output_tokens), ("claude-opus-5-5", 3, 4_096));
     // Nine bytes are nine tokens at most, and the provider adds up to 2,048.
     assert_eq!(estimate.usd, Some(Usd::from_pico((9 + 2_048) * 4_000_000 + 4_096 * 20_000_000)));

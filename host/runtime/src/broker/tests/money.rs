@@ -6,7 +6,7 @@ use crate::quota::QuotaConfig;
 
 /// What [`question`] takes at most, with the model of `speed`.
 fn most(bench: &Bench, asked: &Question) -> Usd {
-    bench.broker.price_of(asked).usd.unwrap()
+    bench.broker.price_of("audit", asked).usd.unwrap()
 }
 
 fn of(config: BudgetConfig) -> BrokerConfig {

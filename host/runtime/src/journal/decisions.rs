@@ -1,0 +1,211 @@
+//! What policies decided, as SQL.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::read::{Reader, Trouble, number};
+use super::write::{Fault, count};
+use super::{DecisionRow, JournalError, RunId};
+use crate::policy::{Decision, Facts};
+
+/// So many decisions are kept, of all runs together: the newest. Some 50 MB.
+const KEPT: i64 = 100_000;
+
+/// The others are removed as often.
+const SWEEP: i64 = 1_000;
+
+/// The longest text among facts and in a decision, in bytes.
+const LONGEST_TEXT: usize = 500;
+
+/// Writes one down. Its JSON is made here, on the writer's thread: who decides does not wait for it.
+pub(super) fn add(connection: &Connection, row: &DecisionRow) -> Result<(), Fault> {
+    let unwritable = |error: serde_json::Error| {
+        let what = format!("a decision of run {}", row.run);
+        Fault::Record(JournalError::Unwritable { what, detail: error.to_string() })
+    };
+    let kind = row.facts.kind().name();
+    let facts = serde_json::to_value(&row.facts).map(|mut facts| small(facts["facts"].take())).map_err(unwritable)?;
+    let decision = serde_json::to_value(&row.decision).map(|mut made| made["decision"].take()).map_err(unwritable)?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO decisions (run, question, at, kind, policy, generation, facts_json, decision_json)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    insert.execute(params![
+        row.run.to_string(),
+        row.question.map(count),
+        row.at.as_microsecond(),
+        kind,
+        bounded(&row.policy),
+        count(row.generation),
+        facts.to_string(),
+        decision.to_string(),
+    ])?;
+    let newest = connection.last_insert_rowid();
+    if newest % SWEEP == 0 {
+        connection.prepare_cached("DELETE FROM decisions WHERE seq <= ?1")?.execute([newest - KEPT])?;
+    }
+    Ok(())
+}
+
+/// Facts without what is read as its default anyway, and with bounded texts. What a policy is given back is the same.
+fn small(mut facts: Value) -> Value {
+    let Some(members) = facts.as_object_mut() else { return facts };
+    members.retain(|name, value| {
+        match value {
+            Value::String(text) if text.len() > LONGEST_TEXT => *text = bounded(text).to_owned(),
+            // All of these have defaults; what the built-in policy decided has not.
+            Value::Object(inner) if name != "built_in" => inner.retain(|_, value| !is_default(value)),
+            _ => {}
+        }
+        name == "built_in" || !is_default(value)
+    });
+    facts
+}
+
+fn is_default(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(is) => !is,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.is_empty(),
+    }
+}
+
+fn bounded(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+impl Reader<'_> {
+    /// What was decided in a run, in that order.
+    pub(super) fn decisions(&self, run: RunId) -> Result<Vec<DecisionRow>, JournalError> {
+        let read = || {
+            let mut select = self.connection.prepare(
+                "SELECT question, at, kind, policy, generation, facts_json, decision_json FROM decisions
+                 WHERE run = ?1 ORDER BY seq",
+            )?;
+            let mut rows = select.query([run.to_string()])?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                all.push(self.decision(run, row)?);
+            }
+            Ok(all)
+        };
+        read().map_err(|trouble| self.named(trouble))
+    }
+
+    fn decision(&self, run: RunId, row: &Row<'_>) -> Result<DecisionRow, Trouble> {
+        let what = format!("a decision of run {run}");
+        let (kind, policy): (String, String) = (row.get(2)?, row.get(3)?);
+        let inner = |column| self.json::<Value>(&row.get::<_, String>(column)?, &what);
+        let facts = json!({"kind": kind, "facts": inner(5)?});
+        let decision = json!({"kind": kind, "decision": inner(6)?});
+        Ok(DecisionRow {
+            run,
+            question: row.get::<_, Option<i64>>(0)?.map(number),
+            at: Timestamp::from_microsecond(row.get(1)?).map_err(|error| self.senseless(&what, &error.to_string()))?,
+            policy: policy.into(),
+            generation: number(row.get(4)?),
+            facts: Facts::deserialize(facts).map_err(|error| self.senseless(&what, &error.to_string()))?,
+            decision: Decision::deserialize(decision).map_err(|error| self.senseless(&what, &error.to_string()))?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+    use crate::policy::{
+        Adapt, AdaptFacts, Admit, AdmitFacts, Load, Mode, Now, RecoverFacts, RouteFacts, RouteTo, Size, SizeFacts,
+        Spending, Tier, WatchFacts,
+    };
+
+    fn row(run: RunId, facts: Facts, decision: Decision) -> DecisionRow {
+        let at = Timestamp::from_microsecond(1_700_000_000_000_000).unwrap();
+        DecisionRow { run, question: Some(7), at, policy: "night".into(), generation: 3, facts, decision }
+    }
+
+    #[tokio::test]
+    async fn what_was_decided_is_read_as_it_was_written() {
+        let journal = Journal::in_memory().unwrap();
+        let (run, other) = (RunId::new(), RunId::new());
+        let load = Load { in_flight: 3, error_rate: 0.25, first_token_ms: Some(12), ..Load::default() };
+        let spending = Spending { usd: 0.5, usd_left: None, requests: 9 };
+        let now = Now::new(1, 0, 30, 7);
+        let built_in = Adapt { limit: 3, ..Adapt::default() };
+        let all = [
+            row(run, Facts::Size(SizeFacts { items: 3, ..SizeFacts::default() }), Decision::Size(Size::of(2, "few"))),
+            row(
+                run,
+                Facts::Route(RouteFacts {
+                    now,
+                    mode: Mode::Safe,
+                    asked: Tier::Speed,
+                    spending,
+                    built_in: RouteTo::tier(Tier::Speed, "asked"),
+                    ..RouteFacts::default()
+                }),
+                Decision::Route(RouteTo::tier(Tier::Comprehensive, "")),
+            ),
+            row(
+                run,
+                Facts::Admit(AdmitFacts { since_last_ms: Some(5), load: load.clone(), ..AdmitFacts::default() }),
+                Decision::Admit(Admit::Later { wait_ms: 3, reason: "slowly".to_owned() }),
+            ),
+            row(run, Facts::Recover(RecoverFacts::default()), Decision::Recover(Default::default())),
+            row(
+                run,
+                Facts::Adapt(AdaptFacts { load, built_in: built_in.clone(), ..AdaptFacts::default() }),
+                Decision::Adapt(built_in),
+            ),
+            row(run, Facts::Watch(WatchFacts::default()), Decision::Watch(Default::default())),
+        ];
+        for row in &all {
+            journal.record_decision(row.clone()).await.unwrap();
+        }
+        journal.record_decision(row(other, all[0].facts.clone(), all[0].decision.clone())).await.unwrap();
+        journal.flush().await.unwrap();
+        assert_eq!(journal.decisions(&run).await.unwrap(), all);
+        assert_eq!(journal.decisions(&other).await.unwrap().len(), 1);
+        assert_eq!(journal.decisions(&RunId::new()).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn texts_of_strangers_are_bounded_and_what_is_nothing_is_left_out() {
+        let journal = Journal::in_memory().unwrap();
+        let run = RunId::new();
+        let facts = Facts::Recover(RecoverFacts { message: "é".repeat(1_000), ..RecoverFacts::default() });
+        let made = small(serde_json::to_value(&facts).unwrap()["facts"].take());
+        assert!(made.to_string().len() < 700, "{made}");
+        journal.record_decision(row(run, facts, Decision::Recover(Default::default()))).await.unwrap();
+        journal.flush().await.unwrap();
+        let Facts::Recover(read) = &journal.decisions(&run).await.unwrap()[0].facts else { panic!() };
+        assert_eq!(read.message, "é".repeat(250));
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_are_kept() {
+        let connection = super::super::schema::in_memory().unwrap();
+        connection
+            .execute(
+                "INSERT INTO decisions (seq, run, at, kind, policy, generation, facts_json, decision_json)
+                 VALUES (1, 'old', 0, 'watch', '', 1, '{}', '{}'), (?1, 'new', 0, 'watch', '', 1, '{}', '{}')",
+                [KEPT + SWEEP - 1],
+            )
+            .unwrap();
+        let one = row(RunId::new(), Facts::Watch(WatchFacts::default()), Decision::Watch(Default::default()));
+        assert!(add(&connection, &one).is_ok());
+        let runs: i64 =
+            connection.query_row("SELECT count(*) FROM decisions WHERE run = 'old'", [], |row| row.get(0)).unwrap();
+        let all: i64 = connection.query_row("SELECT count(*) FROM decisions", [], |row| row.get(0)).unwrap();
+        assert_eq!((runs, all), (0, 2));
+    }
+}
