@@ -9,7 +9,7 @@ use convoke_runtime::policy::{Admit, Decision, Facts};
 use convoke_standin::{Config, Latency, Standin};
 use serde_json::Value;
 
-use crate::support::{World, flood, quick, standin, until};
+use crate::support::{World, flood, quick, repository, standin, until};
 
 /// Writes a policy into the user's folder.
 fn policy(world: &World, file: &str, text: &str) -> PathBuf {
@@ -217,4 +217,69 @@ async fn a_recorded_run_is_decided_again_by_another_policy() {
     let silent = World::new().config("[policy]\nrecord = false\n");
     silent.convoke(items("3")).asking(&standin).run().await.exits(0);
     assert!(decisions(&silent).await.is_empty());
+}
+
+/// A native library that this package's tests depend on: cargo builds it beside them.
+fn library(package: &str) -> PathBuf {
+    use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+    let test = std::env::current_exe().expect("a path");
+    let path = test.parent().expect("a folder").join(format!("{DLL_PREFIX}{}{DLL_SUFFIX}", package.replace('-', "_")));
+    assert!(path.is_file(), "{} is missing: is {package} a dev-dependency of this package?", path.display());
+    path
+}
+
+#[tokio::test]
+async fn a_run_goes_from_numbers_to_a_component_to_a_library_and_back_and_no_broken_one_stops_it() {
+    // So slow that the run outlasts five changes, each of which is noticed within a second.
+    let slow = standin(Config { latency: Latency::of(200, 0.2), ..Config::default() }).await;
+    let (world, standin) = (World::new(), slow);
+    policy(&world, "numbers.toml", &says("numbers", "speed"));
+    let folder = world.path("config/policies");
+    let component = repository().join("tests/prebuilt/policies/error-budget.wasm");
+    fs::copy(component, folder.join("component.wasm")).expect("a copied file");
+    let native = folder.join("native").with_extension(std::env::consts::DLL_EXTENSION);
+    fs::copy(library("night-shift"), &native).expect("a copied file");
+    world.convoke(["policy", "use", "numbers"]).run().await.exits(0);
+    let running = world.convoke(items("300")).asking(&standin).start().await;
+    let asked = |count| {
+        let standin = &standin;
+        move || standin.stats().requests >= count
+    };
+    until("a first part is done", asked(30)).await;
+    world.convoke(["policy", "use", "component"]).run().await.exits(0);
+    running.has_said("policy component: chosen by convoke policy use").await;
+    until("a second part is done", asked(60)).await;
+    world.convoke(["policy", "use", "native"]).run().await.exits(0);
+    running.has_said("policy native: chosen by convoke policy use").await;
+    until("a third part is done", asked(90)).await;
+    fs::remove_file(&native).expect("a removed file");
+    fs::write(&native, "no library at all").expect("a written file");
+    running.has_said("the changed policy is refused, and native stays in force").await;
+    until("a fourth part is done", asked(120)).await;
+    world.convoke(["policy", "use", "numbers"]).run().await.exits(0);
+    running.has_said("policy numbers: chosen by convoke policy use").await;
+    let report = running.end().await.exits(0).report();
+    assert_eq!((report.status(), report.census().as_str()), ("completed", "done 300"));
+    assert!(report.warnings().contains("it is a text"), "{}", report.warnings());
+    assert_eq!(standin.stats().requests, 300, "no item twice");
+    let names: BTreeMap<u64, String> =
+        decisions(&world).await.iter().map(|row| (row.generation, row.policy.to_string())).collect();
+    let names: Vec<&str> = names.values().map(String::as_str).collect();
+    assert_eq!(names, ["numbers", "component", "native", "numbers"]);
+}
+
+#[tokio::test]
+async fn a_component_and_a_library_are_checked_by_name() {
+    let world = World::new();
+    let folder = world.path("config/policies");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::copy(repository().join("tests/prebuilt/policies/fixed-rate.wasm"), folder.join("rate.wasm")).expect("a file");
+    let native = folder.join("night").with_extension(std::env::consts::DLL_EXTENSION);
+    fs::copy(library("night-shift"), native).expect("a file");
+    for name in ["rate", "night"] {
+        let shown = world.convoke(["policy", "check", name]).run().await.exits(0).stdout;
+        assert!(shown.contains(&format!("{name} decides on sample facts")), "{shown}");
+    }
+    fs::write(folder.join("other.wasm"), "(component)").expect("a file");
+    world.convoke(["policy", "check", "other"]).run().await.exits(2).says("it is not WebAssembly");
 }

@@ -225,7 +225,7 @@ fn policy_of(
     settings: &Settings,
     events: &Events,
 ) -> Result<InUse, CliError> {
-    let place = Place { own: paths.policies(), project: Some(project.to_owned()), copies: paths.policy_copies() };
+    let place = Place { own: paths.policies(), project: Some(project.to_owned()), kept: paths.components() };
     let policies = Policies { place, folder: cwd.to_owned() };
     Ok(InUse::prepare(policies, settings.policy.clone(), settings.mode.for_policies(), events.clone())?)
 }

@@ -52,10 +52,8 @@ pub(super) fn config(matches: &ArgMatches) -> Result<ExitCode, CliError> {
 
     let folder =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
-    let policies = Policies {
-        place: Place { own: paths.policies(), project: Some(project), copies: paths.policy_copies() },
-        folder,
-    };
+    let policies =
+        Policies { place: Place { own: paths.policies(), project: Some(project), kept: paths.components() }, folder };
     with_choice(&mut all, policies.chosen()?.as_deref());
     let selected = policies.select(&settings.policy)?;
     let (numbers, _) = of_policy(selected.path.as_deref(), settings.mode)?;

@@ -92,7 +92,7 @@ impl Desk {
         let settings = Settings::load(&paths.user_file(), &project.join(PROJECT_FILE), env, Choices::default())?;
         let folder =
             std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
-        let place = Place { own: paths.policies(), project: Some(project), copies: paths.policy_copies() };
+        let place = Place { own: paths.policies(), project: Some(project), kept: paths.components() };
         Ok(Self { paths, settings, policies: Policies { place, folder } })
     }
 

@@ -89,11 +89,6 @@ impl Paths {
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")
     }
-
-    /// Where native policies are copied to before they are loaded.
-    pub fn policy_copies(&self) -> PathBuf {
-        self.cache.join("policies")
-    }
 }
 
 /// The folder of the project that a folder belongs to: the nearest ancestor with a `convoke.toml` or a `.git`, else

@@ -1,14 +1,17 @@
 //! The examples decide the same in all their forms.
 
+use std::path::Path;
+
 use convoke_policy::{
     Adapt, AdaptFacts, Admit, AdmitFacts, Decision, Facts, Load, Now, Recover, RecoverFacts, RouteFacts, RouteTo, Size,
     SizeFacts, Tier, Watch, WatchFacts,
 };
-use convoke_runtime::policy::Foreign;
+use convoke_runtime::policy::{Foreign, Mode, Profile};
 use proptest::prelude::*;
 
 use super::fixtures::{component, library};
 use super::native::{NativePolicy, Switch};
+use super::toml::PolicyFile;
 use super::wasm::WasmPolicy;
 
 static SWITCH: Switch = Switch::new();
@@ -94,6 +97,33 @@ fn forms(package: &str) -> Vec<(&'static str, Box<dyn Foreign>)> {
     vec![("component", Box::new(wasm)), ("library", Box::new(native))]
 }
 
+/// The numbers of an example's `.toml`.
+fn numbers(package: &str) -> Profile {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/policies/{package}/{package}.toml"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    PolicyFile::parse(&path, &text).unwrap().profile(Mode::Balanced).clone()
+}
+
+/// Where the numbers of a `.toml` say all of it: the built-in policy decides by them as the program does that is asked
+/// after the built-in policy with its own.
+fn toml_agrees(package: &str) {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
+    let (forms, plain, numbers) = (forms(package), Profile::of(Mode::Balanced), numbers(package));
+    assert_ne!(plain, numbers);
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..500 {
+        let mut facts = facts().new_tree(&mut runner).unwrap().current();
+        if let Facts::Route(facts) = &mut facts {
+            facts.otherwise = facts.built_in.clone();
+        }
+        plain.decide(&mut facts);
+        let decided = forms[0].1.decide(&facts).unwrap();
+        numbers.decide(&mut facts);
+        assert_eq!(convoke_policy::Policy::decide(&convoke_policy::AsBuiltIn, &facts), decided, "on {facts:?}");
+    }
+}
+
 fn all_agree(package: &str) -> Vec<Decision> {
     use proptest::strategy::ValueTree as _;
     use proptest::test_runner::TestRunner;
@@ -119,6 +149,7 @@ fn all_agree(package: &str) -> Vec<Decision> {
 
 #[test]
 fn night_shift_decides_the_same_in_all_its_forms() {
+    toml_agrees("night-shift");
     let own = all_agree("night-shift");
     assert!(own.len() > 10 && own.iter().all(|decision| matches!(decision, Decision::Route(_))), "{own:?}");
 }
@@ -132,6 +163,7 @@ fn error_budget_decides_the_same_in_all_its_forms() {
 
 #[test]
 fn fixed_rate_decides_the_same_in_all_its_forms() {
+    toml_agrees("fixed-rate");
     let own = all_agree("fixed-rate");
     assert!(own.len() > 10 && own.iter().all(|decision| matches!(decision, Decision::Admit(_))), "{own:?}");
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use convoke_runtime::policy::{Foreign, Mode, Profile};
 
+use super::PolicyError;
 use super::toml::PolicyFile;
-use super::{PolicyError, native, wasm};
+use super::wasm::WasmPolicy;
 use crate::config::ConfigError;
 
 /// The largest policy, in bytes.
@@ -61,8 +62,8 @@ pub struct Place {
     pub own: PathBuf,
     /// The project that convoke runs in: none of its libraries is loaded.
     pub project: Option<PathBuf>,
-    /// Where libraries are copied to before they are loaded: what is replaced while it is loaded would crash.
-    pub copies: PathBuf,
+    /// Where compiled components and copies of libraries are kept. It is made readable for this user only.
+    pub kept: PathBuf,
 }
 
 /// A policy that was loaded.
@@ -132,7 +133,7 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
     },
-    /// It is a component or a library, and can't be used.
+    /// A component or a library that is none of ours.
     #[error(transparent)]
     Foreign(#[from] PolicyError),
 }
@@ -166,16 +167,21 @@ pub fn load(path: &Path, mode: Mode, place: &Place) -> Result<Loaded, LoadError>
                 .map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
             (Some(PolicyFile::parse(path, &text)?.profile(mode).clone()), None)
         }
-        Form::Wasm => (None, Some(wasm::load(&read(path)?, &name)?)),
+        Form::Wasm => (None, Some(component(path, &name, place)?)),
         Form::Native => {
             // Looked at where it really is: a link out of the project would lead into it.
             if is_of_project(path, place) {
                 return Err(LoadError::OfProject { path: path.to_owned() });
             }
-            (None, Some(native::load(path, &place.copies)?))
+            (None, Some(super::native::load(path, &place.kept)?))
         }
     };
     Ok(Loaded { name, profile, foreign })
+}
+
+/// A component.
+fn component(path: &Path, name: &str, place: &Place) -> Result<Box<dyn Foreign>, LoadError> {
+    Ok(Box::new(WasmPolicy::new(&read(path)?, name, Some(&place.kept), None)?))
 }
 
 /// How the policy of a file is called.
@@ -215,11 +221,8 @@ mod tests {
     use super::*;
 
     fn place(folder: &Path) -> Place {
-        let place = Place {
-            own: folder.join("policies"),
-            project: Some(folder.join("project")),
-            copies: folder.join("copies"),
-        };
+        let place =
+            Place { own: folder.join("policies"), project: Some(folder.join("project")), kept: folder.join("kept") };
         fs::create_dir_all(&place.own).unwrap();
         fs::create_dir_all(folder.join("project")).unwrap();
         place

@@ -209,7 +209,7 @@ mod tests {
             fs::write(own.join(file), "").unwrap();
         }
         let policies = Policies {
-            place: Place { own, project: None, copies: folder.path().join("copies") },
+            place: Place { own, project: None, kept: folder.path().join("kept") },
             folder: folder.path().to_owned(),
         };
         Home(folder, policies)

@@ -236,7 +236,7 @@ mod tests {
             let own = folder.path().join("policies");
             fs::create_dir_all(&own).unwrap();
             let policies = Policies {
-                place: Place { own, project: None, copies: folder.path().join("copies") },
+                place: Place { own, project: None, kept: folder.path().join("kept") },
                 folder: folder.path().to_owned(),
             };
             let choice =
