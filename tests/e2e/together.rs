@@ -156,3 +156,27 @@ async fn people_and_code_scanning_get_all_reports_too() {
     let text = call("human").run().await.exits(0).stdout;
     assert!(text.contains("── agent-audit ──") && text.contains("── hostile ──"), "{text}");
 }
+
+#[tokio::test]
+async fn with_fewer_instances_than_commands_the_last_wait_and_begin_nothing_once_it_is_over() {
+    let world = World::with_agents(4);
+    let standin = standin(Config { latency: Latency::of(100, 0.0), ..Config::default() }).await;
+    let flood = format!("{} --items 6 --groups 2", flood());
+    let arguments = ["run", "agent-audit", &flood, "--instances", "1", "--format", "json", "--fresh"];
+    let running = world.convoke(arguments).asking(&standin).start().await;
+    until("the first has begun", || standin.stats().requests >= 1).await;
+    running.interrupt();
+    let done = running.end().await.exits(130);
+    let interrupted = runs(&done);
+    assert_eq!(census(&interrupted[1]), (6, 0, 6), "{interrupted:#?}");
+    assert!(interrupted.iter().all(|run| run["status"] == "interrupted"));
+
+    let done = world.convoke(arguments).asking(&standin).run().await.exits(0);
+    assert_eq!(runs(&done).iter().map(census).collect::<Vec<_>>(), [(4, 4, 0), (6, 6, 0)]);
+    assert_eq!(standin.stats().max_in_flight, 1);
+
+    let spent = World::with_agents(4).config("version = 1\n[budget]\nrequests = 2\n");
+    let done = spent.convoke(arguments).asking(&standin).run().await.exits(5);
+    assert_eq!(census(&runs(&done)[1]), (6, 0, 6), "it never began");
+    assert_eq!(runs(&done)[1]["status"], "parked");
+}

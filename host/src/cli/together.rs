@@ -39,7 +39,7 @@ pub(super) fn command() -> Command {
         .about("Runs several commands at once, which share instances, quotas and budget")
         .long_about(
             "Runs several commands at once, which share instances, quotas and budget.\n\n    convoke run agent-audit deps \
-             docs\n    convoke run 'agent-audit agents/ --strict' ./todo.wasm\n\nEach COMMAND is one word: the name of a \
+             docs\n    convoke run 'agent-audit agents/' ./todo.wasm\n\nEach COMMAND is one word: the name of a \
              command, or the path of a component, and in quotes its arguments, as a shell would split them. The options \
              of convoke stand outside of the quotes, and hold for all. Commands that write a path in common run one after \
              the other, in the order in which they are named. The exit code is the first of 130, 2, 5, 4, 3, 1, 0 that \

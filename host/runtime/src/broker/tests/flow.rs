@@ -221,3 +221,26 @@ async fn a_question_is_written_down_with_the_tier_it_was_meant_for_and_the_one_t
     let tiers: Vec<_> = bench.ledger.records().iter().map(|record| (record.tier, record.answered_tier)).collect();
     assert_eq!(tiers, [(Tier::Comprehensive, Some(Tier::Speed)), (Tier::Speed, Some(Tier::Speed))]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_comes_later_does_not_wait_for_all_of_an_earlier_one() {
+    let bench = Bench::with(BrokerConfig { run: "first".into(), ..instances(2) }, |_, _| Act::answer("yes"));
+    let config = BrokerConfig { run: "second".into(), ..instances(2) };
+    let second = Broker::sharing(bench.broker.lanes().clone(), Arc::new(InMemory::default()), Events::new(), config);
+    let prompts: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+    let began = Instant::now();
+    // The same command, with questions of the same size.
+    let first = futures::future::join_all(prompts.iter().map(|prompt| bench.ask(question(prompt))));
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let asker = asker("audit");
+        let all = prompts[..20].iter().map(|prompt| async { second.ask(&asker, question(prompt), &mut |_| {}).await });
+        let replies = futures::future::join_all(all).await;
+        assert!(replies.iter().all(Result::is_ok));
+        began.elapsed()
+    };
+    let (_, later) = tokio::join!(first, later);
+    // 40 of both, two at a time, 50 ms each; the first had a turn's start.
+    assert!(later <= Duration::from_millis(1_200), "{later:?} of {:?}", began.elapsed());
+    assert_eq!(bench.backend.most(), 2);
+}
