@@ -12,6 +12,7 @@
 //!
 //! Exits with 1 when a subject takes more than 1.15 times the peer's wall time.
 
+mod built;
 mod ledger;
 mod program;
 mod support;
@@ -267,7 +268,7 @@ struct Server {
 impl Server {
     /// Starts one whose answers take so long, in milliseconds.
     fn start(latency: u64) -> Result<Self, Failed> {
-        let mut child = Command::new(support::program("convoke-standin")?)
+        let mut child = Command::new(built::program("convoke-standin")?)
             .args(["--latency", &latency.to_string(), "--seed", "1"])
             .stdout(Stdio::piped())
             .spawn()?;

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Failed, program};
+use crate::built::program;
+use crate::support::Failed;
 
 /// `convoke` with folders of its own, on the disk that the build is on: a journal in memory would be too fast.
 pub(crate) struct Convoke {

@@ -9,7 +9,6 @@
 //!
 //! Exits with 1 when the shared one takes longer than SQLite, alone or beside another process.
 
-#[expect(dead_code, reason = "no program of ours is measured here")]
 mod support;
 
 use std::io::{Read, Write};

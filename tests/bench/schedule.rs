@@ -9,6 +9,7 @@
 //! The agents are those of `$CONVOKE_CORPUS/agents-voltagent`, or 158 made ones in 10 groups where that is not set.
 //! Exits with 1 when the median of the runs is over 1.10 times the lower bound.
 
+mod built;
 mod program;
 mod support;
 

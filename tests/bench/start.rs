@@ -8,6 +8,7 @@
 //!
 //! Exits with 1 when loading and first call take more than 5 ms in the median, or when `--help` compiles a component.
 
+mod built;
 mod support;
 
 use std::io::{self, Write};
@@ -23,7 +24,8 @@ use convoke::plugin::project::{Limits, Project};
 use convoke::plugin::sandbox::{Caps, Died, Invocation, Sandbox};
 use convoke_runtime::event::Events;
 
-use support::{Failed, bounds_count, median, program};
+use built::program;
+use support::{Failed, bounds_count, median};
 
 /// So many milliseconds may it take from the compiled component to the return of the first call.
 const ALLOWED: f64 = 5.0;

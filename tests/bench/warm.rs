@@ -7,6 +7,7 @@
 //!
 //! Exits with 1 when the pool's median is more than a quarter of the fresh one's.
 
+mod built;
 mod support;
 
 use std::io::Write;
@@ -21,7 +22,8 @@ use convoke_runtime::event::Events;
 use convoke_runtime::question::Question;
 use convoke_standin::Standin;
 
-use support::{Failed, bounds_count, median, program};
+use built::program;
+use support::{Failed, bounds_count, median};
 
 /// The pool's share of what a fresh process takes.
 const ALLOWED: f64 = 0.25;
