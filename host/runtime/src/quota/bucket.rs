@@ -13,10 +13,7 @@ pub(super) const PARTS: i128 = 60_000_000_000;
 
 /// How many charges are remembered: all processes write them down. A header of an answer that saw more others begin
 /// changes the limit only.
-pub(super) const CHARGES: usize = 96;
-
-/// What leaves within this time is one charge.
-const TOGETHER: Duration = Duration::from_millis(25);
+pub(super) const CHARGES: usize = 256;
 
 /// When a provider counts what a question takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +53,9 @@ impl Hold {
     }
 }
 
-/// What left the bucket at about the same time.
+/// Something that left the bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Charge {
-    /// When the first of it left.
-    pub(super) began: Instant,
-    /// When the last of it left.
     pub(super) at: Instant,
     pub(super) amount: u64,
 }
@@ -186,7 +180,7 @@ impl Bucket {
         match self.counted {
             Counted::AtOnce => {
                 if let Some(charge) = self.place(taken).and_then(|place| self.charges.get_mut(place)) {
-                    charge.amount = charge.amount.saturating_sub(taken.amount).saturating_add(used);
+                    charge.amount = used;
                 }
                 self.level = (self.level + parts(taken.amount) - parts(used)).min(parts(self.size()));
             }
@@ -200,13 +194,7 @@ impl Bucket {
 
     fn charge(&mut self, amount: u64) -> u64 {
         self.level = self.level.saturating_sub(parts(amount));
-        match self.charges.back_mut() {
-            Some(last) if self.at.saturating_duration_since(last.began) < TOGETHER => {
-                last.at = last.at.max(self.at);
-                last.amount = last.amount.saturating_add(amount);
-            }
-            _ => self.charges.push_back(Charge { began: self.at, at: self.at, amount }),
-        }
+        self.charges.push_back(Charge { at: self.at, amount });
         if self.charges.len() > CHARGES
             && let Some(oldest) = self.charges.pop_front()
         {
@@ -244,7 +232,7 @@ impl Bucket {
         if self.forgotten.is_some_and(|forgotten| forgotten > at) {
             return;
         }
-        let (low, high) = self.bounds(parts(surely), parts(header.remaining.saturating_add(slack)), at, taken, used);
+        let (low, high) = self.bounds(parts(surely), parts(header.remaining.saturating_add(slack)), at, taken);
         let is_theirs = self.limit() == Some(told);
         if !known {
             self.level = low;
@@ -257,17 +245,13 @@ impl Bucket {
     }
 
     /// What may be left now, at least and at most, by what was left when the head of an answer came.
-    fn bounds(&self, least: i128, most: i128, at: Instant, taken: Taken, used: u64) -> (i128, i128) {
+    fn bounds(&self, least: i128, most: i128, at: Instant, taken: Taken) -> (i128, i128) {
         let since = self.charges.partition_point(|charge| charge.at <= at);
         match self.counted {
             Counted::AtOnce => {
-                // Those that were sent with the question or after it, and before its head, may be counted already, or
-                // not yet.
-                let uncertain = match self.place(taken) {
-                    Some(own) if own < since => self.sum(own..since).saturating_sub(used),
-                    Some(_) => 0,
-                    None => self.sum(0..since),
-                };
+                // Those that were sent after the question and before its head may be counted already, or not yet.
+                let own = self.place(taken).map_or(0, |place| place + 1);
+                let uncertain = self.sum(own.min(since)..since);
                 (self.since(least - parts(uncertain), at, since), self.since(most, at, since))
             }
             Counted::AsSent => {

@@ -59,7 +59,8 @@ pub(crate) struct KeptBucket {
     pub(crate) held: u64,
     holds: Vec<KeptHold>,
     next_hold: u64,
-    charges: Vec<KeptCharge>,
+    /// For each: how long before `at` it left, in microseconds, and how much.
+    charges: Vec<(u64, u64)>,
     first: u64,
     forgotten: Option<u64>,
 }
@@ -67,10 +68,6 @@ pub(crate) struct KeptBucket {
 /// What is held for a question under way: its number, when it began, what it probably takes, and what it may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct KeptHold(u64, u64, u64, u64);
-
-/// What left at about the same time: when it began and ended, and how much.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct KeptCharge(u64, u64, u64);
 
 /// What a process holds of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,9 +117,12 @@ impl Kept {
         }
         // It is spent now: what would have come back until then had no room.
         bucket.level = bucket.level_at(nanos).saturating_sub(i128::from(amount).saturating_mul(PARTS));
-        bucket.at = bucket.at.max(nanos);
         bucket.held = bucket.held.saturating_sub(amount);
-        bucket.charges.push(KeptCharge(bucket.at, bucket.at, amount));
+        // Those before it are as long ago as they were.
+        let later = nanos.saturating_sub(bucket.at) / 1_000;
+        bucket.charges.iter_mut().for_each(|charge| charge.0 = charge.0.saturating_add(later));
+        bucket.at = bucket.at.max(nanos);
+        bucket.charges.push((0, amount));
     }
 }
 
@@ -140,7 +140,7 @@ impl KeptBucket {
         bucket.charges = self
             .charges
             .iter()
-            .map(|&KeptCharge(began, at, amount)| Charge { began: instant(began), at: instant(at), amount })
+            .map(|&(ago, amount)| Charge { at: instant(self.at.saturating_sub(ago.saturating_mul(1_000))), amount })
             .collect();
         (bucket.first, bucket.forgotten) = (self.first, self.forgotten.map(instant));
         if bucket.limit().is_some() {
@@ -151,6 +151,7 @@ impl KeptBucket {
 
     fn of(bucket: &Bucket, moment: Moment) -> Self {
         let nanos = |instant| moment.nanos(instant);
+        let micros = |ago: Duration| u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
         Self {
             limit: bucket.limit(),
             size: bucket.size(),
@@ -169,7 +170,7 @@ impl KeptBucket {
             charges: bucket
                 .charges
                 .iter()
-                .map(|charge| KeptCharge(nanos(charge.began), nanos(charge.at), charge.amount))
+                .map(|charge| (micros(bucket.at.saturating_duration_since(charge.at)), charge.amount))
                 .collect(),
             first: bucket.first,
             forgotten: bucket.forgotten.map(nanos),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::limiter::LimiterConfig;
-use crate::policy::{Adapt, Decision, Facts, Fault, Foreign, Mode};
+use crate::policy::{Adapt, AsBuiltIn, Decision, Facts, Fault, Foreign, Mode, Policy};
 
 /// Begins with `start` of at most `most`, in performance mode.
 fn starting_at(start: usize, most: usize) -> BrokerConfig {
@@ -74,7 +74,8 @@ async fn a_server_that_says_nothing_of_when_to_come_again_is_left_alone_for_a_mi
 #[tokio::test(start_paused = true)]
 async fn many_failures_begin_safe_mode_and_a_quiet_minute_ends_it() {
     let mut bench = Bench::with(starting_at(16, 16), |number, _| match number {
-        0..40 if number % 3 == 0 => Act::fail(FailureKind::Server),
+        // Not so many that the breaker opens.
+        0..40 if number % 6 == 0 => Act::fail(FailureKind::Server),
         _ => Act::answer("yes"),
     });
     ask_many(&bench, 60).await;
@@ -115,8 +116,11 @@ async fn a_busy_machine_lowers_it() {
 struct Greedy;
 
 impl Foreign for Greedy {
-    fn decide(&self, _: &Facts) -> Result<Decision, Fault> {
-        Ok(Decision::Adapt(Adapt { limit: 100, reason: "more".to_owned(), ..Adapt::default() }))
+    fn decide(&self, facts: &Facts) -> Result<Decision, Fault> {
+        match facts {
+            Facts::Adapt(_) => Ok(Decision::Adapt(Adapt { limit: 100, reason: "more".to_owned(), ..Adapt::default() })),
+            facts => Ok(AsBuiltIn.decide(facts)),
+        }
     }
 }
 
