@@ -167,3 +167,39 @@ fn fixed_rate_decides_the_same_in_all_its_forms() {
     let own = all_agree("fixed-rate");
     assert!(own.len() > 10 && own.iter().all(|decision| matches!(decision, Decision::Admit(_))), "{own:?}");
 }
+
+/// Its numbers can't say all that its program does. They go the same way.
+#[test]
+fn the_numbers_of_error_budget_lower_the_limit_and_try_less_again_as_its_program_does() {
+    let (plain, careful) = (Profile::of(Mode::Balanced), numbers("error-budget"));
+    let load = Load { error_rate: 0.03, ended: 100, limit: 8, in_flight: 8, ..Load::default() };
+    let adapt = AdaptFacts { least: 1, most: 8, load: load.clone(), ..AdaptFacts::default() };
+    let recover = RecoverFacts {
+        failure: "server".to_owned(),
+        failures: 2,
+        transient: true,
+        repeatable: true,
+        retries_left: 50,
+        load,
+        ..RecoverFacts::default()
+    };
+    let decided = |profile: &Profile| {
+        let (mut adapt, mut recover) = (Facts::Adapt(adapt.clone()), Facts::Recover(recover.clone()));
+        profile.decide(&mut adapt);
+        profile.decide(&mut recover);
+        match (adapt, recover) {
+            (Facts::Adapt(adapt), Facts::Recover(recover)) => (adapt, recover),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (of_plain, of_careful) = (decided(&plain), decided(&careful));
+    assert_eq!((of_plain.0.built_in.limit, of_careful.0.built_in.limit), (8, 4));
+    assert!(matches!(of_plain.1.built_in, Recover::Retry { .. }), "{:?}", of_plain.1.built_in);
+    assert!(matches!(of_careful.1.built_in, Recover::GiveUp { .. }), "{:?}", of_careful.1.built_in);
+    for (_, program) in forms("error-budget") {
+        let Decision::Adapt(adapt) = program.decide(&Facts::Adapt(of_plain.0.clone())).unwrap() else { panic!() };
+        assert_eq!(adapt.limit, 2);
+        let decision = program.decide(&Facts::Recover(of_plain.1.clone())).unwrap();
+        assert!(matches!(decision, Decision::Recover(Recover::GiveUp { .. })), "{decision:?}");
+    }
+}

@@ -8,10 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::*;
-use crate::admission::Standing;
 use crate::policy::{
-    Admit, AdmitFacts, BreakerState, Decided, Decision, Facts, Load, RouteFacts, RouteTo, Watch, WatchFacts, builtin,
-    words,
+    Admit, AdmitFacts, Decided, Decision, Facts, RouteFacts, RouteTo, Watch, WatchFacts, builtin, words,
 };
 use crate::policy::{Spending as SpendingFacts, Tier as TierFact};
 use crate::question::Tier;
@@ -163,8 +161,7 @@ impl Broker {
         let lane = self.lanes.lane(self.config.route.of(tier).backend);
         let (input_tokens, max_output_tokens) = (estimated_input_tokens(request), request.max_output_tokens);
         let usd_most = self.config.prices.at_most(&request.model, input_tokens, max_output_tokens.into(), false);
-        let (load, spending) =
-            (load(&lane.admission.standing(), self.config.admission.instances), self.spending_facts());
+        let (load, spending) = (lane.admission.load(), self.spending_facts());
         let mut recent = self.lanes.recent();
         let policy = slot.in_force();
         let now = Instant::now();
@@ -345,21 +342,6 @@ impl Books {
         {
             self.warn(format!("what the policy decides can't be written down: {error}")).await;
         }
-    }
-}
-
-/// How an account stands, as far as its door knows.
-pub(super) fn load(standing: &Standing, limit: usize) -> Load {
-    Load {
-        in_flight: u32::try_from(standing.in_flight).unwrap_or(u32::MAX),
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
-        waiting: standing.waiting as u64,
-        breaker: match standing.breaker {
-            "open" => BreakerState::Open,
-            "half-open" => BreakerState::HalfOpen,
-            _ => BreakerState::Closed,
-        },
-        ..Load::default()
     }
 }
 

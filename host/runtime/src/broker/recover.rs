@@ -1,7 +1,7 @@
 //! What is done after a failed attempt: the facts, the decision, and what is told of it.
 
 use super::attempt::Tries;
-use super::decide::{Noted, fact, load, millis, name};
+use super::decide::{Noted, fact, millis, name};
 use super::*;
 use crate::policy::builtin::{RecoverProfile, recover};
 use crate::policy::{Decision, Facts, Recover, RecoverFacts};
@@ -70,7 +70,7 @@ impl Broker {
             again: life.asker.again,
             retries_left,
             random,
-            load: load(&lane.admission.standing(), self.config.admission.instances),
+            load: lane.admission.load(),
             spending: self.spending_facts(),
             built_in: Recover::default(),
         }

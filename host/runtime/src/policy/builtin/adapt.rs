@@ -40,7 +40,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::size::{SizeProfile, cap_by_machine, left};
+use super::{Wrong, not_above, within};
 use crate::machine::KEPT_FREE;
+
+/// The longest time that can be set, in seconds: a day.
+const LONGEST_S: u64 = 86_400;
 
 /// The numbers of the table. Shares are 0 to 1, times in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +144,49 @@ impl AdaptProfile {
 }
 
 impl AdaptProfile {
+    /// Whether the numbers make sense, each and together.
+    pub(super) fn check(&self) -> Result<(), Wrong> {
+        for (key, value) in [("adapt.start", self.start), ("adapt.named_start", self.named_start)] {
+            within(key, Some(value), 1, MOST)?;
+        }
+        within("adapt.throttle", self.throttle, 1, MOST)?;
+        for (key, value) in [
+            ("adapt.used", self.used),
+            ("adapt.tolerance", self.tolerance),
+            ("adapt.safe_tolerance", self.safe_tolerance),
+            ("adapt.throttle_share", self.throttle_share),
+            ("adapt.slow", self.slow),
+            ("adapt.too_slow", self.too_slow),
+            ("adapt.growth", self.growth),
+            ("adapt.hysteresis", self.hysteresis),
+        ] {
+            within(key, Some(value), 0.0, 1.0)?;
+        }
+        // A cut that cuts nothing would leave an account that is rate limited as it is.
+        within("adapt.cut", Some(self.cut), 0.1, 0.99)?;
+        for (key, value) in
+            [("adapt.doubling", self.doubling), ("adapt.up", self.up), ("adapt.up_twice", self.up_twice)]
+        {
+            within(key, Some(value), 1.0, 10.0)?;
+        }
+        not_above("adapt.up", self.up, "up_twice", self.up_twice)?;
+        not_above("adapt.too_slow", self.too_slow, "slow", self.slow)?;
+        within("adapt.latency_s", Some(self.latency_s), 0.1, LONGEST_S as f64)?;
+        within("adapt.judged_from", Some(self.judged_from), 1, 1_000_000)?;
+        within("adapt.queue", Some(self.queue), 1, 1_000_000)?;
+        for (key, value) in [
+            ("adapt.cool_down_s", self.cool_down_s),
+            ("adapt.pause_s", self.pause_s),
+            ("adapt.growth_pause_s", self.growth_pause_s),
+            ("adapt.failure_cool_down_s", self.failure_cool_down_s),
+            ("adapt.safe_s", self.safe_s),
+            ("adapt.up_cool_down_s", self.up_cool_down_s),
+        ] {
+            within(key, Some(value), 1, LONGEST_S)?;
+        }
+        self.machine.check("adapt.machine")
+    }
+
     /// The limit to begin with; `explicit`: whether the user named its ceiling.
     pub fn begins_with(&self, explicit: bool) -> u32 {
         if explicit { self.named_start } else { self.start }

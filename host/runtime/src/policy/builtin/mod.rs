@@ -66,8 +66,11 @@ impl Profile {
     /// # Errors
     /// The first that doesn't.
     pub fn check(&self) -> Result<(), Wrong> {
+        self.size.check("size")?;
         self.route.check()?;
         self.admit.check()?;
+        self.recover.check()?;
+        self.adapt.check()?;
         self.watch.check()
     }
 
@@ -87,6 +90,14 @@ impl Profile {
 /// Whether a name is among those that a rule names; no names: any is.
 fn is_among(name: &str, names: &[String]) -> bool {
     names.is_empty() || names.iter().any(|one| one == name)
+}
+
+/// Whether a number is not above another one that it must not exceed.
+fn not_above<T: PartialOrd + std::fmt::Display>(key: &str, value: T, other: &str, most: T) -> Result<(), Wrong> {
+    if value > most {
+        return Err(Wrong::new(key, format!("it is {value}, which is more than `{other}`, {most}")));
+    }
+    Ok(())
 }
 
 /// Whether a number can be: a whole one from 1 to the most, if there is one.

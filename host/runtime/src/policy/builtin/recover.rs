@@ -1,8 +1,16 @@
 //! What is done after a failure.
 
-use convoke_policy::{Recover, RecoverFacts};
+use convoke_policy::{LONGEST_WAIT_MS, Recover, RecoverFacts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Wrong, not_above, within};
+
+/// The most attempts that can be set.
+const MOST_ATTEMPTS: u32 = 20;
+
+/// The largest retry budget that can be set, and what can be taken from it or given to it at once.
+const MOST_BUDGET: u32 = 1_000_000;
 
 /// The numbers of what is done after failures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +101,43 @@ impl Default for HedgeProfile {
 impl Default for PartialProfile {
     fn default() -> Self {
         Self { items: 0.30, workers: 0.50, tries: 3 }
+    }
+}
+
+impl RecoverProfile {
+    /// Whether the numbers make sense, each and together.
+    pub(super) fn check(&self) -> Result<(), Wrong> {
+        for (key, value) in [
+            ("recover.attempts", self.attempts),
+            ("recover.overloaded_attempts", self.overloaded_attempts),
+            ("recover.attempts_again", self.attempts_again),
+            ("recover.partial.tries", self.partial.tries),
+        ] {
+            within(key, Some(value), 1, MOST_ATTEMPTS)?;
+        }
+        let longest = LONGEST_WAIT_MS;
+        for (key, value) in [
+            ("recover.base_ms", self.base_ms),
+            ("recover.cap_ms", self.cap_ms),
+            ("recover.longest_wait_ms", self.longest_wait_ms),
+        ] {
+            within(key, Some(value), 1, longest)?;
+        }
+        not_above("recover.base_ms", self.base_ms, "cap_ms", self.cap_ms)?;
+        within("recover.budget", Some(self.budget), 0, MOST_BUDGET)?;
+        within("recover.retry_cost", Some(self.retry_cost), 1, MOST_BUDGET)?;
+        within("recover.timeout_cost", Some(self.timeout_cost), 1, MOST_BUDGET)?;
+        within("recover.gain", Some(self.gain), 0, MOST_BUDGET)?;
+        not_above("recover.reserve", self.reserve, "budget", self.budget)?;
+        for (key, value) in [
+            ("recover.hedge.share", self.hedge.share),
+            ("recover.hedge.slower_than", self.hedge.slower_than),
+            ("recover.partial.items", self.partial.items),
+            ("recover.partial.workers", self.partial.workers),
+        ] {
+            within(key, Some(value), 0.0, 1.0)?;
+        }
+        within("recover.hedge.answers", Some(self.hedge.answers), 1, 1_000_000)
     }
 }
 

@@ -13,10 +13,11 @@
 //! machine: [`cap_by_machine`]. A number that the user named is lowered only where memory is short: under a tenth of it
 //! is free. What can't be measured lowers nothing.
 
-use convoke_policy::{Load, Mode, Size, SizeFacts};
+use convoke_policy::{Load, MOST, Mode, Size, SizeFacts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Wrong, not_above, within};
 use crate::machine::KEPT_FREE;
 
 /// The numbers of sizing. Those of the sizes themselves are the design's, and fixed.
@@ -38,6 +39,16 @@ impl SizeProfile {
     /// Those of a mode.
     pub fn of(mode: Mode) -> Self {
         Self { by_machine: mode == Mode::Balanced, busy: 3, half_free: 5, free: 8 }
+    }
+
+    /// Whether the numbers make sense, each and together. `table`: where they stand.
+    pub(super) fn check(&self, table: &str) -> Result<(), Wrong> {
+        let key = |name: &str| format!("{table}.{name}");
+        for (name, value) in [("busy", self.busy), ("half_free", self.half_free), ("free", self.free)] {
+            within(&key(name), Some(value), 1, MOST)?;
+        }
+        not_above(&key("busy"), self.busy, "half_free", self.half_free)?;
+        not_above(&key("half_free"), self.half_free, "free", self.free)
     }
 }
 
