@@ -1,7 +1,8 @@
 //! What convoke adds to one question: the time through the whole broker when the model answers at once.
 //!
 //! A backend inside of this process answers without any latency. The broker has all that a run has: route, cache, scan,
-//! queue, breaker, quota, budget, limit, a journal on disk, and somebody who listens to its events. Questions are asked
+//! queue, breaker, quota, budget, limit, policy, the limits of all processes in a file, a journal on disk, and somebody
+//! who listens to its events. Questions are asked
 //! one after the other, so that each time is that of one question; the backend alone is the peer, asked in turns.
 //!
 //! `cargo bench -p convoke-tests --bench added -- [--questions 2000]`
@@ -12,6 +13,7 @@ mod ledger;
 mod support;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,6 +27,8 @@ use convoke_runtime::journal::{Journal, RunId};
 use convoke_runtime::money::Usd;
 use convoke_runtime::question::{Failure, Question, StreamEvent, Usage};
 use convoke_runtime::quota::QuotaConfig;
+use convoke_runtime::shared::clock::boot;
+use convoke_runtime::shared::{Clock, Shared, SharedLimits};
 use futures::future::BoxFuture;
 
 use ledger::JournalLedger;
@@ -77,7 +81,7 @@ fn question(number: usize) -> Question {
 }
 
 /// A broker with every limit, none of which is reached.
-fn config() -> BrokerConfig {
+fn config(folder: &Path) -> Result<BrokerConfig, Failed> {
     let quota = QuotaConfig {
         requests: Some(1_000_000_000),
         input_tokens: Some(1_000_000_000_000),
@@ -85,11 +89,14 @@ fn config() -> BrokerConfig {
     };
     let most = |dollars| Some(Usd::from_dollars(dollars));
     let budget = BudgetConfig { usd: most(1e6), usd_per_day: most(1e6), ..BudgetConfig::default() };
-    BrokerConfig {
+    let budget = Arc::new(Budget::new(budget, Usd::ZERO, Usd::ZERO, Arc::new(jiff::Timestamp::now)));
+    let shared = Shared::open(&folder.join("limits"), SharedLimits::default(), Clock::system(), boot(), &budget)?;
+    Ok(BrokerConfig {
         admission: AdmissionConfig { quota, ..AdmissionConfig::default() },
-        budget: Arc::new(Budget::new(budget, Usd::ZERO, Usd::ZERO, Arc::new(jiff::Timestamp::now))),
+        budget,
+        shared: Some(shared),
         ..BrokerConfig::default()
-    }
+    })
 }
 
 /// The times of all questions, in milliseconds: of the backend alone, and through the broker.
@@ -100,7 +107,7 @@ async fn measure(questions: usize) -> Result<(Vec<f64>, Vec<f64>), Failed> {
     let mut listener = events.listen();
     let listening = tokio::spawn(async move { while listener.recv().await.is_some() {} });
     let ledger = Arc::new(JournalLedger { journal: journal.clone(), run });
-    let broker = Broker::new(vec![Arc::new(AtOnce)], ledger, events, config());
+    let broker = Broker::new(vec![Arc::new(AtOnce)], ledger, events, config(folder.path())?);
     let (mut alone, mut through) = (Vec::new(), Vec::new());
     for number in 0..questions {
         let question = question(number);

@@ -117,7 +117,12 @@ fn transact(database: &mut Connection) -> Result<(), Failed> {
     let me = std::process::id();
     for (spent, held, instances) in [([0, 0, 0], [1, 1_000, 4_096], 1), ([1, 1_000, 400], [-1, -1_000, -4_096], -1_i64)]
     {
-        let transaction = database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        // Beside a process that never rests, a writer may starve longer than its patience.
+        while matches!(
+            database.execute_batch("BEGIN IMMEDIATE").map_err(|error| error.sqlite_error_code()),
+            Err(Some(rusqlite::ErrorCode::DatabaseBusy))
+        ) {}
+        let transaction = &*database;
         for (at, name) in ["requests", "input", "output"].into_iter().enumerate() {
             let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
             let mut found = transaction.prepare_cached("SELECT level, held FROM bucket WHERE name = ?1")?;
@@ -133,7 +138,7 @@ fn transact(database: &mut Connection) -> Result<(), Failed> {
         change.execute((instances, in_use, me))?;
         drop(change);
         transaction.prepare_cached("UPDATE spend SET usd = usd + ?1 WHERE day = 1")?.execute([spent[2]])?;
-        transaction.commit()?;
+        transaction.execute_batch("COMMIT")?;
     }
     Ok(())
 }

@@ -190,7 +190,16 @@ impl Quota {
             bucket.refill(now);
             bucket.release(taken[index], used[index]);
         }
-        let Some(Told { limits, at }) = told else { return };
+        if let Some(told) = told {
+            self.learn(told, taken, used, now);
+        }
+        // What was sent before all that is under way now is in every header that is still to come.
+        let since = self.buckets[2].under_way_since().unwrap_or(now);
+        self.buckets.iter_mut().for_each(|bucket| bucket.forget_before(since));
+    }
+
+    /// What the headers of an answer tell.
+    fn learn(&mut self, Told { limits, at }: Told, taken: [Taken; 3], used: [u64; 3], now: Instant) {
         for (index, limit) in [limits.requests, limits.input_tokens, limits.output_tokens].into_iter().enumerate() {
             let Some(limit) = limit else { continue };
             let is_rounded = index > 0 && limit.remaining % ROUNDED_TO == 0 && limit.limit >= 10 * ROUNDED_TO;

@@ -11,8 +11,8 @@ use crate::question::ProviderLimit;
 /// Parts of a token: the nanoseconds of the minute in which a minute's worth comes back.
 pub(super) const PARTS: i128 = 60_000_000_000;
 
-/// How many charges are remembered: all processes write them down. A header of an answer that saw more others begin
-/// changes the limit only.
+/// How many charges are remembered at most: all processes write them down. A header of an answer that saw more others
+/// begin changes the limit only.
 pub(super) const CHARGES: usize = 256;
 
 /// When a provider counts what a question takes.
@@ -202,6 +202,19 @@ impl Bucket {
             self.forgotten = Some(oldest.at);
         }
         self.first + self.charges.len() as u64 - 1
+    }
+
+    /// Since when questions are under way, where it is counted as it is sent; none: none is.
+    pub(super) fn under_way_since(&self) -> Option<Instant> {
+        self.holds.iter().map(|hold| hold.at).min()
+    }
+
+    /// Forgets the charges that no header can tell of any more: those before that time.
+    pub(super) fn forget_before(&mut self, time: Instant) {
+        while self.charges.front().is_some_and(|charge| charge.at < time) {
+            self.charges.pop_front();
+            self.first += 1;
+        }
     }
 
     /// The place of its charge, if that is remembered.
