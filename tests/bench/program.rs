@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::built::program;
 use crate::support::Failed;
 
+/// The peers ask each question once, and all at once from the beginning: what is measured is what convoke adds to that.
+const POLICY: &str = "[adapt]\nnamed_start = 64\n[recover.hedge]\nshare = 0.0\n";
+
 /// `convoke` with folders of its own, on the disk that the build is on: a journal in memory would be too fast.
 pub(crate) struct Convoke {
     program: PathBuf,
@@ -28,9 +31,10 @@ impl Convoke {
     pub(crate) fn run(&self, url: &str, arguments: &[&str]) -> Result<Value, Failed> {
         let folder = |name: &str| self.home.path().join(name);
         std::fs::create_dir_all(folder("project"))?;
+        std::fs::write(folder("bench.toml"), POLICY)?;
         let mut command = Command::new(&self.program);
         command.args(arguments).args(["--fresh", "--quiet", "--format", "json", "--backend", "anthropic"]);
-        command.current_dir(folder("project"));
+        command.arg("--policy").arg(folder("bench.toml")).current_dir(folder("project"));
         for name in std::env::vars_os().map(|(name, _)| name) {
             let foreign =
                 name.to_str().is_some_and(|name| name.starts_with("CONVOKE_") || name.starts_with("ANTHROPIC_"));

@@ -36,7 +36,10 @@ pub(super) async fn size(session: &Session, assessed: &Assessed) -> Sized {
     let asks = session.backends.iter().any(|backend| backend.has_model() && !backend.replays() && !is_taped);
     let is_foreign = policy.as_ref().is_some_and(|(_, in_force)| in_force.is_foreign());
     if asks && (by_items.instances > profile.busy || is_foreign) {
-        tokio::time::sleep(session.meter.ready_in()).await;
+        // What the processors have free does not lower a number that the user named.
+        if is_foreign || !facts.explicit {
+            tokio::time::sleep(session.meter.ready_in()).await;
+        }
         let (cpu_free, memory_free) = session.meter.before_a_run();
         facts.load = Load { cpu_free, memory_free, ..Load::default() };
     }

@@ -80,6 +80,18 @@ impl Write {
     }
 }
 
+impl Write {
+    /// Whether it is what a policy decided.
+    pub(super) fn is_decision(&self) -> bool {
+        matches!(self, Self::Decision(_))
+    }
+
+    /// Whether all that was written before must be committed with it.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self, Self::End(..) | Self::Flush)
+    }
+}
+
 /// Does it, within the caller's transaction. After an error, part of it may be done, unless it
 /// [is one statement](Write::is_one_statement).
 pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Fault> {

@@ -19,6 +19,10 @@ const GROUP: usize = 512;
 /// How long a write that nobody waits for stays for company.
 const COMPANY: Duration = Duration::from_millis(100);
 
+/// How many decisions stay for company while others are committed. Nobody waits for them, and what a kill takes of them
+/// is no result: so they need not be in every commit.
+const DECISIONS: usize = 128;
+
 /// What a caller is told.
 type Verdict = Result<(), JournalError>;
 
@@ -99,9 +103,14 @@ struct Service {
 
 impl Service {
     async fn serve(self, mut queue: mpsc::Receiver<Entry>) {
-        let mut group = Vec::new();
+        let (mut group, mut decisions) = (Vec::new(), Vec::new());
         loop {
             let open = gather(&mut queue, &mut group).await;
+            let all = !open || group.iter().any(|entry| entry.write.is_last());
+            decisions.extend(group.extract_if(.., |entry| entry.write.is_decision()));
+            if all || group.is_empty() || decisions.len() >= DECISIONS {
+                group.append(&mut decisions);
+            }
             self.commit(&mut group);
             if !open {
                 return;
