@@ -42,7 +42,8 @@ pub fn counted<'a>(items: impl IntoIterator<Item = &'a Item>, distribute: Distri
 pub fn crowding_note(items: usize, workers: usize) -> Option<String> {
     let each = items.div_ceil(workers.max(1));
     (each > CROWDED).then(|| {
-        format!("up to {each} items for each of {workers} instances: 5 to 10 are good; more instances are faster")
+        let whom = if workers <= 1 { "one instance".to_owned() } else { format!("each of {workers} instances") };
+        format!("up to {each} items for {whom}: 5 to 10 are good; more instances are faster")
     })
 }
 

@@ -168,6 +168,12 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("limits.plugin_fuel", limits.plugin_fuel.to_string());
     add("limits.read_mib", (limits.read_bytes >> 20).to_string());
     add("limits.question_usd", usd(limits.most_usd()));
+    add("limits.nesting_depth", limits.depth.to_string());
+    add("limits.nesting_width", limits.width.to_string());
+    let mut operations = limits.operations;
+    for (count, _, key) in super::operations::AskedOperations::default().each(&mut operations) {
+        add(&format!("limits.{key}"), count.to_string());
+    }
 
     let budget = settings.budget;
     add("budget.usd", usd(budget.usd));

@@ -10,7 +10,7 @@ use super::write::{Fault, count};
 use super::{DecisionRow, JournalError, RunId};
 use crate::policy::{Decision, Facts};
 
-/// So many decisions are kept, of all runs together: the newest. Some 50 MB.
+/// So many decisions are kept, of all runs together: the newest. Some 80 MB.
 const KEPT: i64 = 100_000;
 
 /// The others are removed as often.
@@ -26,15 +26,17 @@ pub(super) fn add(connection: &Connection, row: &DecisionRow) -> Result<(), Faul
         Fault::Record(JournalError::Unwritable { what, detail: error.to_string() })
     };
     let kind = row.facts.kind().name();
+    let made_small = |facts: serde_json::Result<Value>| facts.map(|facts| small(facts).to_string());
     let facts = match &row.facts {
-        Facts::Size(facts) => serde_json::to_value(facts),
-        Facts::Route(facts) => serde_json::to_value(facts),
-        Facts::Admit(facts) => serde_json::to_value(facts),
-        Facts::Recover(facts) => serde_json::to_value(facts),
-        Facts::Adapt(facts) => serde_json::to_value(facts),
-        Facts::Watch(facts) => serde_json::to_value(facts),
+        // Two a question: making them small takes longer than writing them down. Their texts are short.
+        Facts::Route(facts) => serde_json::to_string(facts),
+        Facts::Admit(facts) => serde_json::to_string(facts),
+        Facts::Size(facts) => made_small(serde_json::to_value(facts)),
+        Facts::Recover(facts) => made_small(serde_json::to_value(facts)),
+        Facts::Adapt(facts) => made_small(serde_json::to_value(facts)),
+        Facts::Watch(facts) => made_small(serde_json::to_value(facts)),
     };
-    let facts = small(facts.map_err(unwritable)?);
+    let facts = facts.map_err(unwritable)?;
     let decision = match &row.decision {
         Decision::Size(decision) => serde_json::to_string(decision),
         Decision::Route(decision) => serde_json::to_string(decision),
@@ -55,7 +57,7 @@ pub(super) fn add(connection: &Connection, row: &DecisionRow) -> Result<(), Faul
         kind,
         bounded(&row.policy),
         count(row.generation),
-        facts.to_string(),
+        facts,
         decision,
     ])?;
     let newest = connection.last_insert_rowid();
