@@ -33,7 +33,7 @@ impl Convoke {
         std::fs::create_dir_all(folder("project"))?;
         std::fs::write(folder("bench.toml"), POLICY)?;
         let mut command = Command::new(&self.program);
-        command.args(arguments).args(["--fresh", "--quiet", "--format", "json", "--backend", "anthropic"]);
+        command.args(arguments).args(["--fresh", "--format", "json", "--backend", "anthropic"]);
         command.arg("--policy").arg(folder("bench.toml")).current_dir(folder("project"));
         for name in std::env::vars_os().map(|(name, _)| name) {
             let foreign =
@@ -45,9 +45,13 @@ impl Convoke {
         command.env("CONVOKE_CONFIG_DIR", folder("config"));
         command.env("CONVOKE_DATA_DIR", folder("data")).env("CONVOKE_CACHE_DIR", folder("cache"));
         command.env("ANTHROPIC_API_KEY", "bench").env("ANTHROPIC_BASE_URL", url);
-        let output = command.stderr(Stdio::inherit()).output()?;
+        // With its progress, as somebody sees it who keeps it in a file.
+        let progress = std::fs::File::create(folder("progress.txt"))?;
+        let output = command.stderr(Stdio::from(progress)).output()?;
         if !output.status.success() {
-            return Err(format!("convoke ended with {}", output.status).into());
+            let said = std::fs::read_to_string(folder("progress.txt"))?;
+            let end: Vec<&str> = said.lines().rev().take(10).collect();
+            return Err(format!("convoke ended with {}: {}", output.status, end.join(" / ")).into());
         }
         let report: Value = serde_json::from_slice(&output.stdout)?;
         let census = &report["census"];
