@@ -9,6 +9,7 @@
 //!
 //! Exits with 1 when the shared one takes longer than SQLite, alone or beside another process.
 
+mod rounds;
 mod support;
 
 use std::io::{Read, Write};
@@ -26,6 +27,7 @@ use convoke_runtime::shared::clock::boot;
 use convoke_runtime::shared::{Clock, Shared, SharedLimits};
 use rusqlite::Connection;
 
+use rounds::rounds;
 use support::{Failed, bounds_count, median};
 
 /// The shared one's share of what SQLite takes.
@@ -36,16 +38,6 @@ const EACH: u32 = 200;
 
 /// The second process is told so what it does.
 const ROLE: &str = "CONVOKE_BENCH_RESERVE_BESIDE";
-
-fn rounds() -> Result<usize, Failed> {
-    let mut words = std::env::args().skip_while(|word| word != "--rounds").skip(1);
-    let rounds = match words.next() {
-        Some(rounds) => rounds.parse()?,
-        None if bounds_count() => 15,
-        None => 2,
-    };
-    if rounds == 0 { Err("rounds must be above 0".into()) } else { Ok(rounds) }
-}
 
 fn admission(shared: Arc<Shared>, budget: Arc<Budget>) -> Arc<Admission> {
     // More than is ever taken: what is measured is the work, not the wait.
@@ -230,7 +222,7 @@ fn main() -> Result<ExitCode, Failed> {
         return Ok(ExitCode::SUCCESS);
     }
     let folder = tempfile::tempdir()?;
-    let rounds = rounds()?;
+    let rounds = rounds(15)?;
     let mut out = std::io::stdout().lock();
     let mut worst = 0.0_f64;
     for (contended, how) in [(false, "alone"), (true, "beside another process")] {

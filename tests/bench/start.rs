@@ -9,6 +9,7 @@
 //! Exits with 1 when loading and first call take more than 5 ms in the median, or when `--help` compiles a component.
 
 mod built;
+mod rounds;
 mod support;
 
 use std::io::{self, Write};
@@ -25,22 +26,13 @@ use convoke::plugin::sandbox::{Caps, Died, Invocation, Sandbox};
 use convoke_runtime::event::Events;
 
 use built::program;
+use rounds::rounds;
 use support::{Failed, bounds_count, median};
 
 /// So many milliseconds may it take from the compiled component to the return of the first call.
 const ALLOWED: f64 = 5.0;
 
 const CAPS: Caps = Caps { memory: 512 << 20, fuel: 100_000_000_000, own_time: Duration::from_secs(600) };
-
-fn rounds() -> Result<usize, Failed> {
-    let mut words = std::env::args().skip_while(|word| word != "--rounds").skip(1);
-    let rounds = match words.next() {
-        Some(rounds) => rounds.parse()?,
-        None if bounds_count() => 50,
-        None => 2,
-    };
-    if rounds == 0 { Err("rounds must be above 0".into()) } else { Ok(rounds) }
-}
 
 /// The times of one thing in milliseconds, and what it is called.
 struct Times {
@@ -123,7 +115,7 @@ fn help(home: &Path, rounds: usize) -> Result<(Times, bool), Failed> {
 }
 
 fn measure(out: &mut impl Write) -> Result<bool, Failed> {
-    let rounds = rounds()?;
+    let rounds = rounds(50)?;
     let plugin = EMBEDDED.first().ok_or("no plugin is embedded")?;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let (cache, empty, home) = (folder.path().join("cache"), folder.path().join("empty"), folder.path().join("home"));

@@ -8,6 +8,7 @@
 //! Exits with 1 when the pool's median is more than a quarter of the fresh one's.
 
 mod built;
+mod rounds;
 mod support;
 
 use std::io::Write;
@@ -23,22 +24,13 @@ use convoke_runtime::question::Question;
 use convoke_standin::Standin;
 
 use built::program;
+use rounds::rounds;
 use support::{Failed, bounds_count, median};
 
 /// The pool's share of what a fresh process takes.
 const ALLOWED: f64 = 0.25;
 
 const MODEL: &str = "claude-haiku-5-5";
-
-fn rounds() -> Result<usize, Failed> {
-    let mut words = std::env::args().skip_while(|word| word != "--rounds").skip(1);
-    let rounds = match words.next() {
-        Some(rounds) => rounds.parse()?,
-        None if bounds_count() => 15,
-        None => 2,
-    };
-    if rounds == 0 { Err("rounds must be above 0".into()) } else { Ok(rounds) }
-}
 
 fn environment(home: &Path, url: &str) -> Vec<(String, String)> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -84,7 +76,7 @@ fn measure(claude: PathBuf) -> Result<ExitCode, Failed> {
     for folder in ["config", "tmp", "work", "records"] {
         std::fs::create_dir(home.path().join(folder))?;
     }
-    let rounds = rounds()?;
+    let rounds = rounds(15)?;
     let warden = program("convoke")?;
     let runtime = tokio::runtime::Runtime::new()?;
     let standin = runtime.block_on(Standin::start(convoke_standin::Config::default()))?;

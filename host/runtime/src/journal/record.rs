@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::ItemKey;
 use super::key::Digest;
+use crate::broker::{DecisionRecord, QuestionRecord};
 use crate::money::Usd;
 use crate::policy::{Decision, Facts};
 use crate::question::Usage;
@@ -295,6 +296,30 @@ pub struct QuestionRow {
     pub took: Duration,
 }
 
+impl QuestionRow {
+    /// What a broker tells of a question that has just ended.
+    pub fn of(run: RunId, record: QuestionRecord) -> Self {
+        let took = Duration::from_millis(record.took_ms);
+        Self {
+            run,
+            item: record.item.to_string(),
+            role: record.role,
+            tier: record.tier.name().to_owned(),
+            answered_tier: record.answered_tier.map(|tier| tier.name().to_owned()),
+            model: record.model,
+            backend: record.backend.to_owned(),
+            attempts: record.attempts,
+            outcome: record.outcome,
+            usage: record.usage,
+            uncertain: record.uncertain,
+            asked: Timestamp::now() - SignedDuration::try_from(took).unwrap_or_default(),
+            waited: Duration::from_millis(record.queued_ms),
+            first: record.first_token_ms.map(Duration::from_millis),
+            took,
+        }
+    }
+}
+
 /// What a policy decided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecisionRow {
@@ -312,6 +337,14 @@ pub struct DecisionRow {
     pub facts: Facts,
     /// What was decided.
     pub decision: Decision,
+}
+
+impl DecisionRow {
+    /// What a broker tells of a decision.
+    pub fn of(run: RunId, record: DecisionRecord) -> Self {
+        let DecisionRecord { question, at, policy, generation, facts, decision } = record;
+        Self { run, question, at, policy, generation, facts, decision }
+    }
 }
 
 /// A result that a later run may use again, if what it read is unchanged.
