@@ -210,6 +210,7 @@ pub(super) fn prepare(
         whole_project: arguments.paths.is_empty() && since.is_none(),
         since,
         fresh: options.fresh || taped.is_fresh(),
+        typed: None,
         settings,
         operations,
         lanes: None,

@@ -22,7 +22,7 @@ use convoke_runtime::backend::Backend;
 use convoke_runtime::board::{Board, BoardError, Nesting};
 use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
-use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord};
+use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed};
 use convoke_runtime::machine::Meter;
 use convoke_runtime::work::{Census, Outcome, Severity, Work};
 use jiff::Timestamp;
@@ -74,6 +74,8 @@ pub struct Session {
     pub since: Option<Since>,
     /// Nothing that was done before counts.
     pub fresh: bool,
+    /// What the user typed; none: it can't be continued.
+    pub typed: Option<Typed>,
     /// Whether all of the project is looked at.
     pub whole_project: bool,
     /// What may be done at once.
@@ -240,6 +242,7 @@ impl Session {
                 mode: self.settings.mode.name().to_owned(),
                 backend: self.backend_names(),
                 started,
+                typed: self.typed.clone(),
             })
             .await?;
         let items = assessed.work.items.iter().zip(&assessed.keys).enumerate();

@@ -6,6 +6,7 @@
 //!
 //! The journal is written first, then the fact is told: see [`event`](crate::event).
 
+mod attempts;
 mod decisions;
 mod error;
 mod key;
@@ -33,8 +34,8 @@ pub(crate) use schema::write_ahead;
 
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
 pub use record::{
-    DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet, Reusable, RunDetail,
-    RunEnd, RunId, RunRecord, RunRow,
+    AttemptRow, Became, DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet,
+    Reusable, RunDetail, RunEnd, RunId, RunRecord, RunRow, Typed,
 };
 
 use read::Reader;
@@ -125,6 +126,14 @@ impl Journal {
     /// finite; the storage fails.
     pub async fn finish_item(&self, run: &RunId, end: ItemEnd) -> Result<(), JournalError> {
         self.inner.writer.write(Write::Finish(*run, Box::new(EndTexts::of(end)?))).await
+    }
+
+    /// Writes down an attempt that came to nothing, as soon as the money ledger is.
+    ///
+    /// # Errors
+    /// The storage fails. An item that is not known is not an error: then nothing is written.
+    pub async fn record_attempt(&self, run: &RunId, row: AttemptRow) -> Result<(), JournalError> {
+        self.inner.writer.write_soon(Write::Attempt(*run, Box::new(row))).await
     }
 
     /// Adds a line to the money ledger. Unlike the others this returns when the line is queued: it is committed within

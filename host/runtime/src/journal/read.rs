@@ -129,7 +129,7 @@ impl Reader<'_> {
         let read = || {
             let mut select = self.connection.prepare(&format!(
                 "SELECT id, command, subcommand, plugin_name, plugin_version, plugin_digest, arguments_json, project,
-                        mode, backend, started, ended, status, census_json FROM runs {which}"
+                        mode, backend, started, ended, status, census_json, typed_json, continued FROM runs {which}"
             ))?;
             let mut rows = select.query(params)?;
             let mut found = Vec::new();
@@ -156,6 +156,7 @@ impl Reader<'_> {
             mode: row.get(8)?,
             backend: row.get(9)?,
             started: self.time(row.get(10)?, &what)?,
+            typed: row.get::<_, Option<String>>(14)?.map(|text| self.json(&text, &what)).transpose()?,
         };
         let end = match (row.get(11)?, row.get::<_, Option<String>>(12)?, row.get::<_, Option<String>>(13)?) {
             (Some(ended), Some(status), Some(census)) => Some(RunEnd {
@@ -165,7 +166,7 @@ impl Reader<'_> {
             }),
             _ => None,
         };
-        Ok(RunRow { run, end })
+        Ok(RunRow { run, end, continued: u32::try_from(row.get::<_, i64>(15)?).unwrap_or(u32::MAX) })
     }
 
     fn items(&self, run: &str) -> Result<Vec<ItemRow>, Trouble> {
@@ -180,6 +181,10 @@ impl Reader<'_> {
         while let Some(row) = rows.next()? {
             items.push(self.item_row(row, run)?);
         }
+        let mut tried = self.tried(run)?;
+        for row in &mut items {
+            row.tried = tried.remove(&row.item.id).unwrap_or_default();
+        }
         Ok(items)
     }
 
@@ -193,7 +198,9 @@ impl Reader<'_> {
             ordinal: usize::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
             parent: row.get(4)?,
         };
-        let Some(state) = row.get::<_, Option<String>>(5)? else { return Ok(ItemRow { item, end: None }) };
+        let Some(state) = row.get::<_, Option<String>>(5)? else {
+            return Ok(ItemRow { item, end: None, tried: Vec::new() });
+        };
         let reason = row.get::<_, Option<String>>(6)?.unwrap_or_default();
         let partial: Option<String> = row.get(7)?;
         let reused: Option<String> = row.get(9)?;
@@ -208,7 +215,7 @@ impl Reader<'_> {
             log: row.get(12)?,
             ended: self.time(row.get(13)?, &what)?,
         };
-        Ok(ItemRow { item, end: Some(end) })
+        Ok(ItemRow { item, end: Some(end), tried: Vec::new() })
     }
 
     fn usage(&self, which: &str, params: &[&dyn rusqlite::ToSql]) -> Answer<Usage> {
@@ -237,11 +244,11 @@ impl Reader<'_> {
         serde_json::from_str(text).map_err(|error| self.senseless(what, &error.to_string()))
     }
 
-    fn parsed(&self, id: &str, what: &str) -> Result<RunId, Trouble> {
+    pub(super) fn parsed(&self, id: &str, what: &str) -> Result<RunId, Trouble> {
         id.parse().map_err(|error: super::NotARunId| self.senseless(what, &error.to_string()))
     }
 
-    fn time(&self, microseconds: i64, what: &str) -> Result<Timestamp, Trouble> {
+    pub(super) fn time(&self, microseconds: i64, what: &str) -> Result<Timestamp, Trouble> {
         Timestamp::from_microsecond(microseconds).map_err(|error| self.senseless(what, &error.to_string()))
     }
 
@@ -257,7 +264,7 @@ impl Reader<'_> {
         }
     }
 
-    fn sqlite(&self, error: &rusqlite::Error) -> JournalError {
+    pub(super) fn sqlite(&self, error: &rusqlite::Error) -> JournalError {
         JournalError::sqlite(self.path, error)
     }
 }

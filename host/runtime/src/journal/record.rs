@@ -109,6 +109,17 @@ pub struct RunRecord {
     pub backend: String,
     /// When it began.
     pub started: Timestamp,
+    /// What was typed; none: it can't be continued, only run again.
+    pub typed: Option<Typed>,
+}
+
+/// What a user typed, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typed {
+    /// The words behind the program's name, as the shell gave them.
+    pub words: Vec<String>,
+    /// The absolute path of the folder in which it was typed.
+    pub folder: String,
 }
 
 /// A work item, as it is planned or added.
@@ -147,6 +158,55 @@ pub struct ItemEnd {
     pub log: String,
     /// When it ended.
     pub ended: Timestamp,
+}
+
+/// An attempt at an item that came to nothing: the item was done again, or failed with a later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// The item's id.
+    pub item: String,
+    /// Which one of the item's it was, counted from 1.
+    pub number: u32,
+    /// Whose hands it was in; none: the run was continued, and what its earlier part came to does not count.
+    pub worker: Option<usize>,
+    /// What became of it.
+    pub became: Became,
+    /// Why.
+    pub reason: String,
+    /// What the plugin logged for it. Of more than [`LOG_LIMIT`] bytes the last are kept.
+    pub log: String,
+    /// How long it was in hands.
+    pub took: Duration,
+    /// When it ended.
+    pub ended: Timestamp,
+}
+
+/// What became of an attempt that came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Became {
+    /// Its worker died, or was ended.
+    Died,
+    /// It failed in a way that passes, and was set aside.
+    Aside,
+    /// It had ended, and was done again when its run was continued.
+    Again,
+}
+
+impl Became {
+    /// The name in the journal and in exports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Died => "died",
+            Self::Aside => "aside",
+            Self::Again => "again",
+        }
+    }
+
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Died, Self::Aside, Self::Again].into_iter().find(|became| became.name() == name)
+    }
 }
 
 /// How much of an item's log is kept, in bytes.
@@ -396,6 +456,8 @@ pub struct RunRow {
     pub run: RunRecord,
     /// As it ended; none while it runs, and for one that was killed.
     pub end: Option<RunEnd>,
+    /// How often it was continued.
+    pub continued: u32,
 }
 
 /// An item in the journal.
@@ -405,6 +467,8 @@ pub struct ItemRow {
     pub item: ItemRecord,
     /// As it ended; none: it is pending.
     pub end: Option<ItemEnd>,
+    /// The attempts at it that came to nothing, in their order.
+    pub tried: Vec<AttemptRow>,
 }
 
 /// Everything about a run.

@@ -28,6 +28,7 @@ fn run_record() -> RunRecord {
         mode: "balanced".to_owned(),
         backend: "anthropic".to_owned(),
         started: then(),
+        typed: None,
     }
 }
 
@@ -112,6 +113,33 @@ fn on_disk() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     (folder, path)
+}
+
+#[tokio::test]
+async fn what_was_typed_and_the_attempts_that_came_to_nothing_are_kept() {
+    let journal = Journal::in_memory().unwrap();
+    let typed = Typed { words: vec!["agent-audit".to_owned(), "a b/".to_owned()], folder: PROJECT.to_owned() };
+    let run = RunRecord { typed: Some(typed), ..run_record() };
+    journal.begin_run(run.clone()).await.unwrap();
+    journal.record_items(&run.id, vec![item("a", 0), item("b", 1)]).await.unwrap();
+    let attempt = |item: &str, number, became| AttemptRow {
+        item: item.to_owned(),
+        number,
+        worker: Some(3),
+        became,
+        reason: "it trapped".to_owned(),
+        log: "last words".to_owned(),
+        took: Duration::from_millis(7),
+        ended: then(),
+    };
+    let tried = [attempt("b", 1, Became::Died), attempt("b", 2, Became::Aside), attempt("c", 1, Became::Again)];
+    for row in tried.clone() {
+        journal.record_attempt(&run.id, row).await.unwrap();
+    }
+    journal.flush().await.unwrap();
+    let read = journal.run(&run.id).await.unwrap();
+    assert_eq!((read.row.run, read.row.continued), (run, 0));
+    assert_eq!(read.items.iter().map(|row| row.tried.as_slice()).collect::<Vec<_>>(), [&[], &tried[..2]]);
 }
 
 #[tokio::test]

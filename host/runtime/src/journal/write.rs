@@ -5,7 +5,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
-use super::{DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, decisions};
+use super::{
+    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, attempts,
+    decisions,
+};
 use crate::work::Outcome;
 
 /// A write.
@@ -14,6 +17,7 @@ pub(super) enum Write {
     Begin(Box<RunRecord>),
     Items(RunId, Vec<ItemRecord>),
     Finish(RunId, Box<EndTexts>),
+    Attempt(RunId, Box<AttemptRow>),
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
     End(RunId, Box<RunEnd>),
@@ -72,9 +76,13 @@ impl Write {
     /// Whether it is one statement, which SQLite does whole or not at all; others need a savepoint for that.
     pub(super) fn is_one_statement(&self) -> bool {
         match self {
-            Self::Begin(_) | Self::Finish(..) | Self::Question(_) | Self::Decision(_) | Self::End(..) | Self::Flush => {
-                true
-            }
+            Self::Begin(_)
+            | Self::Finish(..)
+            | Self::Attempt(..)
+            | Self::Question(_)
+            | Self::Decision(_)
+            | Self::End(..)
+            | Self::Flush => true,
             Self::Items(..) => false,
         }
     }
@@ -99,6 +107,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Begin(run) => begin(connection, run),
         Write::Items(run, items) => add_items(connection, *run, items),
         Write::Finish(run, end) => finish(connection, *run, end),
+        Write::Attempt(run, row) => attempts::add(connection, *run, row),
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
         Write::End(run, end) => end_run(connection, *run, end),
@@ -107,10 +116,13 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
 }
 
 fn begin(connection: &Connection, run: &RunRecord) -> Result<(), Fault> {
+    let typed = run.typed.as_ref().map(serde_json::to_string).transpose().map_err(|error| {
+        Fault::Record(JournalError::Unwritable { what: format!("run {}", run.id), detail: error.to_string() })
+    })?;
     let added = connection.execute(
         "INSERT INTO runs (id, command, subcommand, plugin_name, plugin_version, plugin_digest, arguments_json, project,
-                           mode, backend, started)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
+                           mode, backend, started, typed_json)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO NOTHING",
         params![
             run.id.to_string(),
             run.command,
@@ -123,6 +135,7 @@ fn begin(connection: &Connection, run: &RunRecord) -> Result<(), Fault> {
             run.mode,
             run.backend,
             run.started.as_microsecond(),
+            typed,
         ],
     )?;
     if added == 0 { Err(Fault::Record(JournalError::RunExists { run: run.id })) } else { Ok(()) }
@@ -237,6 +250,6 @@ pub(super) fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
