@@ -41,7 +41,7 @@ use crate::report::{ExitCode, Report, clean, exit_code, human, json, markdown, s
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::since::Since;
-use crate::run::{Session, money};
+use crate::run::{Session, beside, money};
 
 /// Runs it.
 pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
@@ -213,6 +213,7 @@ pub(super) fn prepare(
         typed: None,
         settings,
         operations,
+        claims: None,
         lanes: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
@@ -294,6 +295,10 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         Some(policy) => Some(policy.start().await),
         None => None,
     };
+    // A replay does nothing that another one could do.
+    if taped.player().is_none() && !options.dry_run {
+        beside::join(&paths, &mut session);
+    }
     let planned = session.plan().await?;
     if options.dry_run {
         let is_limited = session.settings.budget != Budget::default();

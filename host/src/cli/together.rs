@@ -21,7 +21,7 @@ use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, exit_code, sarif};
 use crate::run::execute::Stop;
 use crate::run::together::{After, Turns, order, shares};
-use crate::run::{Planned, Session, money, size};
+use crate::run::{Planned, Session, beside, money, size};
 
 /// So many commands run at once. Each has its sandboxes; more would only wait for workers.
 const MOST: usize = 32;
@@ -142,6 +142,9 @@ async fn go(
     let budget = money::budget(first.settings.budget, &first.journal).await?;
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
 
+    if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {
+        sessions.iter_mut().for_each(|session| beside::join(paths, session));
+    }
     let (planned, after) = plan_all(&sessions, &names).await?;
     if options.dry_run {
         put(&plans(&sessions, &names, &planned, &after, options).await?, options.output.as_deref())?;

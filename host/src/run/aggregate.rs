@@ -67,7 +67,11 @@ pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregati
         let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
         return of_item(&item, outcome, 1, None);
     }
-    if let Some(earlier) = session.concluded_before(&key).await {
+    let mut before = session.concluded_before(&key).await;
+    if before.is_none() {
+        before = shared.begin_conclusion(&key).await;
+    }
+    if let Some(earlier) = before {
         let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
         end = End { outcome: Outcome::Cached, ended, reused: Some(earlier.run), attempts: 0, ..end };
         return written(shared, end).await;

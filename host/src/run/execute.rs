@@ -97,7 +97,11 @@ impl Supervisor<'_> {
             for _ in 0..self.wanted() {
                 self.start("replacement").await;
             }
-            if self.running.is_empty() {
+            let may_come_back = {
+                let board = self.shared.board();
+                board.has_elsewhere() && board.draining().is_none()
+            };
+            if self.running.is_empty() && !may_come_back {
                 // The last worker may have ended of the failure before it was heard here.
                 let failure = stopped.borrow().clone();
                 let not_begun = self.ended.is_empty() && stop.soft.is_cancelled();

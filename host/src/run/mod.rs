@@ -5,6 +5,7 @@ pub mod allocate;
 pub mod answers;
 pub mod arms;
 pub mod assess;
+pub mod beside;
 pub mod execute;
 pub(crate) mod ledger;
 pub mod money;
@@ -24,6 +25,7 @@ use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed};
 use convoke_runtime::machine::Meter;
+use convoke_runtime::shared::claims::Claims;
 use convoke_runtime::work::{Census, Outcome, Severity, Work};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,6 +44,7 @@ use allocate::{Allocated, allocate};
 use answers::{Answers, Prompt, Rehearsal};
 use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
+use beside::{Beside, Looking};
 use execute::{Executed, Stop, execute, is_interruption};
 use ledger::JournalLedger;
 use shared::{Ended, Shared};
@@ -80,6 +83,8 @@ pub struct Session {
     pub whole_project: bool,
     /// What may be done at once.
     pub operations: Operations,
+    /// What other hosts do in this project; none: it does not matter.
+    pub claims: Option<Arc<Claims>>,
     /// What it shares with runs beside it, which ends with the last of them; none: it runs alone.
     pub lanes: Option<Arc<Lanes>>,
 }
@@ -152,6 +157,7 @@ impl Session {
         let Assessed { work, reusable, .. } = assessed;
         self.tell_plan(&work, reusable.len(), &allocated).await;
         use_again(&shared, reusable).await;
+        let looking = Looking::begin(&shared);
         let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
         let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
         let uncertain = shared.answers.broker().spending().uncertain;
@@ -165,6 +171,7 @@ impl Session {
             // All that was done is in the journal; only that the run has ended is not.
             report.warnings.push(format!("the end of the run could not be written down: {error}"));
         }
+        looking.end().await;
         self.events.tell(Fact::Ended { census: report.census }).await;
         Ok(report)
     }
@@ -266,9 +273,15 @@ impl Session {
             run: id,
             command: Arc::from(self.command.as_str()),
             identity: self.identity.clone(),
+            beside: matches!(answers, Answers::Broker(_)).then(|| self.beside()).flatten(),
             answers,
             events: events.clone(),
         }))
+    }
+
+    fn beside(&self) -> Option<Beside> {
+        let claims = self.claims.clone()?;
+        Some(Beside { claims, project: self.sandbox.project.clone(), uses: !self.fresh, left: Notify::new() })
     }
 
     fn board(&self, assessed: &Assessed, allocated: &Allocated) -> Result<Board, BoardError> {
@@ -312,6 +325,7 @@ impl Session {
         warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
         let census = Census::of(items.iter().map(|item| &item.outcome));
         warnings.extend(over_tolerance(&census, self.settings.limits.tolerance, self.settings.mode));
+        warnings.extend(self.claims.iter().flat_map(|claims| claims.warnings()));
         let left_out = self.sandbox.project.left_out();
         warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
         let facts = Facts {

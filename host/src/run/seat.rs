@@ -6,7 +6,7 @@ use std::time::Duration;
 use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
-use convoke_runtime::journal::{Digest, ItemRecord, Read};
+use convoke_runtime::journal::{Digest, ItemRecord, Read, Reusable};
 use convoke_runtime::question::{AnsweredBy, Failure, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use futures::future::BoxFuture;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::beside::Begin;
 use super::shared::{End, Ended, Shared};
 use crate::plugin::imports::{Services, Task};
 use crate::plugin::{Ending, Log, Refused};
@@ -122,6 +123,20 @@ impl Seat {
                         let board = shared.board();
                         (board.item(number).cloned().unwrap_or_default(), board.attempts(number))
                     };
+                    match shared.begin(&item).await {
+                        Begin::Here => {}
+                        Begin::Elsewhere => {
+                            shared.leave_to_other(worker, number).map_err(refused)?;
+                            continue;
+                        }
+                        Begin::Done(earlier) => {
+                            // In a task of its own, as any end.
+                            let (writing, earlier) = (Writing::begin(self), *earlier);
+                            let ended = tokio::spawn(async move { writing.0.done_before(number, item, earlier).await });
+                            ended.await.unwrap_or_else(|error| Err(Refused::new(error.to_string())))?;
+                            continue;
+                        }
+                    }
                     let (label, group) = (item.label.clone(), item.group.clone());
                     let task = self.begin(number, item);
                     shared.events.tell(Fact::ItemStarted { worker, item: number, label, group, attempt }).await;
@@ -159,6 +174,18 @@ impl Seat {
         written.map_err(|error| Refused::new(error.to_string()))
     }
 
+    /// Another host has done the item in this worker's hands.
+    async fn done_before(&self, number: usize, item: Item, earlier: Reusable) -> Result<(), Refused> {
+        let (shared, Some(worker)) = (&self.0.shared, self.0.worker) else { return Ok(()) };
+        let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
+        let (outcome, reused) = (Outcome::Cached, Some(earlier.run));
+        let end = End { number, item, outcome, ended, took: Duration::ZERO, attempts: 0, reused };
+        let (end, _) = shared.write_end(end).await;
+        shared.board().finish(worker, number, end.outcome.clone()).map_err(refused)?;
+        shared.make_known(None, end).await;
+        Ok(())
+    }
+
     /// An item has failed in a way that passes by itself: it is done again when the others are done. Else how it ends.
     async fn set_aside(
         &self,
@@ -182,6 +209,7 @@ impl Seat {
         if passing == Ok(Passing::Aside) {
             let took = self.hands().since.take().map_or(Duration::ZERO, |since| since.elapsed());
             self.hands().work += took;
+            shared.let_go(&task.item);
             let reason = format!("{words}; it is done again when the others are done");
             shared.events.tell(Fact::ItemReturned { worker, item: number, reason }).await;
             shared.changed.notify_waiters();

@@ -38,6 +38,8 @@ pub struct Shared {
     pub answers: Answers,
     /// Where it is told.
     pub events: Events,
+    /// Other hosts at work on the project; none: it does not matter what they do.
+    pub beside: Option<super::beside::Beside>,
 }
 
 /// What became of an item, beside its outcome.
@@ -115,6 +117,7 @@ impl Shared {
     pub async fn make_known(&self, worker: Option<usize>, end: End) {
         let Self { events, changed, .. } = self;
         let (item, outcome, took) = (end.number, end.outcome.clone(), end.took);
+        self.let_go(&end.item);
         self.ended().insert(end.number, end.ended);
         changed.notify_waiters();
         events.tell(Fact::ItemEnded { worker, item, outcome, took }).await;

@@ -36,6 +36,9 @@ pub const RENEWED: Duration = Duration::from_secs(5);
 /// How long claims stand that are not renewed.
 pub const EXPIRES: Duration = Duration::from_secs(30);
 
+/// How long it takes at least until one looks again for what others are at, and at most, in milliseconds.
+const LOOKS: (u64, u64) = (50, 100);
+
 /// What the file begins with.
 const MAGIC: &str = "convoke-claims";
 
@@ -184,6 +187,11 @@ impl Claims {
             keys.iter().map(|key| inner.state.is_held_by_others(&inner.id, Name::of(key))).collect()
         });
         held.unwrap_or_else(|| vec![true; keys.len()])
+    }
+
+    /// How long to wait before one looks again for what others are at.
+    pub fn pause(&self) -> Duration {
+        Duration::from_millis(rand::rng().random_range(LOOKS.0..=LOOKS.1))
     }
 
     /// What the user should know, once each.
