@@ -92,6 +92,12 @@ pub enum JournalError {
         /// Which.
         run: RunId,
     },
+    /// A living process has the run under way.
+    #[error("run {run} is under way")]
+    UnderWay {
+        /// Which.
+        run: RunId,
+    },
     /// The run was ended before.
     #[error("run {run} has ended already")]
     RunEnded {
@@ -158,6 +164,7 @@ impl JournalError {
             Self::Full { .. } => "Make room, then run the same again: what is done is not repeated.",
             Self::UnknownRun { .. } => "List the runs to see their ids.",
             Self::Ambiguous { .. } => "Give the whole id.",
+            Self::UnderWay { .. } => "Wait for it, or stop it with Ctrl-C where it runs.",
             _ => return None,
         })
     }
