@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::assess::Identity;
+use super::tried::Tried;
 
 /// What the workers of a run have in common.
 pub struct Shared {
@@ -38,6 +39,8 @@ pub struct Shared {
     pub answers: Answers,
     /// Where it is told.
     pub events: Events,
+    /// What came to nothing so far.
+    pub tried: Arc<Tried>,
 }
 
 /// What became of an item, beside its outcome.
@@ -114,6 +117,7 @@ impl Shared {
     /// Makes an end known: to the workers, and to all who listen. It must be written first.
     pub async fn make_known(&self, worker: Option<usize>, end: End) {
         let Self { events, changed, .. } = self;
+        self.note_last_attempt(worker, &end);
         let (item, outcome, took) = (end.number, end.outcome.clone(), end.took);
         self.ended().insert(end.number, end.ended);
         changed.notify_waiters();
