@@ -20,7 +20,8 @@ pub fn items(shared: &Shared) -> Vec<ItemFacts> {
     let ended = shared.ended();
     let facts = board.outcomes().enumerate().filter_map(|(number, outcome)| {
         let item = board.item(number)?;
-        Some(of_item(item, outcome.clone(), board.attempts(number), ended.get(&number)))
+        let facts = of_item(item, outcome.clone(), board.attempts(number), ended.get(&number));
+        Some(ItemFacts { tried: shared.tried.of(number), questions: shared.tried.questions(&item.id), ..facts })
     });
     facts.collect()
 }
@@ -41,6 +42,8 @@ fn of_item(item: &Item, outcome: Outcome, attempts: u32, ended: Option<&Ended>) 
         outcome,
         partial: ended.and_then(|ended| ended.partial.clone()),
         attempts,
+        tried: Vec::new(),
+        questions: None,
         log: ended.map(|ended| ended.log.clone()).unwrap_or_default(),
         reads: ended.map(|ended| files(&ended.reads)).unwrap_or_default(),
     }

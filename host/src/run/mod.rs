@@ -14,6 +14,7 @@ mod shared;
 pub mod since;
 pub mod size;
 pub mod together;
+pub(crate) mod tried;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +51,7 @@ use ledger::JournalLedger;
 use shared::{Ended, Shared};
 use since::Since;
 use size::Sized;
+use tried::Tried;
 
 /// One execution of one command: everything that it is made of.
 pub struct Session {
@@ -150,10 +152,10 @@ impl Session {
     pub async fn run(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
         let (began, started, id) = (Instant::now(), Timestamp::now(), RunId::new());
         let Planned { assessed, allocated } = planned;
-        let (unmetered, arms) = (Arc::default(), Arc::default());
-        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms)));
+        let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
+        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried)));
         let shared =
-            self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events).await?;
+            self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
         let Assessed { work, reusable, .. } = assessed;
         self.tell_plan(&work, reusable.len(), &allocated).await;
         use_again(&shared, reusable).await;
@@ -182,14 +184,15 @@ impl Session {
     /// As [`run`](Self::run).
     pub async fn rehearse(&self, planned: &Planned) -> Result<Vec<Prompt>, RunError> {
         let journal = Journal::in_memory()?;
-        let (id, started) = (RunId::new(), Timestamp::now());
+        let (id, started, tried) = (RunId::new(), Timestamp::now(), Arc::default());
         let answers = Answers::Rehearsal(Box::new(Rehearsal::new(
-            self.broker(&id, &journal, &Arc::default(), &Arc::default()),
+            self.broker(&id, &journal, &Arc::default(), &Arc::default(), &tried),
             self.broker.route.clone(),
             self.broker.scan,
         )));
-        let shared =
-            self.shared(id, started, &planned.assessed, &planned.allocated, journal, answers, &Events::new()).await?;
+        let shared = self
+            .shared(id, started, &planned.assessed, &planned.allocated, journal, answers, &Events::new(), tried)
+            .await?;
         use_again(&shared, planned.assessed.reusable.clone()).await;
         execute(&shared, &self.sandbox, &planned.allocated.segments, &Stop::default()).await;
         match &shared.answers {
@@ -208,10 +211,17 @@ impl Session {
         names(&self.backends)
     }
 
-    fn broker(&self, id: &RunId, journal: &Journal, unmetered: &Arc<AtomicU64>, arms: &Arc<Arms>) -> Broker {
-        let (unmetered, arms) = (unmetered.clone(), arms.clone());
+    fn broker(
+        &self,
+        id: &RunId,
+        journal: &Journal,
+        unmetered: &Arc<AtomicU64>,
+        arms: &Arc<Arms>,
+        tried: &Arc<Tried>,
+    ) -> Broker {
+        let (unmetered, arms, tried) = (unmetered.clone(), arms.clone(), tried.clone());
         let keeps_decisions = self.settings.policy.record;
-        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms, keeps_decisions };
+        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms, tried, keeps_decisions };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
         let broker = match &self.lanes {
             Some(lanes) => Broker::sharing(lanes.clone(), Arc::new(ledger), self.events.clone(), config),
@@ -233,6 +243,7 @@ impl Session {
         journal: Journal,
         answers: Answers,
         events: &Events,
+        tried: Arc<Tried>,
     ) -> Result<Arc<Shared>, RunError> {
         let mut board = self.board(assessed, allocated)?;
         board.set_partial_failure(answers.broker().lanes().policy().in_force().profile.recover.partial);
@@ -276,6 +287,7 @@ impl Session {
             beside: matches!(answers, Answers::Broker(_)).then(|| self.beside()).flatten(),
             answers,
             events: events.clone(),
+            tried,
         }))
     }
 

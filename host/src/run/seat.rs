@@ -6,7 +6,7 @@ use std::time::Duration;
 use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
-use convoke_runtime::journal::{Digest, ItemRecord, Read, Reusable};
+use convoke_runtime::journal::{Became, Digest, ItemRecord, Read, Reusable};
 use convoke_runtime::question::{AnsweredBy, Failure, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use futures::future::BoxFuture;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::beside::Begin;
 use super::shared::{End, Ended, Shared};
+use super::tried::Nothing;
 use crate::plugin::imports::{Services, Task};
 use crate::plugin::{Ending, Log, Refused};
 
@@ -80,6 +81,11 @@ impl Seat {
     pub(super) fn done(&self) -> Done {
         let hands = self.hands();
         Done { items: hands.items, work: hands.work + hands.since.map_or(Duration::ZERO, |since| since.elapsed()) }
+    }
+
+    /// How long the item has been in its hands.
+    pub(super) fn in_hands(&self) -> Duration {
+        self.hands().since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// How the last item ended.
@@ -210,8 +216,17 @@ impl Seat {
             let took = self.hands().since.take().map_or(Duration::ZERO, |since| since.elapsed());
             self.hands().work += took;
             shared.let_go(&task.item);
-            let reason = format!("{words}; it is done again when the others are done");
-            shared.events.tell(Fact::ItemReturned { worker, item: number, reason }).await;
+            let nothing = Nothing {
+                item: number,
+                attempt: attempts,
+                worker,
+                became: Became::Aside,
+                reason: words.to_owned(),
+                log: self.0.log.tail(),
+                took,
+            };
+            let told = format!("{words}; it is done again when the others are done");
+            shared.came_to_nothing(nothing, told).await;
             shared.changed.notify_waiters();
             shared.stirred.notify_one();
             return Err(SetAside);
