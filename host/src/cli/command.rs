@@ -21,6 +21,7 @@ use jiff::tz::TimeZone;
 
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, cache, plan};
@@ -337,6 +338,7 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         written.map_err(|error| CliError::usage(error.to_string()))?;
     }
     recorded?;
+    prune::tidy(&session.journal, &session.settings).await;
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, attempts,
-    decisions,
+    decisions, retention,
 };
 use crate::work::Outcome;
 
@@ -21,6 +22,10 @@ pub(super) enum Write {
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
     End(RunId, Box<RunEnd>),
+    Leave(RunId),
+    Shrink,
+    Ledger(Timestamp),
+    GiveBack,
     /// Nothing: waits for what was written before.
     Flush,
 }
@@ -82,8 +87,11 @@ impl Write {
             | Self::Question(_)
             | Self::Decision(_)
             | Self::End(..)
+            | Self::Leave(_)
+            | Self::Ledger(_)
+            | Self::GiveBack
             | Self::Flush => true,
-            Self::Items(..) => false,
+            Self::Items(..) | Self::Shrink => false,
         }
     }
 }
@@ -111,6 +119,10 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
         Write::End(run, end) => end_run(connection, *run, end),
+        Write::Leave(run) => retention::leave(connection, *run),
+        Write::Shrink => retention::shrink(connection),
+        Write::Ledger(before) => retention::forget(connection, *before),
+        Write::GiveBack => retention::give_back(connection),
         Write::Flush => Ok(()),
     }
 }
