@@ -128,6 +128,18 @@ pub enum JournalError {
         /// The item's id.
         item: String,
     },
+    /// An action that was started before, or is under way, can't be changed so.
+    #[error("action {key:?} stands otherwise in the journal")]
+    ActionHeld {
+        /// Its key.
+        key: String,
+    },
+    /// The project has no action of this key.
+    #[error("the journal knows no action {key:?} of this project")]
+    UnknownAction {
+        /// As it was asked for.
+        key: String,
+    },
     /// A record that would not be true, or could not be read again.
     #[error("{what} can't be written to the journal: {detail}")]
     Unwritable {
@@ -166,6 +178,7 @@ impl JournalError {
             Self::UnknownRun { .. } => "`convoke runs` shows this project's runs, with --all those of all projects.",
             Self::Ambiguous { .. } => "Give more digits; `convoke runs --format json` shows whole ids.",
             Self::UnderWay { .. } => "Wait for it, or stop it with Ctrl-C where it runs.",
+            Self::ActionHeld { .. } | Self::UnknownAction { .. } => "See `convoke actions`.",
             _ => return None,
         })
     }

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
-    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, attempts,
-    decisions, retention,
+    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, actions,
+    attempts, decisions, retention,
 };
 use crate::work::Outcome;
 
@@ -21,6 +21,7 @@ pub(super) enum Write {
     Attempt(RunId, Box<AttemptRow>),
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
+    Action(Box<actions::Change>),
     End(RunId, Box<RunEnd>),
     Leave(RunId),
     Shrink,
@@ -91,7 +92,7 @@ impl Write {
             | Self::Ledger(_)
             | Self::GiveBack
             | Self::Flush => true,
-            Self::Items(..) | Self::Shrink => false,
+            Self::Items(..) | Self::Action(_) | Self::Shrink => false,
         }
     }
 }
@@ -104,7 +105,7 @@ impl Write {
 
     /// Whether all that was written before must be committed with it.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::End(..) | Self::Flush)
+        matches!(self, Self::End(..) | Self::Action(_) | Self::Flush)
     }
 }
 
@@ -118,6 +119,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Attempt(run, row) => attempts::add(connection, *run, row),
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
+        Write::Action(change) => actions::change(connection, change),
         Write::End(run, end) => end_run(connection, *run, end),
         Write::Leave(run) => retention::leave(connection, *run),
         Write::Shrink => retention::shrink(connection),
