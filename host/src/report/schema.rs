@@ -237,6 +237,7 @@ mod tests {
             "metrics",
             "edits",
             "actions",
+            "attempts",
             "notes",
             "usage",
             "cost",

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::assess::Identity;
+use super::tried::Tried;
 
 /// What the workers of a run have in common.
 pub struct Shared {
@@ -38,6 +39,10 @@ pub struct Shared {
     pub answers: Answers,
     /// Where it is told.
     pub events: Events,
+    /// Other hosts at work on the project; none: it does not matter what they do.
+    pub beside: Option<super::beside::Beside>,
+    /// What came to nothing so far.
+    pub tried: Arc<Tried>,
 }
 
 /// What became of an item, beside its outcome.
@@ -114,7 +119,9 @@ impl Shared {
     /// Makes an end known: to the workers, and to all who listen. It must be written first.
     pub async fn make_known(&self, worker: Option<usize>, end: End) {
         let Self { events, changed, .. } = self;
+        self.note_last_attempt(worker, &end);
         let (item, outcome, took) = (end.number, end.outcome.clone(), end.took);
+        self.let_go(&end.item);
         self.ended().insert(end.number, end.ended);
         changed.notify_waiters();
         events.tell(Fact::ItemEnded { worker, item, outcome, took }).await;
