@@ -34,7 +34,7 @@ pub(super) fn duration(millis: u64) -> String {
 }
 
 /// `158 items: 120 done, 38 cached`. Every outcome that occurs is named, so that the parts add up.
-pub(super) fn census(census: &Census) -> String {
+pub(crate) fn census(census: &Census) -> String {
     let parts = [
         (census.done, "done"),
         (census.cached, "cached"),

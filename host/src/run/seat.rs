@@ -7,6 +7,7 @@ use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
 use convoke_runtime::journal::{Digest, ItemRecord, Read};
+use convoke_runtime::outcome::Ending as ItemEnding;
 use convoke_runtime::question::{AnsweredBy, Failure, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use futures::future::BoxFuture;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::shared::{End, Ended, Shared};
+use super::shared::{By, End, Ended, Shared};
 use crate::plugin::imports::{Services, Task};
 use crate::plugin::{Ending, Log, Refused};
 
@@ -53,8 +54,6 @@ struct Hands {
     since: Option<Instant>,
     items: u64,
     work: Duration,
-    /// How the last item ended.
-    outcome: Option<Outcome>,
 }
 
 /// The item was set aside, and has not ended.
@@ -79,11 +78,6 @@ impl Seat {
     pub(super) fn done(&self) -> Done {
         let hands = self.hands();
         Done { items: hands.items, work: hands.work + hands.since.map_or(Duration::ZERO, |since| since.elapsed()) }
-    }
-
-    /// How the last item ended.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
-        self.hands().outcome.clone()
     }
 
     /// Returns when no end is being written any more.
@@ -146,12 +140,8 @@ impl Seat {
         let attempts = self.0.worker.map_or(1, |_| shared.board().attempts(task.index));
         let ended = Ended { partial, reads: task.recorder.read_set(), log: self.0.log.tail() };
         let end = End { number: task.index, item: task.item.clone(), outcome, ended, took, attempts, reused: None };
-        let (end, written) = shared.write_end(end).await;
-        self.hands().outcome = Some(end.outcome.clone());
-        if let Some(worker) = self.0.worker {
-            shared.board().finish(worker, task.index, end.outcome.clone()).map_err(refused)?;
-        }
-        shared.make_known(self.0.worker, end).await;
+        let by = self.0.worker.map_or(By::Conclusion, By::Worker);
+        let (_, written) = shared.close(by, end).await.map_err(refused)?;
         if shared.board().has_aside() {
             // It may have been the last before those.
             shared.stirred.notify_one();
@@ -258,9 +248,9 @@ impl Seat {
         let written = shared.journal.record_items(&shared.run, records).await;
         if let Err(error) = written {
             for number in added.new {
-                let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
+                let ending = ItemEnding::failed(format!("it could not be written down: {error}"));
                 // It was added just now, and nobody can have taken it.
-                let _ = shared.board().settle(number, outcome);
+                let _ = shared.board().settle(number, ending);
             }
             return Err(Refused::new(error.to_string()));
         }

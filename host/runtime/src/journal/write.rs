@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, attempts,
-    decisions,
+    decisions, outcomes,
 };
-use crate::work::Outcome;
+use crate::work::{Outcome, Status};
 
 /// A write.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(super) enum Write {
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
     End(RunId, Box<RunEnd>),
+    Amend(RunId, Status),
     /// Nothing: waits for what was written before.
     Flush,
 }
@@ -82,6 +83,7 @@ impl Write {
             | Self::Question(_)
             | Self::Decision(_)
             | Self::End(..)
+            | Self::Amend(..)
             | Self::Flush => true,
             Self::Items(..) => false,
         }
@@ -96,7 +98,7 @@ impl Write {
 
     /// Whether all that was written before must be committed with it.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::End(..) | Self::Flush)
+        matches!(self, Self::End(..) | Self::Amend(..) | Self::Flush)
     }
 }
 
@@ -111,6 +113,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
         Write::End(run, end) => end_run(connection, *run, end),
+        Write::Amend(run, status) => outcomes::amend(connection, *run, *status),
         Write::Flush => Ok(()),
     }
 }
@@ -239,7 +242,7 @@ fn end_run(connection: &Connection, run: RunId, end: &RunEnd) -> Result<(), Faul
     Ok(())
 }
 
-fn run_seq(connection: &Connection, run: RunId) -> Result<i64, Fault> {
+pub(super) fn run_seq(connection: &Connection, run: RunId) -> Result<i64, Fault> {
     let id = run.to_string();
     let seq = connection.query_row("SELECT seq FROM runs WHERE id = ?1", [&id], |row| row.get(0)).optional()?;
     seq.ok_or(Fault::Record(JournalError::UnknownRun { run: id }))
