@@ -498,3 +498,30 @@ async fn a_run_is_running_while_its_process_lives_and_else_how_it_ended_or_gone(
     theirs.hold(&killed.id).unwrap();
     assert!(theirs.is_under_way(&killed.id));
 }
+
+#[tokio::test]
+async fn the_word_of_the_journal_names_the_item_and_its_end() {
+    let journal = Journal::in_memory().unwrap();
+    let run = begun(&journal, &["a", "b"]).await;
+    let written = journal.finish_item(&run, end("a", Outcome::Done)).await.unwrap();
+    assert_eq!((written.run(), written.item(), written.outcome()), (run, "a", &Outcome::Done));
+    assert_eq!(
+        journal.outcomes(&run).await.unwrap(),
+        [("a".to_owned(), Outcome::Done), ("b".to_owned(), Outcome::Pending)]
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_may_turn_out_worse_and_no_other() {
+    let journal = Journal::in_memory().unwrap();
+    let run = begun(&journal, &["a"]).await;
+    let early = journal.amend_end(&run, Status::Degraded).await;
+    assert!(matches!(early, Err(JournalError::Unwritable { .. })), "{early:?}");
+    journal.end_run(&run, Status::Completed, Census::default(), then()).await.unwrap();
+    journal.amend_end(&run, Status::Degraded).await.unwrap();
+    let read = journal.run(&run).await.unwrap().row.end.unwrap();
+    assert_eq!((read.status, read.ended), (Status::Degraded, then()));
+    let other = RunId::new();
+    let unknown = journal.amend_end(&other, Status::Failed).await;
+    assert_eq!(unknown, Err(JournalError::UnknownRun { run: other.to_string() }));
+}
