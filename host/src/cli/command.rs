@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use super::carry_out::CarryOut;
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, cache, plan};
@@ -352,6 +353,7 @@ async fn go(
         written.map_err(|error| CliError::usage(error.to_string()))?;
     }
     recorded?;
+    prune::tidy(&session.journal, &session.settings).await;
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 

@@ -14,6 +14,7 @@ use super::carry_out::CarryOut;
 use super::command::{Prepared, announce, how, in_runtime, prepare, rendered, watch_for_signals};
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, load_file, plan};
 use crate::config::{Budget, nearest};
@@ -216,6 +217,9 @@ async fn go(
     }
     let code = ExitCode::strongest(codes);
     put(&together(done, code, options, terminal)?, options.output.as_deref())?;
+    if let Some(session) = sessions.first() {
+        prune::tidy(&session.journal, &session.settings).await;
+    }
     Ok(code)
 }
 

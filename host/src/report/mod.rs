@@ -30,7 +30,7 @@ pub mod sarif;
 pub mod schema;
 pub mod suppress;
 pub mod together;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod samples;
