@@ -14,6 +14,8 @@ mod doctor;
 mod hostile;
 mod input;
 mod interrupt;
+#[cfg(unix)]
+mod journal;
 mod leader;
 #[cfg(unix)]
 mod locks;
