@@ -52,6 +52,9 @@
 //! use = "night-shift"            # a name in policies/ beside this file, or a path; default: built-in
 //! record = true                  # whether what it decides is kept for `convoke policy try`
 //!
+//! [actions]
+//! allow = ["git commit", "gh pr create"]   # what --apply --yes runs without asking: a program, and what it begins with
+//!
 //! [tiers]
 //! auto = "rule"                  # what a question without a tier gets: rule, speed, comprehensive
 //!
@@ -82,6 +85,7 @@ use std::path::Path;
 use convoke_runtime::prices::ListPrice;
 use serde::Deserialize;
 
+use super::actions::{ActionsTable, Allow};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
@@ -114,6 +118,8 @@ pub struct User {
     pub cache: Cache,
     /// `[policy]`.
     pub policy: PolicyChoice,
+    /// `[actions]`.
+    pub actions: Allow,
     /// `[tiers]`.
     pub tiers: Tiers,
     /// `[prices]`.
@@ -140,6 +146,8 @@ struct File {
     cache: CacheTable,
     #[serde(default)]
     policy: PolicyTable,
+    #[serde(default)]
+    actions: ActionsTable,
     #[serde(default)]
     tiers: TiersTable,
     #[serde(default)]
@@ -171,6 +179,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         quotas: quotas::check(file.quotas, document)?,
         cache: file.cache.check(document)?,
         policy: file.policy.check(document)?,
+        actions: file.actions.check(document)?,
         tiers: file.tiers.check(document)?,
         prices: prices::check(file.prices, document)?,
     })
@@ -193,6 +202,7 @@ mod tests {
         assert_eq!((user.prices.len(), user.prices[0].cache_write), (1, Some(3.75)));
         assert_ne!(user.limits, AskedLimits::default());
         assert_eq!(user.cache, Cache::default(), "the example shows the defaults");
+        assert_eq!(user.actions.shown(), ["git commit", "gh pr create"]);
         assert_eq!(user.tiers.comprehensive.backend, Some(Backend::ClaudeCli));
         assert_eq!(user.tiers.comprehensive.tools, ["Read", "Grep"]);
         assert_eq!(user.tiers.speed.max_output_tokens, Some(4_096));
