@@ -7,6 +7,7 @@ mod actions;
 mod agent_audit;
 mod backend;
 mod cache;
+mod claims;
 #[cfg(unix)]
 mod claude_cli;
 mod cli;
@@ -28,6 +29,7 @@ mod recover;
 mod replay;
 mod reports;
 mod resume;
+mod runs;
 mod shared;
 mod support;
 mod tiers;

@@ -15,6 +15,7 @@ mod most;
 mod options;
 mod plan;
 mod policy;
+mod runs;
 mod schema;
 mod taped;
 mod terminal;
@@ -97,6 +98,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("run", matches)) => together::run(&runnables, matches),
         Some(("limits", matches)) => limits::limits(matches),
         Some(("policy", matches)) => policy::policy(matches),
+        Some(("runs", matches)) => runs::runs(matches),
         Some(("config", matches)) => config::config(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
@@ -173,6 +175,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(build::command())
         .subcommand(actions::command())
         .subcommand(cache::command())
+        .subcommand(runs::command())
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())

@@ -9,6 +9,7 @@ pub mod cache;
 pub(crate) mod document;
 pub mod error;
 pub mod files;
+pub mod journal;
 pub mod limits;
 mod operations;
 pub mod origin;
@@ -37,6 +38,7 @@ use crate::report::suppress::{Filters, Override, Suppression};
 pub use actions::Allow;
 pub use cache::Cache;
 pub use error::ConfigError;
+pub use journal::JournalKeep;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
 pub use policy::{By, PolicyChoice};
@@ -259,6 +261,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Which actions run without asking, with `--yes`.
     pub actions: Allow,
+    /// What is kept of runs.
+    pub journal: JournalKeep,
     /// Which policy decides.
     pub policy: PolicyChoice,
     /// What models cost, where the user says so.
@@ -359,6 +363,7 @@ impl Settings {
             quotas,
             cache: user.cache,
             actions: user.actions,
+            journal: user.journal,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,
             severity: project.severity,

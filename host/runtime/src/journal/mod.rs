@@ -10,9 +10,12 @@ mod actions;
 mod attempts;
 mod decisions;
 mod error;
+mod history;
 mod key;
+mod living;
 mod read;
 mod record;
+mod retention;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -34,12 +37,16 @@ pub use actions::{ActionEnd, ActionRecord, ActionRow, ActionState, OUTPUT_LIMIT}
 pub use error::JournalError;
 pub(crate) use schema::write_ahead;
 
+pub use history::{Page, RunSummary};
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
+pub use living::Standing;
 pub use record::{
     AttemptRow, Became, DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet,
     Reusable, RunDetail, RunEnd, RunId, RunRecord, RunRow, Typed,
 };
+pub use retention::{Because, Keep, Leaver, Retained, Room};
 
+use living::Living;
 use read::Reader;
 use write::{EndTexts, Write};
 use writer::Writer;
@@ -62,6 +69,7 @@ struct Inner {
     // Before the connections: it writes what is queued when it is dropped.
     writer: Writer,
     reader: Arc<Mutex<Connection>>,
+    living: Living,
 }
 
 impl Journal {
@@ -77,7 +85,26 @@ impl Journal {
 
     fn open_with(path: &Path, patience: Duration) -> Result<Self, JournalError> {
         let (writing, reading) = schema::open(path, patience)?;
-        Self::start(schema::shown(path), Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading)))
+        let path = schema::shown(path);
+        let living = Living::beside(&path);
+        Self::start(path, Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading)), living)
+    }
+
+    /// Opens the journal at this path to look at it: no file is made, and nothing can be written. None: there is
+    /// nothing to look at. Only an older format is brought to the newest.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_read(path: &Path) -> Result<Option<Self>, JournalError> {
+        match schema::open_to_read(path, PATIENCE)? {
+            schema::Found::Nothing => Ok(None),
+            schema::Found::Older => Self::open(path).map(Some),
+            schema::Found::Journal(connection) => {
+                let path = schema::shown(path);
+                let (connection, living) = (Arc::new(Mutex::new(connection)), Living::beside(&path));
+                Self::start(path, Arc::clone(&connection), connection, living).map(Some)
+            }
+        }
     }
 
     /// A journal that ends with its last clone.
@@ -86,16 +113,17 @@ impl Journal {
     /// No memory, no thread.
     pub fn in_memory() -> Result<Self, JournalError> {
         let connection = Arc::new(Mutex::new(schema::in_memory()?));
-        Self::start(PathBuf::from(schema::IN_MEMORY), Arc::clone(&connection), connection)
+        Self::start(PathBuf::from(schema::IN_MEMORY), Arc::clone(&connection), connection, Living::default())
     }
 
     fn start(
         path: PathBuf,
         writing: Arc<Mutex<Connection>>,
         reader: Arc<Mutex<Connection>>,
+        living: Living,
     ) -> Result<Self, JournalError> {
         let writer = Writer::start(writing, path.clone())?;
-        Ok(Self { inner: Arc::new(Inner { path, writer, reader }) })
+        Ok(Self { inner: Arc::new(Inner { path, writer, reader, living }) })
     }
 
     /// Where it is.
@@ -105,12 +133,38 @@ impl Journal {
 
     // Writing. Each returns when it is committed; one whose future is dropped is written all the same. ---------------
 
-    /// Begins a run.
+    /// Begins a run, which is under way from then on: until it ends, or this process does.
     ///
     /// # Errors
     /// The run has begun already; the storage fails.
     pub async fn begin_run(&self, run: RunRecord) -> Result<(), JournalError> {
-        self.inner.writer.write(Write::Begin(Box::new(run))).await
+        let id = run.id;
+        // Before it is seen: whoever reads of it finds that it lives.
+        let is_new = match self.hold(&id) {
+            Ok(()) => true,
+            // Then it has begun before, and that is what is wrong.
+            Err(JournalError::UnderWay { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        let begun = self.inner.writer.write(Write::Begin(Box::new(run))).await;
+        if begun.is_err() && is_new {
+            self.inner.living.release(id);
+        }
+        begun
+    }
+
+    /// From now on the run is under way by this process, until it ends, this journal is dropped, or the process ends.
+    /// [`begin_run`](Self::begin_run) does it by itself; who goes on with a run that stopped does it first.
+    ///
+    /// # Errors
+    /// It is under way already, here or elsewhere; the folder of such runs can't be written.
+    pub fn hold(&self, run: &RunId) -> Result<(), JournalError> {
+        self.inner.living.hold(*run)
+    }
+
+    /// The run is not under way any more, and has not ended: the opposite of [`hold`](Self::hold).
+    pub fn release(&self, run: &RunId) {
+        self.inner.living.release(*run);
     }
 
     /// Adds the items of a run, all or none: those of the plan, and later those that items add.
@@ -228,7 +282,10 @@ impl Journal {
         census: Census,
         ended: Timestamp,
     ) -> Result<(), JournalError> {
-        self.inner.writer.write(Write::End(*run, Box::new(RunEnd { status, census, ended }))).await
+        let written = self.inner.writer.write(Write::End(*run, Box::new(RunEnd { status, census, ended }))).await;
+        // After it: nobody finds it neither alive nor ended. What could not be written is over all the same.
+        self.inner.living.release(*run);
+        written
     }
 
     /// Returns when everything written before, by whomever in this process, is committed.
@@ -237,6 +294,11 @@ impl Journal {
     /// The storage fails.
     pub async fn flush(&self) -> Result<(), JournalError> {
         self.inner.writer.write(Write::Flush).await
+    }
+
+    /// Why what was written last could not be, while the storage fails: what nobody waited for too.
+    pub fn trouble(&self) -> Option<JournalError> {
+        self.inner.writer.trouble().filter(JournalError::is_storage)
     }
 
     // Reading. Each sees all that was committed when it is called. ---------------------------------------------------
@@ -300,6 +362,26 @@ impl Journal {
     /// The storage fails; a record doesn't make sense.
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunRow>, JournalError> {
         self.read(move |reader| reader.runs(limit)).await
+    }
+
+    /// Whether a process has this run under way. Where that can't be looked at, it is thought so.
+    pub fn is_under_way(&self, run: &RunId) -> bool {
+        self.inner.living.is_under_way(*run)
+    }
+
+    /// How a run stands now. It may have ended since it was read: then the row gets its end.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn standing(&self, row: &mut RunRow) -> Result<Standing, JournalError> {
+        if row.end.is_none() {
+            if self.is_under_way(&row.run.id) {
+                return Ok(Standing::Running);
+            }
+            let id = row.run.id;
+            row.end = self.read(move |reader| reader.run_row_of(id)).await?.end;
+        }
+        Ok(row.end.as_ref().map_or(Standing::Gone, |end| Standing::Ended(end.status)))
     }
 
     /// What policies decided in a run, as far as it is kept, in that order.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, actions,
-    attempts, decisions,
+    attempts, decisions, retention,
 };
 use crate::work::Outcome;
 
@@ -22,6 +23,10 @@ pub(super) enum Write {
     Decision(Box<DecisionRow>),
     Action(Box<actions::Change>),
     End(RunId, Box<RunEnd>),
+    Leave(RunId),
+    Shrink,
+    Ledger(Timestamp),
+    GiveBack,
     /// Nothing: waits for what was written before.
     Flush,
 }
@@ -83,8 +88,11 @@ impl Write {
             | Self::Question(_)
             | Self::Decision(_)
             | Self::End(..)
+            | Self::Leave(_)
+            | Self::Ledger(_)
+            | Self::GiveBack
             | Self::Flush => true,
-            Self::Items(..) | Self::Action(_) => false,
+            Self::Items(..) | Self::Action(_) | Self::Shrink => false,
         }
     }
 }
@@ -113,6 +121,10 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Decision(row) => decisions::add(connection, row),
         Write::Action(change) => actions::change(connection, change),
         Write::End(run, end) => end_run(connection, *run, end),
+        Write::Leave(run) => retention::leave(connection, *run),
+        Write::Shrink => retention::shrink(connection),
+        Write::Ledger(before) => retention::forget(connection, *before),
+        Write::GiveBack => retention::give_back(connection),
         Write::Flush => Ok(()),
     }
 }
