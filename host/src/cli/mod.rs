@@ -1,7 +1,9 @@
 //! The command line: what was typed is parsed, one thing is called, and its text and exit code go out.
 
+mod actions;
 mod build;
 mod cache;
+mod carry_actions;
 mod carry_out;
 mod command;
 mod config;
@@ -93,6 +95,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("list", matches)) => list::list(&runnables, matches),
         Some(("build", matches)) => build::build(matches),
+        Some(("actions", matches)) => actions::actions(matches),
         Some(("cache", matches)) => cache::cache(matches),
         Some(("run", matches)) => together::run(&runnables, matches),
         Some(("limits", matches)) => limits::limits(matches),
@@ -169,6 +172,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(list::command())
         .subcommand(doctor::command())
         .subcommand(build::command())
+        .subcommand(actions::command())
         .subcommand(cache::command())
         .subcommand(runs::command())
         .subcommand(limits::command())

@@ -408,12 +408,62 @@ pub struct Action {
     pub kind: String,
     /// What it is, in a line.
     pub title: String,
-    /// What it does, by its kind.
+    /// What it does: a program with arguments. What has another shape is never carried out.
     pub body: Value,
     /// Two actions with the same key are the same action.
     pub key: String,
     /// The id of the item that proposes it.
     pub item: String,
+    /// What has become of it.
+    pub state: ActionState,
+    /// Why it stands so, where there is something to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What its program ended with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The last that its program printed, at most 4 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The last that its program wrote to stderr, at most 4 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
+}
+
+/// What has become of a proposed change of the world outside the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionState {
+    /// It is only proposed: nobody asked to carry it out, or what comes before it hindered.
+    #[default]
+    Proposed,
+    /// It is carried out.
+    Done,
+    /// An earlier run, or the user, has done the same: it was not done again.
+    DoneBefore,
+    /// The user said no.
+    Declined,
+    /// It is none that can be carried out, or is not allowed, or its key is that of another one.
+    Refused,
+    /// Its program says that it failed, or could not be started.
+    Failed,
+    /// It was begun, and nobody knows how it ended: it is not repeated until the user settles it.
+    Unknown,
+}
+
+impl ActionState {
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Done => "done",
+            Self::DoneBefore => "done-before",
+            Self::Declined => "declined",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Something said beside the findings.

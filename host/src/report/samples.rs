@@ -91,7 +91,7 @@ pub(crate) fn facts() -> Facts {
         partial.actions = vec![work::Action {
             kind: "comment".to_owned(),
             title: "Say so".to_owned(),
-            body: json!({"text": "so"}),
+            body: json!({"program": "gh", "arguments": ["pr", "comment", "--body", "It is so."]}),
             key: "say-so".to_owned(),
         }];
     }
