@@ -6,7 +6,7 @@ use std::sync::Arc;
 use convoke_runtime::work::Status;
 use futures::FutureExt as _;
 
-use super::command::watch_for_signals;
+use super::signals;
 use super::terminal::say;
 use crate::actions::locate::Programs;
 use crate::actions::process::Machinery;
@@ -50,7 +50,7 @@ async fn go(yes: bool, session: &Session, paths: &Paths, report: &mut Report) ->
         machinery: Machinery { warden, records: paths.instances() },
     };
     let stop = Stop::default();
-    let watching = tokio::spawn(watch_for_signals(stop.clone()));
+    let under_way = signals::under_way(&stop, &session.events);
     let soft = stop.soft.clone();
     let mut ask = move |what: String| {
         let soft = soft.clone();
@@ -67,7 +67,7 @@ async fn go(yes: bool, session: &Session, paths: &Paths, report: &mut Report) ->
     let consent = if yes { Consent::Listed(&session.settings.actions) } else { Consent::Asked(ask) };
     let tell = Arc::new(|what: String| say(&clean::line(&what)));
     carry_out(&site, consent, &mut report.actions, &stop, &(tell as _)).await;
-    watching.abort();
+    drop(under_way);
     Ok(())
 }
 
