@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod agent_audit;
+mod apply;
 mod backend;
 mod cache;
 #[cfg(unix)]

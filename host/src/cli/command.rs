@@ -25,6 +25,8 @@ use super::options::{Format, Options};
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, cache, plan};
+use crate::apply::Place;
+use crate::apply::recover::recover;
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
@@ -33,7 +35,7 @@ use crate::plugin::inspect::inspect;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
-use crate::policy::{InUse, Place, Policies};
+use crate::policy::{InUse, Policies};
 use crate::progress::{Detail, Show, show};
 use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
@@ -228,7 +230,8 @@ fn policy_of(
     settings: &Settings,
     events: &Events,
 ) -> Result<InUse, CliError> {
-    let place = Place { own: paths.policies(), project: Some(project.to_owned()), kept: paths.components() };
+    let place =
+        crate::policy::Place { own: paths.policies(), project: Some(project.to_owned()), kept: paths.components() };
     let policies = Policies { place, folder: cwd.to_owned() };
     Ok(InUse::prepare(policies, settings.policy.clone(), settings.mode.for_policies(), events.clone())?)
 }
@@ -301,6 +304,7 @@ async fn go(
         Some(policy) => Some(policy.start().await),
         None => None,
     };
+    mend(&paths, &session.journal).await;
     let planned = session.plan().await?;
     if options.dry_run {
         let is_limited = session.settings.budget != Budget::default();
@@ -348,6 +352,11 @@ async fn go(
     }
     recorded?;
     Ok(exit_code(&report, session.settings.fail_on.severity()))
+}
+
+/// Mends what a crash left of earlier edits, before anything looks at the project.
+pub(super) async fn mend(paths: &Paths, journal: &Journal) {
+    recover(&Place::of(paths, journal)).await.iter().for_each(|line| say(&clean::line(line)));
 }
 
 /// Which backend `auto` took, and why: on standard error, whatever the form of the report.

@@ -13,6 +13,7 @@ mod most;
 mod options;
 mod plan;
 mod policy;
+mod rollback;
 mod schema;
 mod taped;
 mod terminal;
@@ -95,6 +96,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("limits", matches)) => limits::limits(matches),
         Some(("policy", matches)) => policy::policy(matches),
         Some(("config", matches)) => config::config(matches),
+        Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches),
@@ -172,6 +174,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())
+        .subcommand(rollback::command())
         .subcommand(schema::command())
         .subcommand(schema::completions_command());
     for runnable in runnables {

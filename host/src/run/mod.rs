@@ -306,7 +306,7 @@ impl Session {
         let stopped = shared.answers.broker().stopped().borrow().clone().filter(|_| !executed.interrupted);
         let interrupted = executed.interrupted || stopped.as_ref().is_some_and(is_interruption);
         let stopped = stopped.filter(|_| !interrupted);
-        let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
+        let texts: HashMap<String, Vec<u8>> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         warnings.extend(self.events.warned());
         warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));

@@ -6,6 +6,7 @@
 //!
 //! The journal is written first, then the fact is told: see [`event`](crate::event).
 
+mod applies;
 mod attempts;
 mod decisions;
 mod error;
@@ -29,6 +30,7 @@ use crate::money::Usd;
 use crate::question::Usage;
 use crate::work::{Census, Status};
 
+pub use applies::{ApplyFile, ApplyRecord, ApplyRow, ApplyState, FileContent, Rights};
 pub use error::JournalError;
 pub(crate) use schema::write_ahead;
 

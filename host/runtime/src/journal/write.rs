@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
-    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, attempts,
-    decisions,
+    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, applies,
+    attempts, decisions,
 };
 use crate::work::Outcome;
 
@@ -20,6 +20,7 @@ pub(super) enum Write {
     Attempt(RunId, Box<AttemptRow>),
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
+    Apply(Box<applies::ApplyWrite>),
     End(RunId, Box<RunEnd>),
     /// Nothing: waits for what was written before.
     Flush,
@@ -83,7 +84,7 @@ impl Write {
             | Self::Decision(_)
             | Self::End(..)
             | Self::Flush => true,
-            Self::Items(..) => false,
+            Self::Items(..) | Self::Apply(_) => false,
         }
     }
 }
@@ -110,6 +111,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Attempt(run, row) => attempts::add(connection, *run, row),
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
+        Write::Apply(write) => applies::write(connection, write),
         Write::End(run, end) => end_run(connection, *run, end),
         Write::Flush => Ok(()),
     }
