@@ -17,6 +17,8 @@ mod doctor;
 mod hostile;
 mod input;
 mod interrupt;
+#[cfg(unix)]
+mod journal;
 mod leader;
 #[cfg(unix)]
 mod locks;

@@ -7,7 +7,7 @@ use convoke_runtime::work::Status;
 use futures::FutureExt as _;
 
 use super::carry_out::{Answer, ask};
-use super::command::watch_for_signals;
+use super::signals;
 use super::terminal::say;
 use crate::actions::locate::Programs;
 use crate::actions::process::Machinery;
@@ -34,10 +34,7 @@ pub(super) async fn after(yes: bool, session: &Session, paths: &Paths, report: &
         hold_back(&mut report.actions, &reason);
     }
     if let Some(hindrance) = hindrance(&report.actions) {
-        report.warnings.push(hindrance);
-        if report.status == Status::Completed {
-            report.status = Status::Degraded;
-        }
+        report.degrade(hindrance);
     }
 }
 
@@ -56,7 +53,12 @@ async fn go(yes: bool, session: &Session, paths: &Paths, report: &mut Report) ->
         machinery: Machinery { warden, records: paths.instances() },
     };
     let stop = Stop::default();
-    let watching = tokio::spawn(watch_for_signals(stop.clone()));
+    let _under_way = signals::under_way(&stop, &session.events);
+    let soft = stop.soft.clone();
+    let watching = tokio::spawn(async move {
+        soft.cancelled().await;
+        say("Stopping: the action that runs may end for a moment; again ends it, and how it stands is not known then.");
+    });
     let mut each = |what: String| async move { asked(&what).await }.boxed();
     let each: &mut Ask<'_> = &mut each;
     let consent = if yes { Consent::Listed(&session.settings.actions) } else { Consent::Asked(each) };

@@ -53,6 +53,7 @@ impl CarryOut {
     pub(super) async fn after(self, session: &Session, paths: &Paths, report: &mut Report, terminal: &Terminal) {
         self.edits_first(session, paths, report, terminal).await;
         carry_actions::after(self.yes, session, paths, report).await;
+        report.judge();
     }
 
     async fn edits_first(self, session: &Session, paths: &Paths, report: &mut Report, terminal: &Terminal) {

@@ -18,6 +18,7 @@ mod policy;
 mod rollback;
 mod runs;
 mod schema;
+mod signals;
 mod taped;
 mod terminal;
 mod together;
@@ -66,6 +67,7 @@ struct Runnable {
 
 /// Runs the command line. Everything that the process does happens in here.
 pub fn main(arguments: Vec<OsString>) -> std::process::ExitCode {
+    signals::listen();
     let code = match start(arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -164,10 +166,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
     let mut cli = Command::new("convoke")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs Claude commands, each a sandboxed WASM component, in parallel")
-        .after_help(
-            "Exit codes: 0 all done, 1 findings at or above --fail-on, 2 wrong use, 3 degraded, 4 nothing could be \
-             done, 5 parked (limit or budget spent), 130 interrupted.",
-        )
+        .after_help(format!("Exit codes: {}.", ExitCode::listed()))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_help_heading("Commands")

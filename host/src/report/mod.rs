@@ -10,7 +10,7 @@
 //! - [`attempts`]: what was tried before an item ended;
 //! - [`cost`]: what it cost, and what is left of the budgets;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
-//! - [`together`]: several commands in one document; [`exit`]: the exit codes.
+//! - [`together`]: several commands in one document; [`verdict`]: how a run stands; [`exit`]: the exit codes.
 
 pub mod attempts;
 pub mod baseline;
@@ -30,6 +30,7 @@ pub mod sarif;
 pub mod schema;
 pub mod suppress;
 pub mod together;
+pub mod verdict;
 pub(crate) mod words;
 
 #[cfg(test)]
@@ -64,6 +65,9 @@ pub struct Report {
     /// How the run stands.
     #[schemars(with = "schema::StatusName")]
     pub status: Status,
+    /// The exit code that this run ends with: 0, 1, 2, 3, 4, 5 or 130.
+    #[schemars(with = "u8")]
+    pub exit_code: ExitCode,
     /// How its items stand. The parts add up to `items`.
     #[schemars(with = "schema::CensusCounts")]
     pub census: Census,
@@ -104,6 +108,9 @@ pub struct Report {
     /// Only for those who render: whether the edits were shown before.
     #[serde(skip)]
     pub(crate) previewed: bool,
+    /// From which severity on findings count for the exit code; none: they don't.
+    #[serde(skip)]
+    pub(crate) fail_on: Option<Severity>,
     /// Only for those who render: the groups of the items.
     #[serde(skip)]
     pub(crate) group_of_item: HashMap<String, String>,

@@ -168,6 +168,8 @@ pub(crate) fn facts() -> Facts {
         rules: rules(),
         notes: vec![],
         warnings: vec!["`README.md` is no agent".to_owned()],
+        lost: vec![],
+        fail_on: None,
     }
 }
 
