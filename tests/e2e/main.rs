@@ -6,6 +6,7 @@ mod agent_audit;
 mod apply;
 mod backend;
 mod cache;
+mod claims;
 #[cfg(unix)]
 mod claude_cli;
 mod cli;
@@ -27,6 +28,7 @@ mod recover;
 mod replay;
 mod reports;
 mod resume;
+mod runs;
 mod shared;
 mod support;
 mod tiers;

@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use super::carry_out::CarryOut;
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, cache, plan};
@@ -44,7 +45,7 @@ use crate::report::{ExitCode, Report, clean, exit_code, human, json, markdown, s
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::since::Since;
-use crate::run::{Session, money};
+use crate::run::{Session, beside, money};
 
 /// Runs it.
 pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
@@ -217,6 +218,7 @@ pub(super) fn prepare(
         typed: None,
         settings,
         operations,
+        claims: None,
         lanes: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
@@ -305,6 +307,10 @@ async fn go(
         None => None,
     };
     mend(&paths, &session.journal).await;
+    // A replay does nothing that another one could do.
+    if taped.player().is_none() && !options.dry_run {
+        beside::join(&paths, &mut session);
+    }
     let planned = session.plan().await?;
     if options.dry_run {
         let is_limited = session.settings.budget != Budget::default();
@@ -351,6 +357,7 @@ async fn go(
         written.map_err(|error| CliError::usage(error.to_string()))?;
     }
     recorded?;
+    prune::tidy(&session.journal, &session.settings).await;
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 

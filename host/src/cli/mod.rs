@@ -14,6 +14,7 @@ mod options;
 mod plan;
 mod policy;
 mod rollback;
+mod runs;
 mod schema;
 mod taped;
 mod terminal;
@@ -95,6 +96,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("run", matches)) => together::run(&runnables, matches),
         Some(("limits", matches)) => limits::limits(matches),
         Some(("policy", matches)) => policy::policy(matches),
+        Some(("runs", matches)) => runs::runs(matches),
         Some(("config", matches)) => config::config(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
@@ -171,6 +173,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(doctor::command())
         .subcommand(build::command())
         .subcommand(cache::command())
+        .subcommand(runs::command())
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())

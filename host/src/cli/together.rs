@@ -14,6 +14,7 @@ use super::carry_out::CarryOut;
 use super::command::{Prepared, announce, how, in_runtime, mend, prepare, rendered, watch_for_signals};
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, load_file, plan};
 use crate::config::{Budget, nearest};
@@ -22,7 +23,7 @@ use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, exit_code, sarif};
 use crate::run::execute::Stop;
 use crate::run::together::{After, Turns, order, shares};
-use crate::run::{Planned, Session, money, size};
+use crate::run::{Planned, Session, beside, money, size};
 
 /// So many commands run at once. Each has its sandboxes; more would only wait for workers.
 const MOST: usize = 32;
@@ -148,6 +149,9 @@ async fn go(
     let budget = money::budget(first.settings.budget, &first.journal).await?;
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
 
+    if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {
+        sessions.iter_mut().for_each(|session| beside::join(paths, session));
+    }
     let (planned, after) = plan_all(&sessions, &names).await?;
     if options.dry_run {
         put(&plans(&sessions, &names, &planned, &after, options).await?, options.output.as_deref())?;
@@ -216,6 +220,9 @@ async fn go(
     }
     let code = ExitCode::strongest(codes);
     put(&together(done, code, options, terminal)?, options.output.as_deref())?;
+    if let Some(session) = sessions.first() {
+        prune::tidy(&session.journal, &session.settings).await;
+    }
     Ok(code)
 }
 

@@ -7,10 +7,12 @@
 //! - [`merge`]: partials become one; [`edits`]: proposals for the same file; [`fingerprint`]: what makes a finding the
 //!   same in the next run;
 //! - [`suppress`], [`comment`], [`baseline`]: what is not to be shown again;
+//! - [`attempts`]: what was tried before an item ended;
 //! - [`cost`]: what it cost, and what is left of the budgets;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
 //! - [`together`]: several commands in one document; [`exit`]: the exit codes.
 
+pub mod attempts;
 pub mod baseline;
 pub mod build;
 pub mod clean;
@@ -28,7 +30,7 @@ pub mod sarif;
 pub mod schema;
 pub mod suppress;
 pub mod together;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod samples;
@@ -42,6 +44,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use attempts::{AttemptEnd, FailureCount, ItemAttempts, QuestionsInfo};
 pub use build::{Facts, ItemFacts, WorkerFacts, build};
 pub use comparison::{Arm, Comparison};
 pub use cost::Cost;
@@ -91,6 +94,8 @@ pub struct Report {
     pub timing: Timing,
     /// The items that failed: as many as the census says.
     pub failures: Vec<FailureInfo>,
+    /// The items that needed more than one attempt, however they ended.
+    pub attempts: Vec<ItemAttempts>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
     /// What came of carrying the edits out, where that was asked for and there were any.
@@ -497,8 +502,28 @@ pub struct FailureInfo {
     pub reason: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// The attempts, in their order, the last one included.
+    pub tried: Vec<AttemptInfo>,
+    /// What its questions came to; absent where it asked none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub questions: Option<QuestionsInfo>,
     /// The last that its plugin wrote to its log and to stderr.
     pub log: String,
+}
+
+/// An attempt at an item that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AttemptInfo {
+    /// Which one of the item's it was, counted from 1.
+    pub number: u32,
+    /// The worker that had the item; null for one of an earlier part of the run.
+    pub worker: Option<u64>,
+    /// What became of it.
+    pub became: AttemptEnd,
+    /// Why.
+    pub reason: String,
+    /// How long the item was in the worker's hands, in milliseconds.
+    pub took_ms: u64,
 }
 
 /// What is known of a rule, from the manifest.

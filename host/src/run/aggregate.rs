@@ -20,7 +20,8 @@ pub fn items(shared: &Shared) -> Vec<ItemFacts> {
     let ended = shared.ended();
     let facts = board.outcomes().enumerate().filter_map(|(number, outcome)| {
         let item = board.item(number)?;
-        Some(of_item(item, outcome.clone(), board.attempts(number), ended.get(&number)))
+        let facts = of_item(item, outcome.clone(), board.attempts(number), ended.get(&number));
+        Some(ItemFacts { tried: shared.tried.of(number), questions: shared.tried.questions(&item.id), ..facts })
     });
     facts.collect()
 }
@@ -41,6 +42,8 @@ fn of_item(item: &Item, outcome: Outcome, attempts: u32, ended: Option<&Ended>) 
         outcome,
         partial: ended.and_then(|ended| ended.partial.clone()),
         attempts,
+        tried: Vec::new(),
+        questions: None,
         log: ended.map(|ended| ended.log.clone()).unwrap_or_default(),
         reads: ended.map(|ended| files(&ended.reads)).unwrap_or_default(),
     }
@@ -67,7 +70,11 @@ pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregati
         let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
         return of_item(&item, outcome, 1, None);
     }
-    if let Some(earlier) = session.concluded_before(&key).await {
+    let mut before = session.concluded_before(&key).await;
+    if before.is_none() {
+        before = shared.begin_conclusion(&key).await;
+    }
+    if let Some(earlier) = before {
         let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
         end = End { outcome: Outcome::Cached, ended, reused: Some(earlier.run), attempts: 0, ..end };
         return written(shared, end).await;

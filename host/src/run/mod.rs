@@ -5,6 +5,7 @@ pub mod allocate;
 pub mod answers;
 pub mod arms;
 pub mod assess;
+pub mod beside;
 pub mod execute;
 pub(crate) mod ledger;
 pub mod money;
@@ -13,6 +14,7 @@ mod shared;
 pub mod since;
 pub mod size;
 pub mod together;
+pub(crate) mod tried;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +26,8 @@ use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed};
 use convoke_runtime::machine::Meter;
+use convoke_runtime::question::FailureKind;
+use convoke_runtime::shared::claims::Claims;
 use convoke_runtime::work::{Census, Outcome, Severity, Work};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,11 +46,13 @@ use allocate::{Allocated, allocate};
 use answers::{Answers, Prompt, Rehearsal};
 use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
+use beside::{Beside, Looking};
 use execute::{Executed, Stop, execute, is_interruption};
 use ledger::JournalLedger;
 use shared::{Ended, Shared};
 use since::Since;
 use size::Sized;
+use tried::Tried;
 
 /// One execution of one command: everything that it is made of.
 pub struct Session {
@@ -80,6 +86,8 @@ pub struct Session {
     pub whole_project: bool,
     /// What may be done at once.
     pub operations: Operations,
+    /// What other hosts do in this project; none: it does not matter.
+    pub claims: Option<Arc<Claims>>,
     /// What it shares with runs beside it, which ends with the last of them; none: it runs alone.
     pub lanes: Option<Arc<Lanes>>,
 }
@@ -145,13 +153,14 @@ impl Session {
     pub async fn run(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
         let (began, started, id) = (Instant::now(), Timestamp::now(), RunId::new());
         let Planned { assessed, allocated } = planned;
-        let (unmetered, arms) = (Arc::default(), Arc::default());
-        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms)));
+        let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
+        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried)));
         let shared =
-            self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events).await?;
+            self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
         let Assessed { work, reusable, .. } = assessed;
         self.tell_plan(&work, reusable.len(), &allocated).await;
         use_again(&shared, reusable).await;
+        let looking = Looking::begin(&shared);
         let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
         let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
         let uncertain = shared.answers.broker().spending().uncertain;
@@ -163,8 +172,10 @@ impl Session {
         }
         if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
             // All that was done is in the journal; only that the run has ended is not.
-            report.warnings.push(format!("the end of the run could not be written down: {error}"));
+            let lost = if error.is_storage() { ", nor what its last questions have cost" } else { "" };
+            report.warnings.push(format!("the end of the run could not be written down{lost}: {error}"));
         }
+        looking.end().await;
         self.events.tell(Fact::Ended { census: report.census }).await;
         Ok(report)
     }
@@ -175,14 +186,15 @@ impl Session {
     /// As [`run`](Self::run).
     pub async fn rehearse(&self, planned: &Planned) -> Result<Vec<Prompt>, RunError> {
         let journal = Journal::in_memory()?;
-        let (id, started) = (RunId::new(), Timestamp::now());
+        let (id, started, tried) = (RunId::new(), Timestamp::now(), Arc::default());
         let answers = Answers::Rehearsal(Box::new(Rehearsal::new(
-            self.broker(&id, &journal, &Arc::default(), &Arc::default()),
+            self.broker(&id, &journal, &Arc::default(), &Arc::default(), &tried),
             self.broker.route.clone(),
             self.broker.scan,
         )));
-        let shared =
-            self.shared(id, started, &planned.assessed, &planned.allocated, journal, answers, &Events::new()).await?;
+        let shared = self
+            .shared(id, started, &planned.assessed, &planned.allocated, journal, answers, &Events::new(), tried)
+            .await?;
         use_again(&shared, planned.assessed.reusable.clone()).await;
         execute(&shared, &self.sandbox, &planned.allocated.segments, &Stop::default()).await;
         match &shared.answers {
@@ -201,10 +213,17 @@ impl Session {
         names(&self.backends)
     }
 
-    fn broker(&self, id: &RunId, journal: &Journal, unmetered: &Arc<AtomicU64>, arms: &Arc<Arms>) -> Broker {
-        let (unmetered, arms) = (unmetered.clone(), arms.clone());
+    fn broker(
+        &self,
+        id: &RunId,
+        journal: &Journal,
+        unmetered: &Arc<AtomicU64>,
+        arms: &Arc<Arms>,
+        tried: &Arc<Tried>,
+    ) -> Broker {
+        let (unmetered, arms, tried) = (unmetered.clone(), arms.clone(), tried.clone());
         let keeps_decisions = self.settings.policy.record;
-        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms, keeps_decisions };
+        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms, tried, keeps_decisions };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
         let broker = match &self.lanes {
             Some(lanes) => Broker::sharing(lanes.clone(), Arc::new(ledger), self.events.clone(), config),
@@ -226,6 +245,7 @@ impl Session {
         journal: Journal,
         answers: Answers,
         events: &Events,
+        tried: Arc<Tried>,
     ) -> Result<Arc<Shared>, RunError> {
         let mut board = self.board(assessed, allocated)?;
         board.set_partial_failure(answers.broker().lanes().policy().in_force().profile.recover.partial);
@@ -266,9 +286,16 @@ impl Session {
             run: id,
             command: Arc::from(self.command.as_str()),
             identity: self.identity.clone(),
+            beside: matches!(answers, Answers::Broker(_)).then(|| self.beside()).flatten(),
             answers,
             events: events.clone(),
+            tried,
         }))
+    }
+
+    fn beside(&self) -> Option<Beside> {
+        let claims = self.claims.clone()?;
+        Some(Beside { claims, project: self.sandbox.project.clone(), uses: !self.fresh, left: Notify::new() })
     }
 
     fn board(&self, assessed: &Assessed, allocated: &Allocated) -> Result<Board, BoardError> {
@@ -305,13 +332,23 @@ impl Session {
         // The conclusion asks too; and the user may have stopped a run beside this one.
         let stopped = shared.answers.broker().stopped().borrow().clone().filter(|_| !executed.interrupted);
         let interrupted = executed.interrupted || stopped.as_ref().is_some_and(is_interruption);
-        let stopped = stopped.filter(|_| !interrupted);
+        let stopped = executed.parked.or(stopped.filter(|_| !interrupted));
+        // What can't be written down is no budget that comes back: what is left makes the run degraded.
+        let (unwritten, stopped): (Option<_>, Option<_>) = match stopped {
+            Some(failure) if failure.kind == FailureKind::Journal => (Some(failure.message), None),
+            stopped => (None, stopped),
+        };
         let texts: HashMap<String, Vec<u8>> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         warnings.extend(self.events.warned());
         warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
         let census = Census::of(items.iter().map(|item| &item.outcome));
         warnings.extend(over_tolerance(&census, self.settings.limits.tolerance, self.settings.mode));
+        if let Some(why) = unwritten {
+            let (is, items) = if census.pending == 1 { ("is", "item") } else { ("are", "items") };
+            warnings.push(format!("dispatch has stopped, {} {items} {is} left to do: {why}", census.pending));
+        }
+        warnings.extend(self.claims.iter().flat_map(|claims| claims.warnings()));
         let left_out = self.sandbox.project.left_out();
         warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
         let facts = Facts {
@@ -335,7 +372,7 @@ impl Session {
             cost: money::cost(shared.answers.broker(), &allocated.estimate, &self.broker.prices),
             wall: began.elapsed(),
             interrupted,
-            parked: executed.parked.or(stopped).map(|failure| failure.message),
+            parked: stopped.map(|failure| failure.message),
             whole_project: self.whole_project,
             rules: self.rules(),
             notes: work.notes.into_iter().chain(allocated.notes).collect(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
-use convoke_runtime::journal::{Digest, ItemRecord, Read};
+use convoke_runtime::journal::{Became, Digest, ItemRecord, Read, Reusable};
 use convoke_runtime::question::{AnsweredBy, Failure, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use futures::future::BoxFuture;
@@ -14,7 +14,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::beside::Begin;
 use super::shared::{End, Ended, Shared};
+use super::tried::Nothing;
 use crate::plugin::imports::{Services, Task};
 use crate::plugin::{Ending, Log, Refused};
 
@@ -81,6 +83,11 @@ impl Seat {
         Done { items: hands.items, work: hands.work + hands.since.map_or(Duration::ZERO, |since| since.elapsed()) }
     }
 
+    /// How long the item has been in its hands.
+    pub(super) fn in_hands(&self) -> Duration {
+        self.hands().since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// How the last item ended.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.hands().outcome.clone()
@@ -122,6 +129,20 @@ impl Seat {
                         let board = shared.board();
                         (board.item(number).cloned().unwrap_or_default(), board.attempts(number))
                     };
+                    match shared.begin(&item).await {
+                        Begin::Here => {}
+                        Begin::Elsewhere => {
+                            shared.leave_to_other(worker, number).map_err(refused)?;
+                            continue;
+                        }
+                        Begin::Done(earlier) => {
+                            // In a task of its own, as any end.
+                            let (writing, earlier) = (Writing::begin(self), *earlier);
+                            let ended = tokio::spawn(async move { writing.0.done_before(number, item, earlier).await });
+                            ended.await.unwrap_or_else(|error| Err(Refused::new(error.to_string())))?;
+                            continue;
+                        }
+                    }
                     let (label, group) = (item.label.clone(), item.group.clone());
                     let task = self.begin(number, item);
                     shared.events.tell(Fact::ItemStarted { worker, item: number, label, group, attempt }).await;
@@ -159,6 +180,18 @@ impl Seat {
         written.map_err(|error| Refused::new(error.to_string()))
     }
 
+    /// Another host has done the item in this worker's hands.
+    async fn done_before(&self, number: usize, item: Item, earlier: Reusable) -> Result<(), Refused> {
+        let (shared, Some(worker)) = (&self.0.shared, self.0.worker) else { return Ok(()) };
+        let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
+        let (outcome, reused) = (Outcome::Cached, Some(earlier.run));
+        let end = End { number, item, outcome, ended, took: Duration::ZERO, attempts: 0, reused };
+        let (end, _) = shared.write_end(end).await;
+        shared.board().finish(worker, number, end.outcome.clone()).map_err(refused)?;
+        shared.make_known(None, end).await;
+        Ok(())
+    }
+
     /// An item has failed in a way that passes by itself: it is done again when the others are done. Else how it ends.
     async fn set_aside(
         &self,
@@ -182,8 +215,18 @@ impl Seat {
         if passing == Ok(Passing::Aside) {
             let took = self.hands().since.take().map_or(Duration::ZERO, |since| since.elapsed());
             self.hands().work += took;
-            let reason = format!("{words}; it is done again when the others are done");
-            shared.events.tell(Fact::ItemReturned { worker, item: number, reason }).await;
+            shared.let_go(&task.item);
+            let nothing = Nothing {
+                item: number,
+                attempt: attempts,
+                worker,
+                became: Became::Aside,
+                reason: words.to_owned(),
+                log: self.0.log.tail(),
+                took,
+            };
+            let told = format!("{words}; it is done again when the others are done");
+            shared.came_to_nothing(nothing, told).await;
             shared.changed.notify_waiters();
             shared.stirred.notify_one();
             return Err(SetAside);
@@ -257,6 +300,7 @@ impl Seat {
         };
         let written = shared.journal.record_items(&shared.run, records).await;
         if let Err(error) = written {
+            shared.stop_where_unwritten(&error).await;
             for number in added.new {
                 let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
                 // It was added just now, and nobody can have taken it.
@@ -295,6 +339,9 @@ impl Services for Seat {
                 item_id: Arc::from(task.item.id.as_str()),
                 again: shared.board().is_again(task.index),
             };
+            if let Some(error) = shared.journal.trouble() {
+                shared.stop_where_unwritten(&error).await;
+            }
             let answer = shared.answers.ask(&asker, question, listener).await;
             let passing = match &answer {
                 Ok(Reply { passing: true, by: AnsweredBy::Fallback(words), .. }) => Some(words),

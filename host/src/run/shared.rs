@@ -7,12 +7,14 @@ use std::time::Duration;
 use convoke_runtime::board::Board;
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemEnd, Journal, JournalError, ReadSet, RunId};
+use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::assess::Identity;
+use super::tried::Tried;
 
 /// What the workers of a run have in common.
 pub struct Shared {
@@ -38,6 +40,10 @@ pub struct Shared {
     pub answers: Answers,
     /// Where it is told.
     pub events: Events,
+    /// Other hosts at work on the project; none: it does not matter what they do.
+    pub beside: Option<super::beside::Beside>,
+    /// What came to nothing so far.
+    pub tried: Arc<Tried>,
 }
 
 /// What became of an item, beside its outcome.
@@ -105,16 +111,32 @@ impl Shared {
             )
             .await;
         if let Err(error) = &written {
+            self.stop_where_unwritten(error).await;
             end.outcome = Outcome::Failed(format!("its result could not be written down: {error}"));
             end.ended.partial = None;
         }
         (end, written)
     }
 
+    /// Where the journal's storage fails nothing more is asked: it would be paid for, and lost.
+    pub async fn stop_where_unwritten(&self, error: &JournalError) {
+        if error.is_storage() {
+            let hint = error.hint().map(|hint| format!(". {hint}")).unwrap_or_default();
+            self.answers.broker().halt(Failure::new(FailureKind::Journal, format!("{error}{hint}"))).await;
+        }
+    }
+
+    /// Whether that has happened.
+    pub fn is_unwritten(&self) -> bool {
+        self.answers.broker().stopped().borrow().as_ref().is_some_and(|failure| failure.kind == FailureKind::Journal)
+    }
+
     /// Makes an end known: to the workers, and to all who listen. It must be written first.
     pub async fn make_known(&self, worker: Option<usize>, end: End) {
         let Self { events, changed, .. } = self;
+        self.note_last_attempt(worker, &end);
         let (item, outcome, took) = (end.number, end.outcome.clone(), end.took);
+        self.let_go(&end.item);
         self.ended().insert(end.number, end.ended);
         changed.notify_waiters();
         events.tell(Fact::ItemEnded { worker, item, outcome, took }).await;
@@ -123,6 +145,10 @@ impl Shared {
     /// Ends the items that were to be done again, and were not, as they would have ended.
     pub async fn settle_aside(&self) {
         let aside = std::mem::take(&mut *self.aside());
+        if self.is_unwritten() {
+            // They stay pending: that is what the journal says of them.
+            return;
+        }
         for (number, End { outcome, ended, .. }) in aside {
             // One that has ended meanwhile is done, or has failed otherwise.
             let is_open = self.board().outcome(number).is_some_and(|outcome| !outcome.has_ended());

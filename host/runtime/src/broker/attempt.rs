@@ -106,6 +106,7 @@ impl Broker {
                 lane.admission.spawn().await;
             }
             lease.instance = Some(lane.backend.start(lease.profile()).await?);
+            lane.admission.began(lease);
             Ok(())
         };
         timeout(request.timeout, starting).await.unwrap_or_else(|_| {
@@ -232,6 +233,7 @@ impl Broker {
         // What is replayed was paid when it was recorded.
         let bill = self.bill_of_failure(request, &failure, &usage, admitted.was_sent() && !replays);
         life.draft.ended(&request.model, usage, bill.map(|bill| bill.usd), spent != Spent::Unknown, first_event);
+        life.draft.failed(failure.kind.name());
         let (then, decided) = match replays && !failure.kind.is_terminal() {
             true => (Then::GiveUp(String::new()), None),
             false => {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
-    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, applies,
-    attempts, decisions,
+    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, actions,
+    applies, attempts, decisions, retention,
 };
 use crate::work::Outcome;
 
@@ -21,7 +22,12 @@ pub(super) enum Write {
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
     Apply(Box<applies::ApplyWrite>),
+    Action(Box<actions::Change>),
     End(RunId, Box<RunEnd>),
+    Leave(RunId),
+    Shrink,
+    Ledger(Timestamp),
+    GiveBack,
     /// Nothing: waits for what was written before.
     Flush,
 }
@@ -83,8 +89,11 @@ impl Write {
             | Self::Question(_)
             | Self::Decision(_)
             | Self::End(..)
+            | Self::Leave(_)
+            | Self::Ledger(_)
+            | Self::GiveBack
             | Self::Flush => true,
-            Self::Items(..) | Self::Apply(_) => false,
+            Self::Items(..) | Self::Apply(_) | Self::Action(_) | Self::Shrink => false,
         }
     }
 }
@@ -97,7 +106,7 @@ impl Write {
 
     /// Whether all that was written before must be committed with it.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::End(..) | Self::Flush)
+        matches!(self, Self::End(..) | Self::Action(_) | Self::Flush)
     }
 }
 
@@ -112,7 +121,12 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
         Write::Apply(write) => applies::write(connection, write),
+        Write::Action(change) => actions::change(connection, change),
         Write::End(run, end) => end_run(connection, *run, end),
+        Write::Leave(run) => retention::leave(connection, *run),
+        Write::Shrink => retention::shrink(connection),
+        Write::Ledger(before) => retention::forget(connection, *before),
+        Write::GiveBack => retention::give_back(connection),
         Write::Flush => Ok(()),
     }
 }
