@@ -193,6 +193,21 @@ async fn several_commands_apply_one_after_the_other_and_the_later_one_sees_what_
     assert!(!world.project().join("four.txt").exists());
 }
 
+#[tokio::test]
+async fn where_the_way_back_finds_no_room_nothing_is_touched() {
+    let large = "x".repeat(3 << 20);
+    let edit = json!([{ "change": "replace", "path": "a.txt", "from": "xx", "to": "y" }]);
+    let world = world(json!([item("one", edit)]));
+    world.write("a.txt", &large);
+    // No file may grow beyond 4 MB, and the way back has 6.
+    let limited = world.convoke([editing(), "--apply", "--yes"]).through("trap '' XFSZ; ulimit -f 8192; exec \"$@\"");
+    let done = limited.run().await.exits(3);
+    assert!(done.stdout.contains("Nothing was changed: the journal"), "{}", done.stdout);
+    assert_eq!(read(&world, "a.txt"), large);
+    call(&world, ["--apply", "--yes"]).run().await.exits(0);
+    assert_eq!(read(&world, "a.txt").len(), large.len() - 1);
+}
+
 /// How far 40 new files in 8 folders are: 40 when all are written beside, 80 when all have their place.
 fn progress(made: &Path) -> usize {
     let folders = fs::read_dir(made).into_iter().flatten().flatten();

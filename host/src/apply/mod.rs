@@ -380,7 +380,7 @@ impl Work<'_> {
         folders.sort_unstable_by_key(|path| path.rfind('/').map_or("", |at| &path[..at]));
         folders.dedup_by_key(|path| path.rfind('/').map_or("", |at| &path[..at]));
         for path in folders {
-            self.tree.sync_folder_of(path).map_err(|problem| (path.to_owned(), problem))?;
+            reached(self.tree.sync_folder_of(path)).map_err(|problem| (path.to_owned(), problem))?;
         }
         Ok(())
     }
@@ -404,12 +404,20 @@ fn name(record: &ApplyRecord, number: usize) -> String {
 fn remove_made(tree: &Tree, record: &ApplyRecord) -> At<()> {
     for (number, file) in record.files.iter().enumerate() {
         let removed = tree.remove_beside(&file.path, &name(record, number));
-        removed.map_err(|problem| (file.path.clone(), problem))?;
+        reached(removed).map_err(|problem| (file.path.clone(), problem))?;
     }
     for folder in record.folders.iter().rev() {
-        tree.remove_folder(folder).map_err(|problem| (folder.clone(), problem))?;
+        reached(tree.remove_folder(folder)).map_err(|problem| (folder.clone(), problem))?;
     }
     Ok(())
+}
+
+/// Where the way to a file has become one that is never gone, a link or a folder of convoke's, there is nothing of ours.
+fn reached(done: Result<(), Problem>) -> Result<(), Problem> {
+    match done {
+        Err(Problem::Refused(_)) => Ok(()),
+        done => done,
+    }
 }
 
 /// Whether what is there is what is thought of: the same bytes, and the same rights where they are known.

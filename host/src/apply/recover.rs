@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::lock::Lock;
 use super::steps::Undisturbed;
-use super::{At, Place, Problem, Work, files, same};
+use super::{At, Place, Problem, Work, files, reached, same};
 
 /// Mends what processes that are gone have left. Returns what the user is told, a line each. Where another process is
 /// carrying out at this moment, nothing is done: it is that one's, or the next start's.
@@ -111,11 +111,7 @@ impl Work<'_> {
                 Err(Problem::Failed(why)) => return Err(at(Problem::Failed(why))),
                 Err(problem) => spared.push((file.path.clone(), problem.text().to_owned())),
             }
-            // Where its folder has become a link, the file beside it can't be reached either.
-            let removed = self.tree.remove_beside(&file.path, &self.name(number));
-            if let Err(Problem::Failed(why)) = removed {
-                return Err(at(Problem::Failed(why)));
-            }
+            reached(self.tree.remove_beside(&file.path, &self.name(number))).map_err(at)?;
         }
         self.end()?;
         Ok(spared)

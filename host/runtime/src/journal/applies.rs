@@ -170,7 +170,8 @@ impl Journal {
     /// The storage fails; a record doesn't make sense.
     pub async fn applies_of(&self, run: &RunId) -> Result<Vec<ApplyRow>, JournalError> {
         let run = run.to_string();
-        self.read(move |reader| reader.applies("runs.id = ?1 ORDER BY applies.seq DESC", &[&run])).await
+        self.read(move |reader| reader.applies("runs.leaving = 0 AND runs.id = ?1 ORDER BY applies.seq DESC", &[&run]))
+            .await
     }
 
     /// Those in a project, the newest first.
@@ -179,7 +180,10 @@ impl Journal {
     /// The storage fails; a record doesn't make sense.
     pub async fn applies_in(&self, project: &str) -> Result<Vec<ApplyRow>, JournalError> {
         let project = project.to_owned();
-        self.read(move |reader| reader.applies("applies.project = ?1 ORDER BY applies.seq DESC", &[&project])).await
+        self.read(move |reader| {
+            reader.applies("runs.leaving = 0 AND applies.project = ?1 ORDER BY applies.seq DESC", &[&project])
+        })
+        .await
     }
 
     /// The one whose id this is, or ends so; none where there is none.
@@ -189,7 +193,7 @@ impl Journal {
     pub async fn find_apply(&self, name: &str) -> Result<Option<ApplyRow>, JournalError> {
         let name = name.to_ascii_lowercase();
         self.read(move |reader| {
-            let which = "length(?1) >= 4 AND substr(applies.id, -length(?1)) = ?1 LIMIT 2";
+            let which = "runs.leaving = 0 AND length(?1) >= 4 AND substr(applies.id, -length(?1)) = ?1 LIMIT 2";
             let mut found = reader.applies(which, &[&name])?;
             if found.len() > 1 { Err(JournalError::Ambiguous { run: name.clone() }) } else { Ok(found.pop()) }
         })
@@ -352,4 +356,101 @@ fn content(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<FileContent>
         _ => None,
     };
     Ok(Some(FileContent { bytes, rights }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Keep, RunRecord};
+    use crate::work::{Census, Status};
+
+    fn run() -> RunRecord {
+        RunRecord {
+            id: RunId::new(),
+            command: "editing".to_owned(),
+            subcommand: None,
+            plugin_name: "editing".to_owned(),
+            plugin_version: "0.1.0".to_owned(),
+            plugin_digest: "0".repeat(64),
+            arguments: serde_json::Value::Null,
+            project: "/project".to_owned(),
+            mode: "safe".to_owned(),
+            backend: "offline".to_owned(),
+            started: Timestamp::from_second(1_800_000_000).unwrap(),
+            typed: None,
+        }
+    }
+
+    fn content(bytes: &[u8], mode: Option<u32>) -> Option<FileContent> {
+        let rights = mode.map(|mode| Rights { mode, owner: 1000, group: u32::MAX - 1 });
+        Some(FileContent { bytes: bytes.to_vec(), rights })
+    }
+
+    fn record(run: RunId) -> ApplyRecord {
+        let file = |path: &str, old, new| ApplyFile { path: path.to_owned(), old, new, spared: None };
+        ApplyRecord {
+            id: RunId::new(),
+            run,
+            undoes: None,
+            project: "/project".to_owned(),
+            began: Timestamp::from_second(1_800_000_001).unwrap(),
+            files: vec![
+                file("a.md", content(b"old\0\xff", Some(0o4755)), content(b"", Some(0o600))),
+                file("b.md", None, content(b"new", None)),
+                file("c.md", content(b"gone", Some(0o644)), None),
+            ],
+            folders: vec!["x".to_owned(), "x/y".to_owned()],
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_written_for_the_way_back_reads_the_same() {
+        let journal = Journal::in_memory().unwrap();
+        let run = run();
+        let (id, at) = (run.id, run.started);
+        journal.begin_run(run).await.unwrap();
+        let mut one = record(id);
+        journal.prepare_apply(one.clone()).await.unwrap();
+        assert_eq!(journal.apply(&one.id).await.unwrap(), one);
+        assert_eq!(journal.applies_under_way().await.unwrap()[0].state, ApplyState::Prepared);
+        journal.set_apply_state(&one.id, ApplyState::Committing, Vec::new(), at).await.unwrap();
+        assert_eq!(journal.applies_under_way().await.unwrap()[0].state, ApplyState::Committing);
+        let spared = vec![("b.md".to_owned(), "changed since".to_owned())];
+        journal.set_apply_state(&one.id, ApplyState::Done, spared, at).await.unwrap();
+        assert_eq!(journal.applies_under_way().await.unwrap(), []);
+        one.files[1].spared = Some("changed since".to_owned());
+        assert_eq!(journal.apply(&one.id).await.unwrap(), one);
+        let again = journal.set_apply_state(&one.id, ApplyState::Undone, Vec::new(), at).await;
+        assert!(matches!(again, Err(JournalError::UnknownRun { .. })), "it ends once");
+
+        let mut two = ApplyRecord { id: RunId::new(), undoes: Some(one.id), ..record(id) };
+        two.project = "/other".to_owned();
+        journal.prepare_apply(two.clone()).await.unwrap();
+        let ids = |rows: Vec<ApplyRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+        assert_eq!(ids(journal.applies_of(&id).await.unwrap()), [two.id, one.id]);
+        assert_eq!(ids(journal.applies_in("/project").await.unwrap()), [one.id]);
+        let found = journal.find_apply(&two.id.short()).await.unwrap().unwrap();
+        assert_eq!((found.id, found.undoes, found.files), (two.id, Some(one.id), 3));
+        assert_eq!(journal.find_apply("%").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn edits_need_a_run_and_go_with_it_but_not_before_they_have_ended() {
+        let journal = Journal::in_memory().unwrap();
+        let nobody = record(RunId::new());
+        assert!(matches!(journal.prepare_apply(nobody).await, Err(JournalError::UnknownRun { .. })));
+        let run = run();
+        let (id, at) = (run.id, run.started);
+        journal.begin_run(run).await.unwrap();
+        journal.end_run(&id, Status::Completed, Census::default(), at).await.unwrap();
+        let one = record(id);
+        journal.prepare_apply(one.clone()).await.unwrap();
+        let keep = Keep { since: Some(Timestamp::MAX), ..Keep::default() };
+        assert_eq!(journal.leavers(&keep).await.unwrap().len(), 0);
+        assert!(journal.remove_run(&id).await.is_err());
+        journal.set_apply_state(&one.id, ApplyState::Done, Vec::new(), at).await.unwrap();
+        assert_eq!(journal.leavers(&keep).await.unwrap().len(), 1);
+        journal.remove_run(&id).await.unwrap();
+        assert!(journal.apply(&one.id).await.is_err(), "the way back goes too");
+    }
 }

@@ -140,6 +140,23 @@ async fn what_somebody_changed_after_the_crash_is_left_and_said() {
 }
 
 #[tokio::test]
+async fn a_folder_that_has_become_a_link_after_the_crash_is_left_alone() {
+    for at in [placed(0) - 2, placed(3)] {
+        let world = World::new().await;
+        fill(&world);
+        fs::create_dir(world.outside("elsewhere")).unwrap();
+        assert!(dies(&world, &world.run.to_string(), at));
+        fs::rename(world.path("change"), world.path("away")).unwrap();
+        std::os::unix::fs::symlink(world.outside("elsewhere"), world.path("change")).unwrap();
+        let said = mended(&world).await;
+        let changed = at == placed(3);
+        assert_eq!(said.contains("change is a link, and edits go through none"), changed, "{said}");
+        assert_eq!(world.path("remove/1.md").exists(), !changed);
+        assert_eq!(fs::read_dir(world.outside("elsewhere")).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test]
 async fn what_was_written_beside_and_tidied_away_is_written_again() {
     let after = carried_out().await;
     let world = World::new().await;
