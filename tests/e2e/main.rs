@@ -5,6 +5,7 @@
 mod agent_audit;
 mod backend;
 mod cache;
+mod claims;
 #[cfg(unix)]
 mod claude_cli;
 mod cli;

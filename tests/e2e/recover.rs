@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use convoke_runtime::journal::{AttemptRow, Became, Journal};
 use convoke_standin::{Config, Fault, FaultRule, Latency, RetryAfter, Standin, When};
 
 use crate::support::{Report, World, faulty, flood, hostile, standin};
@@ -26,6 +27,44 @@ async fn an_item_that_failed_in_passing_is_done_again_when_the_others_are_done()
     assert!(requests[7].body.to_string().contains("agent-2"), "it came last");
     let done = report.done.says("1 of 4 items failed in a way that passes, and are done again, one by one");
     assert!(!done.stderr.contains("quarantined"), "{}", done.stderr);
+}
+
+/// The attempts that came to nothing, as the journal has them.
+async fn tried(world: &World, report: &Report) -> Vec<AttemptRow> {
+    let journal = Journal::open(&world.path("data/journal.db")).expect("a journal");
+    let run = report.json["run"]["id"].as_str().expect("an id").parse().expect("a run's id");
+    journal.run(&run).await.expect("a run").items.into_iter().flat_map(|item| item.tried).collect()
+}
+
+#[tokio::test]
+async fn what_was_tried_is_in_the_journal_and_in_the_report_also_of_what_went_well_in_the_end() {
+    let (world, standin) = (World::with_agents(4), faulty([(of_agent(2, 4), Fault::Server)]).await);
+    let report = audited(&world, &standin).await;
+    let [again] = report.list("attempts") else { panic!("one item was tried again: {:#}", report.json["attempts"]) };
+    assert!(again["item"].as_str().expect("an id").contains("agent-2"), "{again}");
+    assert_eq!((&again["outcome"], &again["attempts"]), (&"done".into(), &2.into()));
+    assert_eq!((&again["tried"][0]["number"], &again["tried"][0]["became"]), (&1.into(), &"aside".into()));
+    let rows = tried(&world, &report).await;
+    assert_eq!(rows.iter().map(|row| (row.number, row.became)).collect::<Vec<_>>(), [(1, Became::Aside)]);
+    assert!(rows[0].reason.contains("500") && again["tried"][0]["reason"] == rows[0].reason, "{rows:?}");
+}
+
+#[tokio::test]
+async fn a_failure_names_each_attempt_with_its_worker_and_what_its_questions_came_to() {
+    let world = World::new();
+    let report = world.hostile(["fine", "panic"]).await;
+    let failure = &report.list("failures")[0];
+    let attempts = failure["tried"].as_array().expect("a list");
+    let became: Vec<&str> = attempts.iter().filter_map(|attempt| attempt["became"].as_str()).collect();
+    assert_eq!(became, ["died", "failed"], "{failure:#}");
+    assert_ne!(attempts[0]["worker"], attempts[1]["worker"]);
+    let rows = tried(&world, &report).await;
+    assert_eq!(rows.iter().map(|row| (row.number, row.became)).collect::<Vec<_>>(), [(1, Became::Died)]);
+    assert!(rows[0].log.contains("panicked at"), "{rows:?}");
+
+    let done = World::new().convoke([hostile(), "panic", "--format", "human"]).run().await.exits(4);
+    assert!(done.stdout.contains("attempt 1 on worker 0, ") && done.stdout.contains("its worker died: "), "{done:?}");
+    assert!(done.stdout.contains("the whole is in `convoke runs show "), "{done:?}");
 }
 
 #[tokio::test]

@@ -107,7 +107,8 @@ async fn who_waits_for_what_another_holds_is_shown() {
     let world = World::new().config("[quotas.few]\nrequests = 8\nper_s = 86_400\ncommand = \"flood\"\n");
     let holder = flooding(&world, "8", &slow).start().await;
     until("eight questions under way", || slow.stats().in_flight == 8).await;
-    let waiter = flooding(&world, "8", &slow).start().await;
+    // With another number: the same items would be left to the holder.
+    let waiter = flooding(&world, "9", &slow).start().await;
     let mut shown = limits(&world).await;
     for _ in 0..500 {
         if shown["waiting"].as_array().is_some_and(|waiting| !waiting.is_empty()) {

@@ -317,6 +317,7 @@ impl Broker {
                     }
                     Err(failure) => {
                         corrected = true;
+                        life.draft.failed(failure.kind.name());
                         self.restart(life, failure.message.clone(), Duration::ZERO, listener).await;
                         request.prompt = corrected_prompt(&request, &failure.message);
                         // What is wrong is said in the words of the answer.
@@ -326,6 +327,7 @@ impl Broker {
                 Attempt::Again { wait, reason } => {
                     self.restart(life, reason, wait, listener).await;
                     self.back_off(wait).await?;
+                    life.draft.backed_off(wait);
                 }
                 Attempt::Lost(failure, next) => return Err(Lost { failure, next }),
             }
@@ -455,6 +457,8 @@ impl Broker {
             usage: Usage::default(),
             unmetered: 0,
             uncertain: Usd::ZERO,
+            failures: Vec::new(),
+            backed_off_ms: 0,
             queued_ms: 0,
             first_token_ms: None,
             took_ms: 0,

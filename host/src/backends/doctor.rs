@@ -309,8 +309,14 @@ pub async fn probe(settings: &Settings, journal: Journal, around: Surroundings<'
     let mut lanes = Lanes::take(settings, around)?;
     let route = lanes.route(settings, around.project);
     let run = RunId::new();
-    let ledger =
-        JournalLedger { journal, run, unmetered: Arc::default(), arms: Arc::default(), keeps_decisions: false };
+    let ledger = JournalLedger {
+        journal,
+        run,
+        unmetered: Arc::default(),
+        arms: Arc::default(),
+        tried: Arc::default(),
+        keeps_decisions: false,
+    };
     let config = BrokerConfig { run: Arc::from(run.to_string()), route, ..BrokerConfig::default() };
     let broker = Broker::new(lanes.backends.clone(), Arc::new(ledger), Events::new(), config);
     let asker = Asker { command: Arc::from("doctor"), item: 0, item_id: Arc::from("probe"), again: false };

@@ -20,6 +20,7 @@ use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::carry_out::CarryOut;
 use super::error::CliError;
 use super::options::{Format, Options};
 use super::taped::{Player, Taped};
@@ -43,7 +44,7 @@ use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::fault::guarded;
 use crate::run::since::Since;
-use crate::run::{Session, money};
+use crate::run::{Session, beside, money};
 
 /// The longest command line that is shown, in characters.
 const LONGEST_LINE: usize = 1_000;
@@ -51,8 +52,9 @@ const LONGEST_LINE: usize = 1_000;
 /// Runs it.
 pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
     let terminal = Terminal::find(options.color);
+    let carry_out = CarryOut::of(options)?;
     let prepared = prepare(runnable, matches, options, None)?;
-    in_runtime(go(prepared, options, &terminal))
+    in_runtime(go(prepared, options, &terminal, carry_out))
 }
 
 /// Runs it to its end, on all processors. A fault of convoke's own is an error, after which nothing is drawn any more.
@@ -221,6 +223,7 @@ pub(super) fn prepare(
         typed: None,
         settings,
         operations,
+        claims: None,
         lanes: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
@@ -291,7 +294,12 @@ fn broker(settings: &Settings, route: Route, policy: Option<&InUse>) -> Result<B
     })
 }
 
-async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
+async fn go(
+    prepared: Prepared,
+    options: &Options,
+    terminal: &Terminal,
+    carry_out: Option<CarryOut>,
+) -> Result<ExitCode, CliError> {
     let Prepared { mut session, baseline, today, said, taped, policy, paths } = prepared;
     // What a replay answers was paid when it was recorded.
     if taped.player().is_none() {
@@ -302,6 +310,10 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
         Some(policy) => Some(policy.start().await),
         None => None,
     };
+    // A replay does nothing that another one could do.
+    if taped.player().is_none() && !options.dry_run {
+        beside::join(&paths, &mut session);
+    }
     let planned = session.plan().await?;
     if options.dry_run {
         let is_limited = session.settings.budget != Budget::default();
@@ -336,7 +348,10 @@ async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Resul
     // It ends with the run's last event; a painter that failed is not worth the report.
     let _ = shown.await;
     drop(under_way);
-    let report = report?;
+    let mut report = report?;
+    if let Some(carry_out) = carry_out {
+        carry_out.after(&session, &paths, &mut report, terminal).await;
+    }
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
     let rendered = rendered(&report, &session, options, terminal)?;

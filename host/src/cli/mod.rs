@@ -2,6 +2,7 @@
 
 mod build;
 mod cache;
+mod carry_out;
 mod command;
 mod config;
 mod doctor;

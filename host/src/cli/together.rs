@@ -10,6 +10,7 @@ use convoke_runtime::event::Events;
 use futures::future::{join_all, try_join_all};
 use serde_json::json;
 
+use super::carry_out::CarryOut;
 use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, prepare, rendered};
 use super::error::CliError;
 use super::options::{Format, Options};
@@ -21,7 +22,7 @@ use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, sarif};
 use crate::run::execute::Stop;
 use crate::run::together::{After, Turns, order, shares};
-use crate::run::{Planned, Session, money, size};
+use crate::run::{Planned, Session, beside, money, size};
 
 /// So many commands run at once. Each has its sandboxes; more would only wait for workers.
 const MOST: usize = 32;
@@ -66,13 +67,14 @@ pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCo
         return Err(CliError::usage(format!("{} commands are too many: at most {MOST} run at once", typed.len())));
     }
     let terminal = Terminal::find(options.color);
+    let carry_out = CarryOut::of(&options)?;
     let mut prepared: Vec<Prepared> = Vec::new();
     for text in &typed {
         let ready = ready(runnables, text, &options, prepared.first().map(|first| &first.session));
         prepared.push(ready.map_err(|error| error.within(text))?);
     }
     let names = names(&typed, &prepared);
-    in_runtime(go(prepared, names, &options, &terminal))
+    in_runtime(go(prepared, names, &options, &terminal, carry_out))
 }
 
 /// One of them, as far as it is known before anything runs.
@@ -127,6 +129,7 @@ async fn go(
     names: Vec<String>,
     options: &Options,
     terminal: &Terminal,
+    carry_out: Option<CarryOut>,
 ) -> Result<ExitCode, CliError> {
     let said = prepared.iter().find_map(|one| one.said.clone());
     let today = prepared.first().map(|first| first.today).unwrap_or_default();
@@ -142,6 +145,9 @@ async fn go(
     let budget = money::budget(first.settings.budget, &first.journal).await?;
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
 
+    if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {
+        sessions.iter_mut().for_each(|session| beside::join(paths, session));
+    }
     let (planned, after) = plan_all(&sessions, &names).await?;
     if options.dry_run {
         put(&plans(&sessions, &names, &planned, &after, options).await?, options.output.as_deref())?;
@@ -159,8 +165,8 @@ async fn go(
     for session in &mut sessions {
         session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
     }
-    if let (Some(first), Some(paths)) = (sessions.first_mut().filter(|first| first.has_model()), paths) {
-        let shared = money::shared(&paths, &first.broker.budget, &mut first.settings.warnings);
+    if let (Some(first), Some(paths)) = (sessions.first_mut().filter(|first| first.has_model()), &paths) {
+        let shared = money::shared(paths, &first.broker.budget, &mut first.settings.warnings);
         first.broker.shared = Some(shared);
     }
     let common = share_lanes(&mut sessions);
@@ -194,7 +200,10 @@ async fn go(
     let mut done: Vec<(&str, &Session, Report)> = Vec::new();
     for ((name, session), report) in names.iter().zip(&sessions).zip(reports) {
         match report {
-            Ok(report) => {
+            Ok(mut report) => {
+                if let (Some(carry_out), Some(paths)) = (carry_out, &paths) {
+                    carry_out.after(session, paths, &mut report, terminal).await;
+                }
                 codes.push(report.exit_code());
                 done.push((name, session, report));
             }

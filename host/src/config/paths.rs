@@ -80,6 +80,11 @@ impl Paths {
         self.data.join("limits")
     }
 
+    /// Who does which items, a folder a project.
+    pub fn claims(&self) -> PathBuf {
+        self.data.join("claims")
+    }
+
     /// The locks by which processes do some things one at a time.
     pub fn locks(&self) -> PathBuf {
         self.data.join("locks")

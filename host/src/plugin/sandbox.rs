@@ -79,6 +79,9 @@ pub enum Died {
     /// It wanted more memory than it may have.
     #[error("the plugin wanted more than {} MiB of memory", .0 >> 20)]
     OutOfMemory(usize),
+    /// It was ended from outside, because its run stops.
+    #[error("{0}")]
+    Stopped(String),
     /// What it returned is not what the contract allows.
     #[error("the plugin's answer can't be used: {0}")]
     Nonsense(String),

@@ -114,7 +114,12 @@ impl State {
                 self.failed += usize::from(outcome.name() == "failed");
                 self.let_go(*item, event.at);
             }
-            Fact::ItemReturned { item, .. } => self.let_go(*item, event.at),
+            // Another worker may have it already.
+            Fact::ItemReturned { item, worker, .. } => {
+                if self.holders.get(item) == Some(worker) {
+                    self.let_go(*item, event.at);
+                }
+            }
             Fact::QuestionQueued { item, .. } => self.does(*item, Doing::Queued, event.at),
             Fact::QuestionSent { item, .. } => self.does(*item, Doing::Asked, event.at),
             Fact::QuestionStarted { item, .. } => self.does(*item, Doing::Answering, event.at),

@@ -10,8 +10,8 @@ use super::suppress::{Filters, Scope, apply};
 use super::verdict::{Grounds, status};
 use super::words::counted;
 use super::{
-    Cost, Counts, ExitCode, FailureInfo, Group, Note, Report, RuleInfo, RunInfo, SCHEMA_VERSION, SuppressedCounts,
-    Timing, UsageInfo, Worker, clean, edits, merge,
+    AttemptInfo, Cost, Counts, ExitCode, FailureInfo, Group, Note, QuestionsInfo, Report, RuleInfo, RunInfo,
+    SCHEMA_VERSION, SuppressedCounts, Timing, UsageInfo, Worker, attempts, clean, edits, merge,
 };
 
 /// How much of a failed item's log is kept, in lines and characters: its end, where the cause is.
@@ -69,6 +69,10 @@ pub struct ItemFacts {
     pub partial: Option<Partial>,
     /// How often it was tried in this run.
     pub attempts: u32,
+    /// The attempts at it that came to nothing.
+    pub tried: Vec<AttemptInfo>,
+    /// What its questions came to; none where it asked none.
+    pub questions: Option<QuestionsInfo>,
     /// What its plugin wrote to its log and to stderr.
     pub log: String,
     /// The files that it read.
@@ -131,6 +135,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
         cost: facts.cost,
         timing: timing(facts.wall, &facts.workers),
         failures: facts.items.iter().filter_map(failure).collect(),
+        attempts: attempts::items(&facts.items),
         warnings,
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
         run: facts.run,
@@ -244,10 +249,17 @@ fn failure(item: &ItemFacts) -> Option<FailureInfo> {
     let Outcome::Failed(reason) = &item.outcome else { return None };
     Some(FailureInfo {
         item: item.id.clone(),
-        reason: clean::bounded(reason, LONGEST_REASON).into_owned(),
+        reason: bounded_reason(reason),
         attempts: item.attempts,
+        tried: attempts::tried(item),
+        questions: item.questions.clone(),
         log: end_of(&item.log),
     })
+}
+
+/// A reason, not longer than is worth reading.
+pub(super) fn bounded_reason(reason: &str) -> String {
+    clean::bounded(reason, LONGEST_REASON).into_owned()
 }
 
 /// The last lines, not more than is worth reading.

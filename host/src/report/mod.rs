@@ -7,10 +7,12 @@
 //! - [`merge`]: partials become one; [`edits`]: proposals for the same file; [`fingerprint`]: what makes a finding the
 //!   same in the next run;
 //! - [`suppress`], [`comment`], [`baseline`]: what is not to be shown again;
+//! - [`attempts`]: what was tried before an item ended;
 //! - [`cost`]: what it cost, and what is left of the budgets;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
 //! - [`together`]: several commands in one document; [`verdict`]: how a run stands; [`exit`]: the exit codes.
 
+pub mod attempts;
 pub mod baseline;
 pub mod build;
 pub mod clean;
@@ -43,6 +45,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use attempts::{AttemptEnd, FailureCount, ItemAttempts, QuestionsInfo};
 pub use build::{Facts, ItemFacts, WorkerFacts, build};
 pub use comparison::{Arm, Comparison};
 pub use cost::Cost;
@@ -95,6 +98,8 @@ pub struct Report {
     pub timing: Timing,
     /// The items that failed: as many as the census says.
     pub failures: Vec<FailureInfo>,
+    /// The items that needed more than one attempt, however they ended.
+    pub attempts: Vec<ItemAttempts>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
     /// From which severity on findings count for the exit code; none: they don't.
@@ -372,6 +377,28 @@ pub struct Edit {
     /// Why it can't be carried out: it clashes with another edit, or the file is not what it was made against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conflict: Option<String>,
+    /// What has become of it.
+    pub state: EditState,
+    /// Why it was refused, or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What has become of a proposed change of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EditState {
+    /// It is only proposed: nobody asked to carry it out, or another one hindered.
+    #[default]
+    Proposed,
+    /// It is carried out.
+    Applied,
+    /// It clashes with another one, or the file is not what it was made against.
+    Conflict,
+    /// What it wants is never done: to write through a link, to git's own files.
+    Refused,
+    /// It could not be carried out; the file is as it was.
+    Failed,
 }
 
 /// A proposed change of the world outside the files.
@@ -448,8 +475,28 @@ pub struct FailureInfo {
     pub reason: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// The attempts, in their order, the last one included.
+    pub tried: Vec<AttemptInfo>,
+    /// What its questions came to; absent where it asked none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub questions: Option<QuestionsInfo>,
     /// The last that its plugin wrote to its log and to stderr.
     pub log: String,
+}
+
+/// An attempt at an item that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AttemptInfo {
+    /// Which one of the item's it was, counted from 1.
+    pub number: u32,
+    /// The worker that had the item; null for one of an earlier part of the run.
+    pub worker: Option<u64>,
+    /// What became of it.
+    pub became: AttemptEnd,
+    /// Why.
+    pub reason: String,
+    /// How long the item was in the worker's hands, in milliseconds.
+    pub took_ms: u64,
 }
 
 /// What is known of a rule, from the manifest.

@@ -10,10 +10,11 @@ use convoke_runtime::work::{
 use jiff::civil::date;
 use serde_json::json;
 
+use super::attempts::{AttemptEnd, FailureCount, QuestionsInfo};
 use super::build::{Facts, ItemFacts, WorkerFacts, build};
 use super::cost::{BudgetInfo, Cost, CostEstimate, ModelCost};
 use super::suppress::Filters;
-use super::{Finding, PluginInfo, Report, RuleInfo, RunInfo, UsageInfo};
+use super::{AttemptInfo, Finding, PluginInfo, Report, RuleInfo, RunInfo, UsageInfo};
 
 pub(crate) const TEXT: &str = "---\nname: Api\n---\nBuild things.\n";
 
@@ -55,6 +56,8 @@ pub(crate) fn item(id: &str, group: &str, outcome: Outcome, findings: Vec<work::
         outcome,
         partial: Some(Partial { findings, ..Partial::default() }),
         attempts: 1,
+        tried: Vec::new(),
+        questions: None,
         log: String::new(),
         reads: vec![id.to_owned()],
     }
@@ -101,6 +104,24 @@ pub(crate) fn facts() -> Facts {
         item("ops/broken.md", "ops", Outcome::Failed("the plugin trapped: unreachable".to_owned()), vec![]);
     broken.partial = None;
     broken.attempts = 2;
+    broken.tried = vec![
+        AttemptInfo {
+            number: 1,
+            worker: Some(1),
+            became: AttemptEnd::Died,
+            reason: "the plugin trapped: unreachable".to_owned(),
+            took_ms: 1_200,
+        },
+        AttemptInfo {
+            number: 2,
+            worker: Some(0),
+            became: AttemptEnd::Failed,
+            reason: "the plugin trapped: unreachable".to_owned(),
+            took_ms: 900,
+        },
+    ];
+    let overloaded = FailureCount { kind: "overloaded".to_owned(), count: 3 };
+    broken.questions = Some(QuestionsInfo { asked: 1, sent: 4, waited_ms: 2_500, failures: vec![overloaded] });
     broken.log = "thread panicked at src/lib.rs:3\nindex out of bounds".to_owned();
     Facts {
         run: RunInfo {

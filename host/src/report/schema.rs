@@ -238,6 +238,7 @@ mod tests {
             "edits",
             "exit_code",
             "actions",
+            "attempts",
             "notes",
             "usage",
             "cost",

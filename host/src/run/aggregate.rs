@@ -23,7 +23,8 @@ pub fn items(shared: &Shared) -> Vec<ItemFacts> {
     let ended = shared.ended();
     let facts = board.outcomes().enumerate().filter_map(|(number, outcome)| {
         let item = board.item(number)?;
-        Some(of_item(item, outcome.clone(), board.attempts(number), ended.get(&number)))
+        let facts = of_item(item, outcome.clone(), board.attempts(number), ended.get(&number));
+        Some(ItemFacts { tried: shared.tried.of(number), questions: shared.tried.questions(&item.id), ..facts })
     });
     facts.collect()
 }
@@ -44,6 +45,8 @@ fn of_item(item: &Item, outcome: Outcome, attempts: u32, ended: Option<&Ended>) 
         outcome,
         partial: ended.and_then(|ended| ended.partial.clone()),
         attempts,
+        tried: Vec::new(),
+        questions: None,
         log: ended.map(|ended| ended.log.clone()).unwrap_or_default(),
         reads: ended.map(|ended| files(&ended.reads)).unwrap_or_default(),
     }
@@ -83,7 +86,15 @@ pub async fn conclude(
         let _ = shared.conclusion().end(Ending::failed(format!("it could not be written down: {error}")));
         return of_conclusion(shared, &item, 1, None);
     }
-    if let Some(earlier) = session.concluded_before(&key).await {
+    let mut before = session.concluded_before(&key).await;
+    if before.is_none() {
+        before = until_given_up(shared.begin_conclusion(&key), shared, stop).await.flatten();
+    }
+    if before.is_none() && stop.soft.is_cancelled() {
+        // Stopped while it waited for another host: it is not begun.
+        return of_conclusion(shared, &item, 0, None);
+    }
+    if let Some(earlier) = before {
         let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
         end = End { outcome: Outcome::Cached, ended, reused: Some(earlier.run), attempts: 0, ..end };
         return written(shared, end).await;

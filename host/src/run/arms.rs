@@ -129,6 +129,8 @@ mod tests {
             usage: Usage { requests: 1, input_tokens: 10, cache_read_tokens: 5, output_tokens: 2, ..Usage::default() },
             uncertain: Usd::ZERO,
             unmetered: 0,
+            failures: Vec::new(),
+            backed_off_ms: 0,
             queued_ms: 0,
             first_token_ms: None,
             took_ms,

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use convoke_runtime::journal::{ItemKey, Journal, JournalError, KeyParts, Reusable, item_key};
 use convoke_runtime::work::{Item, Work};
-use jiff::Timestamp;
 use serde_json::Value;
 
+use super::beside::holds;
 use super::since::Since;
 use crate::plugin::project::Project;
 use crate::plugin::sandbox::{Died, Sandbox};
@@ -127,13 +127,10 @@ async fn still_standing(
     project: &Project,
 ) -> Result<HashMap<usize, Reusable>, AssessError> {
     let found = journal.reusable_all(keys.to_vec(), &identity.project).await?;
-    let now = Timestamp::now();
     let mut standing = HashMap::new();
     for (index, earlier) in found.into_iter().enumerate().take(work.items.len()) {
         for result in earlier {
-            // What it got from other items, or had them do, can't be checked by looking at files.
-            let alone = result.added == 0 && !result.reads.depends_on_items();
-            if alone && result.is_fresh(now) && project.still_holds(&result.reads).await?.is_empty() {
+            if holds(&result, project).await? {
                 standing.insert(index, result);
                 break;
             }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use convoke_runtime::allocate::Segment;
 use convoke_runtime::board::Lost;
 use convoke_runtime::event::Fact;
+use convoke_runtime::journal::Became;
 use convoke_runtime::ladder::{Recovery, Tally};
 use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::Outcome;
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::seat::Seat;
 use super::shared::{Ended, Shared};
+use super::tried::Nothing;
 use crate::plugin::Log;
 use crate::plugin::sandbox::{Died, Sandbox};
 use crate::report::WorkerFacts;
@@ -46,6 +49,8 @@ struct AtWork {
     seat: Seat,
     log: Log,
     segment: String,
+    /// By which a panic of its task is told from those of others.
+    task: Option<tokio::task::Id>,
 }
 
 struct Supervisor<'a> {
@@ -97,7 +102,11 @@ impl Supervisor<'_> {
             for _ in 0..self.wanted() {
                 self.start("replacement").await;
             }
-            if self.running.is_empty() {
+            let may_come_back = {
+                let board = self.shared.board();
+                board.has_elsewhere() && board.draining().is_none()
+            };
+            if self.running.is_empty() && !may_come_back {
                 // The last worker may have ended of the failure before it was heard here.
                 let failure = stopped.borrow().clone();
                 let not_begun = self.ended.is_empty() && stop.soft.is_cancelled();
@@ -177,21 +186,24 @@ impl Supervisor<'_> {
         }
         let log = self.sandbox.log();
         let seat = Seat::new(self.shared.clone(), Some(worker), log.clone());
-        self.at_work.insert(worker, AtWork { seat: seat.clone(), log: log.clone(), segment: segment.to_owned() });
-        self.shared.events.tell(Fact::WorkerStarted { worker, segment: segment.to_owned() }).await;
+        let segment = segment.to_owned();
+        let at_work = AtWork { seat: seat.clone(), log: log.clone(), segment: segment.clone(), task: None };
+        self.at_work.insert(worker, at_work);
+        self.shared.events.tell(Fact::WorkerStarted { worker, segment }).await;
         let sandbox = self.sandbox.clone();
-        self.running.spawn(async move { (worker, sandbox.run(Arc::new(seat), log).await) });
+        let task = self.running.spawn(async move { (worker, sandbox.run(Arc::new(seat), log).await) });
+        if let Some(at_work) = self.at_work.get_mut(&worker) {
+            at_work.task = Some(task.id());
+        }
     }
 
     async fn joined(&mut self, joined: Result<(usize, Result<(), Died>), tokio::task::JoinError>) {
         match joined {
             Ok((worker, result)) => self.ended(worker, result).await,
-            // A fault of the host's own in the worker's task: which worker it was, only its absence tells.
+            // A fault of the host's own in the worker's task costs what any other death does.
             Err(error) if error.is_panic() => {
-                let running: Vec<usize> = self.at_work.keys().copied().collect();
-                self.running.abort_all();
-                while self.running.join_next().await.is_some() {}
-                for worker in running {
+                let worker = self.at_work.iter().find(|(_, at_work)| at_work.task == Some(error.id()));
+                if let Some(worker) = worker.map(|(worker, _)| *worker) {
                     self.ended(worker, Err(Died::Trapped(format!("the host failed: {error}")))).await;
                 }
             }
@@ -201,27 +213,42 @@ impl Supervisor<'_> {
 
     /// A worker is gone: what it held goes elsewhere, or has failed.
     async fn ended(&mut self, worker: usize, result: Result<(), Died>) {
-        let Some(AtWork { seat, log, segment }) = self.at_work.remove(&worker) else { return };
+        let Some(AtWork { seat, log, segment, .. }) = self.at_work.remove(&worker) else { return };
         seat.settled().await;
         // A worker may come to its end because dispatch has stopped, before that is heard here: its item stays pending.
         if let Some(failure) = self.shared.answers.broker().stopped().borrow().as_ref() {
             self.shared.board().drain(&failure.message);
         }
         let done = seat.done();
-        let died = result.as_ref().err().map(ToString::to_string);
-        let lost = match &result {
-            // It came to its own end, and says so or not: what it still holds it will never finish.
-            Ok(()) | Err(Died::Refused { .. }) if self.shared.board().draining().is_none() => {
-                self.shared.board().leave(worker, died.as_deref())
-            }
-            _ => self.shared.board().give_back(worker, died.as_deref().unwrap_or("the run is being stopped")),
+        let said = result.as_ref().err().map(ToString::to_string);
+        let why = said.as_deref().unwrap_or("the run is being stopped");
+        // One that the host has ended has not died.
+        let died = said.clone().filter(|_| !matches!(result, Err(Died::Stopped(_))));
+        let (lost, attempt) = {
+            let mut board = self.shared.board();
+            let lost = match &result {
+                // It came to its own end, and says so or not: what it still holds it will never finish.
+                Ok(()) | Err(Died::Refused { .. }) if board.draining().is_none() => {
+                    board.leave(worker, died.as_deref())
+                }
+                _ => board.give_back(worker, why),
+            };
+            // Before another worker has it.
+            let attempt = match &lost {
+                Ok(Some(Lost::Again(item) | Lost::Ended(item, _))) => board.attempts(*item),
+                _ => 0,
+            };
+            (lost, attempt)
         };
         match lost {
             Ok(Some(Lost::Again(item))) => {
-                let reason = died.clone().unwrap_or_else(|| "the run is being stopped".to_owned());
-                self.shared.events.tell(Fact::ItemReturned { worker, item, reason }).await;
+                let (reason, log, became) = (why.to_owned(), log.tail(), Became::Died);
+                let nothing = Nothing { item, attempt, worker, became, reason, log, took: seat.in_hands() };
+                self.shared.came_to_nothing(nothing, why.to_owned()).await;
             }
-            Ok(Some(Lost::Ended(number, outcome))) => self.write_lost(worker, number, outcome, log.tail()).await,
+            Ok(Some(Lost::Ended(number, outcome))) => {
+                self.write_lost(worker, number, outcome, log.tail(), seat.in_hands()).await;
+            }
             Ok(None) | Err(_) => {}
         }
         self.futile = if done.items == 0 { self.futile + 1 } else { 0 };
@@ -232,22 +259,14 @@ impl Supervisor<'_> {
     }
 
     /// The board has ended an item with its worker: the journal and all others must hear of it.
-    async fn write_lost(&self, worker: usize, number: usize, outcome: Outcome, log: String) {
+    async fn write_lost(&self, worker: usize, number: usize, outcome: Outcome, log: String, took: Duration) {
         let (item, attempts) = {
             let board = self.shared.board();
             let Some(item) = board.item(number).cloned() else { return };
             (item, board.attempts(number))
         };
         let ended = Ended { log, ..Ended::default() };
-        let end = super::shared::End {
-            number,
-            item,
-            outcome,
-            ended,
-            took: std::time::Duration::ZERO,
-            attempts,
-            reused: None,
-        };
+        let end = super::shared::End { number, item, outcome, ended, took, attempts, reused: None };
         let (end, _) = self.shared.write_end(end).await;
         self.shared.make_known(Some(worker), end).await;
     }
@@ -258,7 +277,7 @@ impl Supervisor<'_> {
         while self.running.join_next().await.is_some() {}
         let workers: Vec<usize> = self.at_work.keys().copied().collect();
         for worker in workers {
-            self.ended(worker, Err(Died::Trapped(why.to_owned()))).await;
+            self.ended(worker, Err(Died::Stopped(format!("it was ended: {why}")))).await;
         }
     }
 

@@ -8,6 +8,7 @@ use convoke_runtime::journal::{DecisionRow, Journal, QuestionRow, RunId};
 use futures::future::BoxFuture;
 
 use super::arms::Arms;
+use super::tried::Tried;
 
 /// Writes the questions of one run to the journal.
 pub(crate) struct JournalLedger {
@@ -19,6 +20,8 @@ pub(crate) struct JournalLedger {
     pub unmetered: Arc<AtomicU64>,
     /// Its tiers.
     pub arms: Arc<Arms>,
+    /// What its questions came to, by item.
+    pub tried: Arc<Tried>,
     /// Whether decisions are kept.
     pub keeps_decisions: bool,
 }
@@ -27,6 +30,7 @@ impl Ledger for JournalLedger {
     fn record(&self, record: QuestionRecord) -> BoxFuture<'_, Result<(), String>> {
         self.unmetered.fetch_add(record.unmetered.into(), Ordering::Relaxed);
         self.arms.add(&record);
+        self.tried.asked(&record);
         let row = QuestionRow::of(self.run, record);
         Box::pin(async move { self.journal.record_question(row).await.map_err(|error| error.to_string()) })
     }

@@ -5,6 +5,7 @@ pub mod allocate;
 pub mod answers;
 pub mod arms;
 pub mod assess;
+pub mod beside;
 pub mod execute;
 pub(crate) mod fault;
 pub(crate) mod ledger;
@@ -14,6 +15,7 @@ mod shared;
 pub mod since;
 pub mod size;
 pub mod together;
+pub(crate) mod tried;
 mod verify;
 
 use std::collections::HashMap;
@@ -26,6 +28,7 @@ use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed};
 use convoke_runtime::machine::Meter;
+use convoke_runtime::shared::claims::Claims;
 use convoke_runtime::work::{Aggregation, Census, Item, Outcome, Severity, Work};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -44,11 +47,13 @@ use allocate::{Allocated, allocate};
 use answers::{Answers, Prompt, Rehearsal};
 use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
+use beside::{Beside, Looking};
 use execute::{Executed, Stop, execute, is_interruption};
 use ledger::JournalLedger;
 use shared::{Ended, Shared};
 use since::Since;
 use size::Sized;
+use tried::Tried;
 
 /// One execution of one command: everything that it is made of.
 pub struct Session {
@@ -82,6 +87,8 @@ pub struct Session {
     pub whole_project: bool,
     /// What may be done at once.
     pub operations: Operations,
+    /// What other hosts do in this project; none: it does not matter.
+    pub claims: Option<Arc<Claims>>,
     /// What it shares with runs beside it, which ends with the last of them; none: it runs alone.
     pub lanes: Option<Arc<Lanes>>,
 }
@@ -147,13 +154,14 @@ impl Session {
     pub async fn run(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
         let (began, started, id) = (Instant::now(), Timestamp::now(), RunId::new());
         let Planned { assessed, allocated } = planned;
-        let (unmetered, arms) = (Arc::default(), Arc::default());
-        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms)));
+        let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
+        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried)));
         let shared =
-            self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events).await?;
+            self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
         let Assessed { work, reusable, .. } = assessed;
         self.tell_plan(&work, reusable.len(), &allocated).await;
         let conclusion = work.conclusion.clone();
+        let looking = Looking::begin(&shared);
         let going = fault::guarded(async {
             use_again(&shared, reusable).await;
             let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
@@ -174,6 +182,7 @@ impl Session {
             // All that was done is in the journal; only that the run has ended is not.
             report.degrade(format!("the end of the run could not be written down: {error}"));
         }
+        looking.end().await;
         self.events.tell(report.ended()).await;
         Ok(report)
     }
@@ -192,14 +201,15 @@ impl Session {
     /// As [`run`](Self::run).
     pub async fn rehearse(&self, planned: &Planned) -> Result<Vec<Prompt>, RunError> {
         let journal = Journal::in_memory()?;
-        let (id, started) = (RunId::new(), Timestamp::now());
+        let (id, started, tried) = (RunId::new(), Timestamp::now(), Arc::default());
         let answers = Answers::Rehearsal(Box::new(Rehearsal::new(
-            self.broker(&id, &journal, &Arc::default(), &Arc::default()),
+            self.broker(&id, &journal, &Arc::default(), &Arc::default(), &tried),
             self.broker.route.clone(),
             self.broker.scan,
         )));
-        let shared =
-            self.shared(id, started, &planned.assessed, &planned.allocated, journal, answers, &Events::new()).await?;
+        let shared = self
+            .shared(id, started, &planned.assessed, &planned.allocated, journal, answers, &Events::new(), tried)
+            .await?;
         use_again(&shared, planned.assessed.reusable.clone()).await;
         execute(&shared, &self.sandbox, &planned.allocated.segments, &Stop::default()).await;
         match &shared.answers {
@@ -218,10 +228,17 @@ impl Session {
         names(&self.backends)
     }
 
-    fn broker(&self, id: &RunId, journal: &Journal, unmetered: &Arc<AtomicU64>, arms: &Arc<Arms>) -> Broker {
-        let (unmetered, arms) = (unmetered.clone(), arms.clone());
+    fn broker(
+        &self,
+        id: &RunId,
+        journal: &Journal,
+        unmetered: &Arc<AtomicU64>,
+        arms: &Arc<Arms>,
+        tried: &Arc<Tried>,
+    ) -> Broker {
+        let (unmetered, arms, tried) = (unmetered.clone(), arms.clone(), tried.clone());
         let keeps_decisions = self.settings.policy.record;
-        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms, keeps_decisions };
+        let ledger = JournalLedger { journal: journal.clone(), run: *id, unmetered, arms, tried, keeps_decisions };
         let config = BrokerConfig { run: Arc::from(id.to_string()), ..self.broker.clone() };
         let broker = match &self.lanes {
             Some(lanes) => Broker::sharing(lanes.clone(), Arc::new(ledger), self.events.clone(), config),
@@ -243,6 +260,7 @@ impl Session {
         journal: Journal,
         answers: Answers,
         events: &Events,
+        tried: Arc<Tried>,
     ) -> Result<Arc<Shared>, RunError> {
         let mut board = self.board(assessed, allocated)?;
         board.set_partial_failure(answers.broker().lanes().policy().in_force().profile.recover.partial);
@@ -284,9 +302,16 @@ impl Session {
             run: id,
             command: Arc::from(self.command.as_str()),
             identity: self.identity.clone(),
+            beside: matches!(answers, Answers::Broker(_)).then(|| self.beside()).flatten(),
             answers,
             events: events.clone(),
+            tried,
         }))
+    }
+
+    fn beside(&self) -> Option<Beside> {
+        let claims = self.claims.clone()?;
+        Some(Beside { claims, project: self.sandbox.project.clone(), uses: !self.fresh, left: Notify::new() })
     }
 
     fn board(&self, assessed: &Assessed, allocated: &Allocated) -> Result<Board, BoardError> {
@@ -334,6 +359,7 @@ impl Session {
         warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
         let census = Census::of(items.iter().map(|item| &item.outcome));
         warnings.extend(over_tolerance(&census, self.settings.limits.tolerance, self.settings.mode));
+        warnings.extend(self.claims.iter().flat_map(|claims| claims.warnings()));
         let left_out = self.sandbox.project.left_out();
         warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
         let facts = Facts {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
-use convoke_runtime::journal::{Digest, ItemRecord, Read};
+use convoke_runtime::journal::{Became, Digest, ItemRecord, Read, Reusable};
 use convoke_runtime::outcome::Ending as ItemEnding;
 use convoke_runtime::question::{AnsweredBy, Failure, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Item, Outcome, Partial};
@@ -15,7 +15,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::beside::Begin;
 use super::shared::{By, End, Ended, Shared};
+use super::tried::Nothing;
 use crate::plugin::imports::{Services, Task};
 use crate::plugin::{Ending, Log, Refused};
 
@@ -80,6 +82,11 @@ impl Seat {
         Done { items: hands.items, work: hands.work + hands.since.map_or(Duration::ZERO, |since| since.elapsed()) }
     }
 
+    /// How long the item has been in its hands.
+    pub(super) fn in_hands(&self) -> Duration {
+        self.hands().since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// Returns when no end is being written any more.
     pub(super) async fn settled(&self) {
         // It can't fail: the sender lives as long as this seat.
@@ -116,6 +123,20 @@ impl Seat {
                         let board = shared.board();
                         (board.item(number).cloned().unwrap_or_default(), board.attempts(number))
                     };
+                    match shared.begin(&item).await {
+                        Begin::Here => {}
+                        Begin::Elsewhere => {
+                            shared.leave_to_other(worker, number).map_err(refused)?;
+                            continue;
+                        }
+                        Begin::Done(earlier) => {
+                            // In a task of its own, as any end.
+                            let (writing, earlier) = (Writing::begin(self), *earlier);
+                            let ended = tokio::spawn(async move { writing.0.done_before(number, item, earlier).await });
+                            ended.await.unwrap_or_else(|error| Err(Refused::new(error.to_string())))?;
+                            continue;
+                        }
+                    }
                     let (label, group) = (item.label.clone(), item.group.clone());
                     let task = self.begin(number, item);
                     shared.events.tell(Fact::ItemStarted { worker, item: number, label, group, attempt }).await;
@@ -149,6 +170,16 @@ impl Seat {
         written.map_err(|error| Refused::new(error.to_string()))
     }
 
+    /// Another host has done the item in this worker's hands.
+    async fn done_before(&self, number: usize, item: Item, earlier: Reusable) -> Result<(), Refused> {
+        let (shared, Some(worker)) = (&self.0.shared, self.0.worker) else { return Ok(()) };
+        let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
+        let (outcome, reused) = (Outcome::Cached, Some(earlier.run));
+        let end = End { number, item, outcome, ended, took: Duration::ZERO, attempts: 0, reused };
+        let (_, written) = shared.close(By::Unbegun(worker), end).await.map_err(refused)?;
+        written.map_err(|error| Refused::new(error.to_string()))
+    }
+
     /// An item has failed in a way that passes by itself: it is done again when the others are done. Else how it ends.
     async fn set_aside(
         &self,
@@ -172,8 +203,18 @@ impl Seat {
         if passing == Ok(Passing::Aside) {
             let took = self.hands().since.take().map_or(Duration::ZERO, |since| since.elapsed());
             self.hands().work += took;
-            let reason = format!("{words}; it is done again when the others are done");
-            shared.events.tell(Fact::ItemReturned { worker, item: number, reason }).await;
+            shared.let_go(&task.item);
+            let nothing = Nothing {
+                item: number,
+                attempt: attempts,
+                worker,
+                became: Became::Aside,
+                reason: words.to_owned(),
+                log: self.0.log.tail(),
+                took,
+            };
+            let told = format!("{words}; it is done again when the others are done");
+            shared.came_to_nothing(nothing, told).await;
             shared.changed.notify_waiters();
             shared.stirred.notify_one();
             return Err(SetAside);

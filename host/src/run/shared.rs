@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::assess::Identity;
+use super::tried::Tried;
 
 /// What the workers of a run have in common.
 pub struct Shared {
@@ -41,6 +42,10 @@ pub struct Shared {
     pub answers: Answers,
     /// Where it is told.
     pub events: Events,
+    /// Other hosts at work on the project; none: it does not matter what they do.
+    pub beside: Option<super::beside::Beside>,
+    /// What came to nothing so far.
+    pub tried: Arc<Tried>,
 }
 
 /// What became of an item, beside its outcome.
@@ -59,6 +64,8 @@ pub struct Ended {
 pub enum By {
     /// The worker that holds it.
     Worker(usize),
+    /// The worker that holds it, and has not begun it.
+    Unbegun(usize),
     /// Nobody holds it.
     Nobody,
     /// It is the conclusion.
@@ -116,6 +123,10 @@ impl Shared {
                 self.board().finish(worker, end.number, ending)?;
                 Some(worker)
             }
+            By::Unbegun(worker) => {
+                self.board().finish(worker, end.number, ending)?;
+                None
+            }
             By::Nobody => {
                 self.board().settle(end.number, ending)?;
                 None
@@ -170,7 +181,9 @@ impl Shared {
     /// Makes an end known: to the workers, and to all who listen. It must be written first.
     pub async fn make_known(&self, worker: Option<usize>, end: End) {
         let Self { events, changed, .. } = self;
+        self.note_last_attempt(worker, &end);
         let (item, outcome, took) = (end.number, end.outcome.clone(), end.took);
+        self.let_go(&end.item);
         self.ended().insert(end.number, end.ended);
         changed.notify_waiters();
         events.tell(Fact::ItemEnded { worker, item, outcome, took }).await;

@@ -48,6 +48,8 @@ fn corrected(items: &mut Vec<ItemFacts>, written: Vec<(String, Outcome)>) -> Opt
             outcome,
             partial: None,
             attempts: 0,
+            tried: Vec::new(),
+            questions: None,
             log: String::new(),
             reads: Vec::new(),
         });
@@ -85,6 +87,8 @@ mod tests {
             outcome,
             partial: Some(Partial::default()),
             attempts: 1,
+            tried: Vec::new(),
+            questions: None,
             log: String::new(),
             reads: Vec::new(),
         }

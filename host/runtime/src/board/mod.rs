@@ -17,6 +17,7 @@
 //! - No item waits for ever: what would wait in a circle is refused when it begins to.
 
 mod again;
+mod elsewhere;
 mod error;
 mod graph;
 mod paths;
@@ -111,6 +112,8 @@ pub struct Board {
     aside: BTreeSet<usize>,
     /// Of that, what may be taken now.
     again: BTreeSet<usize>,
+    /// What other hosts are at.
+    elsewhere: BTreeSet<usize>,
     /// Whether all the rest is done one by one.
     sequential: bool,
     partial: PartialProfile,
@@ -199,6 +202,7 @@ impl Board {
             returned: BTreeSet::new(),
             aside: BTreeSet::new(),
             again: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
             sequential: false,
             partial: PartialProfile::default(),
             joined: 0,
@@ -539,7 +543,7 @@ impl Board {
 
     /// Takes an item out of its line, or from among those that were given back.
     fn unline(&mut self, number: usize) {
-        let lies_apart = [&mut self.returned, &mut self.again, &mut self.aside];
+        let lies_apart = [&mut self.returned, &mut self.again, &mut self.aside, &mut self.elsewhere];
         if !lies_apart.into_iter().any(|set| set.remove(&number)) {
             let entry = &self.entries[number];
             let line = &mut self.lines[entry.line];

@@ -232,6 +232,7 @@ impl Broker {
         // What is replayed was paid when it was recorded.
         let bill = self.bill_of_failure(request, &failure, &usage, admitted.was_sent() && !replays);
         life.draft.ended(&request.model, usage, bill.map(|bill| bill.usd), spent != Spent::Unknown, first_event);
+        life.draft.failed(failure.kind.name());
         let (then, decided) = match replays && !failure.kind.is_terminal() {
             true => (Then::GiveUp(String::new()), None),
             false => {

@@ -68,6 +68,10 @@ pub struct QuestionRecord {
     pub unmetered: u32,
     /// What those and others that broke off may have cost beyond the usage, at most. It counts as spent.
     pub uncertain: Usd,
+    /// What went wrong with its attempts, by the failures' kinds, and how often.
+    pub failures: Vec<(&'static str, u32)>,
+    /// How long was waited between its attempts, without the waiting for admission.
+    pub backed_off_ms: u64,
     /// How long it waited for admission, all attempts together.
     pub queued_ms: u64,
     /// From sending to the first sign of the answer, of the last attempt.
@@ -283,6 +287,19 @@ impl Draft {
 
     pub(super) fn queued(&mut self, waited: Duration) {
         self.with(|record| record.queued_ms += millis(waited));
+    }
+
+    /// An attempt has failed so.
+    pub(super) fn failed(&mut self, kind: &'static str) {
+        self.with(|record| match record.failures.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => record.failures.push((kind, 1)),
+        });
+    }
+
+    /// So long was waited before the next attempt.
+    pub(super) fn backed_off(&mut self, wait: Duration) {
+        self.with(|record| record.backed_off_ms = record.backed_off_ms.saturating_add(millis(wait)));
     }
 
     /// An attempt begins, that may cost so much; its number, counted from 1.

@@ -92,6 +92,12 @@ pub enum JournalError {
         /// Which.
         run: RunId,
     },
+    /// A living process has the run under way.
+    #[error("run {run} is under way")]
+    UnderWay {
+        /// Which.
+        run: RunId,
+    },
     /// The run was ended before.
     #[error("run {run} has ended already")]
     RunEnded {
@@ -121,6 +127,18 @@ pub enum JournalError {
         run: RunId,
         /// The item's id.
         item: String,
+    },
+    /// An action that was started before, or is under way, can't be changed so.
+    #[error("action {key:?} stands otherwise in the journal")]
+    ActionHeld {
+        /// Its key.
+        key: String,
+    },
+    /// The project has no action of this key.
+    #[error("the journal knows no action {key:?} of this project")]
+    UnknownAction {
+        /// As it was asked for.
+        key: String,
     },
     /// A record that would not be true, or could not be read again.
     #[error("{what} can't be written to the journal: {detail}")]
@@ -158,6 +176,8 @@ impl JournalError {
             Self::Full { .. } => "Make room, then run the same again: what is done is not repeated.",
             Self::UnknownRun { .. } => "List the runs to see their ids.",
             Self::Ambiguous { .. } => "Give the whole id.",
+            Self::UnderWay { .. } => "Wait for it, or stop it with Ctrl-C where it runs.",
+            Self::ActionHeld { .. } | Self::UnknownAction { .. } => "See `convoke actions`.",
             _ => return None,
         })
     }

@@ -6,10 +6,12 @@
 //!
 //! The journal is written first, then the fact is told: see [`event`](crate::event).
 
+mod actions;
 mod attempts;
 mod decisions;
 mod error;
 mod key;
+mod living;
 mod outcomes;
 mod read;
 mod record;
@@ -31,16 +33,19 @@ use crate::money::Usd;
 use crate::question::Usage;
 use crate::work::{Census, Outcome, Status};
 
+pub use actions::{ActionEnd, ActionRecord, ActionRow, ActionState, OUTPUT_LIMIT};
 pub use error::JournalError;
 pub(crate) use schema::write_ahead;
 pub use written::Written;
 
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
+pub use living::Standing;
 pub use record::{
     AttemptRow, Became, DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet,
     Reusable, RunDetail, RunEnd, RunId, RunRecord, RunRow, Typed,
 };
 
+use living::Living;
 use read::Reader;
 use write::{EndTexts, Write};
 use writer::Writer;
@@ -63,6 +68,7 @@ struct Inner {
     // Before the connections: it writes what is queued when it is dropped.
     writer: Writer,
     reader: Arc<Mutex<Connection>>,
+    living: Living,
 }
 
 impl Journal {
@@ -78,7 +84,9 @@ impl Journal {
 
     fn open_with(path: &Path, patience: Duration) -> Result<Self, JournalError> {
         let (writing, reading) = schema::open(path, patience)?;
-        Self::start(schema::shown(path), Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading)))
+        let path = schema::shown(path);
+        let living = Living::beside(&path);
+        Self::start(path, Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading)), living)
     }
 
     /// A journal that ends with its last clone.
@@ -87,16 +95,17 @@ impl Journal {
     /// No memory, no thread.
     pub fn in_memory() -> Result<Self, JournalError> {
         let connection = Arc::new(Mutex::new(schema::in_memory()?));
-        Self::start(PathBuf::from(schema::IN_MEMORY), Arc::clone(&connection), connection)
+        Self::start(PathBuf::from(schema::IN_MEMORY), Arc::clone(&connection), connection, Living::default())
     }
 
     fn start(
         path: PathBuf,
         writing: Arc<Mutex<Connection>>,
         reader: Arc<Mutex<Connection>>,
+        living: Living,
     ) -> Result<Self, JournalError> {
         let writer = Writer::start(writing, path.clone())?;
-        Ok(Self { inner: Arc::new(Inner { path, writer, reader }) })
+        Ok(Self { inner: Arc::new(Inner { path, writer, reader, living }) })
     }
 
     /// Where it is.
@@ -106,12 +115,38 @@ impl Journal {
 
     // Writing. Each returns when it is committed; one whose future is dropped is written all the same. ---------------
 
-    /// Begins a run.
+    /// Begins a run, which is under way from then on: until it ends, or this process does.
     ///
     /// # Errors
     /// The run has begun already; the storage fails.
     pub async fn begin_run(&self, run: RunRecord) -> Result<(), JournalError> {
-        self.inner.writer.write(Write::Begin(Box::new(run))).await
+        let id = run.id;
+        // Before it is seen: whoever reads of it finds that it lives.
+        let is_new = match self.hold(&id) {
+            Ok(()) => true,
+            // Then it has begun before, and that is what is wrong.
+            Err(JournalError::UnderWay { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        let begun = self.inner.writer.write(Write::Begin(Box::new(run))).await;
+        if begun.is_err() && is_new {
+            self.inner.living.release(id);
+        }
+        begun
+    }
+
+    /// From now on the run is under way by this process, until it ends, this journal is dropped, or the process ends.
+    /// [`begin_run`](Self::begin_run) does it by itself; who goes on with a run that stopped does it first.
+    ///
+    /// # Errors
+    /// It is under way already, here or elsewhere; the folder of such runs can't be written.
+    pub fn hold(&self, run: &RunId) -> Result<(), JournalError> {
+        self.inner.living.hold(*run)
+    }
+
+    /// The run is not under way any more, and has not ended: the opposite of [`hold`](Self::hold).
+    pub fn release(&self, run: &RunId) {
+        self.inner.living.release(*run);
     }
 
     /// Adds the items of a run, all or none: those of the plan, and later those that items add.
@@ -160,6 +195,67 @@ impl Journal {
         self.inner.writer.write_soon(Write::Decision(Box::new(row))).await
     }
 
+    /// Writes down actions that are to be carried out. One that was started before stays as it is.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn propose_actions(&self, actions: Vec<ActionRecord>) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::Propose(actions)).await
+    }
+
+    /// Starts an action, before its program is. Of all that try, over all processes, one does.
+    ///
+    /// # Errors
+    /// It was started before and has not failed, or failed with another body: [`JournalError::ActionHeld`]. The storage
+    /// fails.
+    pub async fn start_action(&self, action: ActionRecord) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::Start(action)).await
+    }
+
+    /// Ends an action that was started.
+    ///
+    /// # Errors
+    /// It is unknown or not under way; the storage fails.
+    pub async fn end_action(&self, end: ActionEnd) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::End(end)).await
+    }
+
+    /// Makes all actions of a project unknown that were started and have not ended. Only for who knows that no host is
+    /// at one.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn lose_actions(&self, project: &str, at: Timestamp) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::Lose { project: project.to_owned(), at }).await
+    }
+
+    /// Says how an action stands, as the user knows it: done, or failed.
+    ///
+    /// # Errors
+    /// It is unknown or under way; the storage fails.
+    pub async fn settle_action(
+        &self,
+        project: &str,
+        key: &str,
+        state: ActionState,
+        at: Timestamp,
+    ) -> Result<(), JournalError> {
+        let (project, key) = (project.to_owned(), key.to_owned());
+        self.change_actions(actions::Change::Settle { project, key, state, at }).await
+    }
+
+    /// Forgets an action that was only proposed, or has failed.
+    ///
+    /// # Errors
+    /// It is unknown or stands otherwise; the storage fails.
+    pub async fn forget_action(&self, project: &str, key: &str) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::Forget { project: project.to_owned(), key: key.to_owned() }).await
+    }
+
+    async fn change_actions(&self, change: actions::Change) -> Result<(), JournalError> {
+        self.inner.writer.write(Write::Action(Box::new(change))).await
+    }
+
     /// Ends a run.
     ///
     /// # Errors
@@ -171,7 +267,10 @@ impl Journal {
         census: Census,
         ended: Timestamp,
     ) -> Result<(), JournalError> {
-        self.inner.writer.write(Write::End(*run, Box::new(RunEnd { status, census, ended }))).await
+        let written = self.inner.writer.write(Write::End(*run, Box::new(RunEnd { status, census, ended }))).await;
+        // After it: nobody finds it neither alive nor ended. What could not be written is over all the same.
+        self.inner.living.release(*run);
+        written
     }
 
     /// A run that has ended turns out to stand otherwise: what came after its items was not done.
@@ -227,12 +326,50 @@ impl Journal {
         self.read(move |reader| reader.paid(since)).await
     }
 
+    /// The actions of a project, newest first.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn actions(&self, project: &str) -> Result<Vec<ActionRow>, JournalError> {
+        let project = project.to_owned();
+        self.read(move |reader| reader.actions(&project)).await
+    }
+
+    /// The actions that a run proposed last or had carried out, in that order.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn actions_of(&self, run: &RunId) -> Result<Vec<ActionRow>, JournalError> {
+        let run = *run;
+        self.read(move |reader| reader.actions_of(run)).await
+    }
+
     /// The newest runs, newest first.
     ///
     /// # Errors
     /// The storage fails; a record doesn't make sense.
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunRow>, JournalError> {
         self.read(move |reader| reader.runs(limit)).await
+    }
+
+    /// Whether a process has this run under way. Where that can't be looked at, it is thought so.
+    pub fn is_under_way(&self, run: &RunId) -> bool {
+        self.inner.living.is_under_way(*run)
+    }
+
+    /// How a run stands now. It may have ended since it was read: then the row gets its end.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn standing(&self, row: &mut RunRow) -> Result<Standing, JournalError> {
+        if row.end.is_none() {
+            if self.is_under_way(&row.run.id) {
+                return Ok(Standing::Running);
+            }
+            let id = row.run.id;
+            row.end = self.read(move |reader| reader.run_row_of(id)).await?.end;
+        }
+        Ok(row.end.as_ref().map_or(Standing::Gone, |end| Standing::Ended(end.status)))
     }
 
     /// What policies decided in a run, as far as it is kept, in that order.

@@ -100,10 +100,15 @@ impl Reader<'_> {
     pub(super) fn run(&self, id: RunId) -> Answer<RunDetail> {
         let _snapshot = self.connection.unchecked_transaction().map_err(|error| self.sqlite(&error))?;
         let name = id.to_string();
-        let row = self.run_rows("WHERE id = ?1", params![name])?.pop();
-        let row = row.ok_or_else(|| JournalError::UnknownRun { run: name.clone() })?;
+        let row = self.run_row_of(id)?;
         let items = self.items(&name).map_err(|trouble| self.named(trouble))?;
         Ok(RunDetail { row, items, usage: self.usage("run = ?1", params![name])? })
+    }
+
+    /// A run without its items.
+    pub(super) fn run_row_of(&self, id: RunId) -> Answer<RunRow> {
+        let row = self.run_rows("WHERE id = ?1", params![id.to_string()])?.pop();
+        row.ok_or_else(|| JournalError::UnknownRun { run: id.to_string() })
     }
 
     /// The run with this id, or with an id that ends so.

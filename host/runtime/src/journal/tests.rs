@@ -417,7 +417,8 @@ async fn a_full_disk_is_named_and_costs_only_what_did_not_fit() {
     let (writing, reading) = schema::open(&path, Duration::ZERO).unwrap();
     let pages: i64 = writing.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
     writing.query_row(&format!("PRAGMA max_page_count = {}", pages + 8), [], |_| Ok(())).unwrap();
-    let journal = Journal::start(path.clone(), Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading))).unwrap();
+    let (writing, reading) = (Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading)));
+    let journal = Journal::start(path.clone(), writing, reading, Living::default()).unwrap();
     let run = begun(&journal, &["a", "b"]).await;
     let long = ItemEnd { log: "x".repeat(100_000), ..end("a", Outcome::Done) };
     assert_eq!(journal.finish_item(&run, long).await, Err(JournalError::Full { path }));
@@ -496,4 +497,31 @@ async fn a_run_that_has_ended_may_turn_out_worse_and_no_other() {
     let other = RunId::new();
     let unknown = journal.amend_end(&other, Status::Failed).await;
     assert_eq!(unknown, Err(JournalError::UnknownRun { run: other.to_string() }));
+}
+
+#[tokio::test]
+async fn a_run_is_running_while_its_process_lives_and_else_how_it_ended_or_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let (mine, theirs) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
+    let (ended, killed) = (run_record(), run_record());
+    for run in [&ended, &killed] {
+        mine.begin_run(run.clone()).await.unwrap();
+        assert_eq!(mine.begin_run(run.clone()).await, Err(JournalError::RunExists { run: run.id }));
+    }
+    let mut rows = theirs.runs(2).await.unwrap();
+    for row in &mut rows {
+        assert_eq!(theirs.standing(row).await, Ok(Standing::Running));
+        assert_eq!(theirs.hold(&row.run.id), Err(JournalError::UnderWay { run: row.run.id }));
+    }
+    mine.end_run(&ended.id, Status::Completed, Census::default(), then()).await.unwrap();
+    drop(mine);
+    // What was read before they came to their end.
+    for row in &mut rows {
+        let expected = if row.run.id == ended.id { Standing::Ended(Status::Completed) } else { Standing::Gone };
+        assert_eq!(theirs.standing(row).await, Ok(expected));
+    }
+    assert_eq!(rows[1].end.as_ref().map(|end| end.status), Some(Status::Completed), "the row has it too");
+    theirs.hold(&killed.id).unwrap();
+    assert!(theirs.is_under_way(&killed.id));
 }

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
-    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, attempts,
-    decisions, outcomes,
+    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, actions,
+    attempts, decisions, outcomes,
 };
 use crate::work::{Outcome, Status};
 
@@ -20,6 +20,7 @@ pub(super) enum Write {
     Attempt(RunId, Box<AttemptRow>),
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
+    Action(Box<actions::Change>),
     End(RunId, Box<RunEnd>),
     Amend(RunId, Status),
     /// Nothing: waits for what was written before.
@@ -85,7 +86,7 @@ impl Write {
             | Self::End(..)
             | Self::Amend(..)
             | Self::Flush => true,
-            Self::Items(..) => false,
+            Self::Items(..) | Self::Action(_) => false,
         }
     }
 }
@@ -98,7 +99,7 @@ impl Write {
 
     /// Whether all that was written before must be committed with it.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::End(..) | Self::Amend(..) | Self::Flush)
+        matches!(self, Self::End(..) | Self::Amend(..) | Self::Action(_) | Self::Flush)
     }
 }
 
@@ -112,6 +113,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Attempt(run, row) => attempts::add(connection, *run, row),
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
+        Write::Action(change) => actions::change(connection, change),
         Write::End(run, end) => end_run(connection, *run, end),
         Write::Amend(run, status) => outcomes::amend(connection, *run, *status),
         Write::Flush => Ok(()),

@@ -12,6 +12,12 @@ use crate::quota::kept::Moment;
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
 
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
 impl Clock {
     /// One that is given.
     pub fn new(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
@@ -36,8 +42,12 @@ impl Clock {
 
     /// Now.
     pub(super) fn moment(&self) -> Moment {
-        let nanos = u64::try_from((self.0)().as_nanos()).unwrap_or(u64::MAX);
-        Moment { now: Instant::now(), nanos }
+        Moment { now: Instant::now(), nanos: self.nanos() }
+    }
+
+    /// The nanoseconds since the machine booted.
+    pub(super) fn nanos(&self) -> u64 {
+        u64::try_from((self.0)().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -10,14 +10,16 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::error::SharedError;
-use super::state::State;
 
 /// What the file is called.
 pub(super) const NAME: &str = "state";
 
-/// What it begins with.
-const MAGIC: &str = "convoke-limits";
+/// What it begins with, where it holds limits.
+pub(super) const LIMITS: &str = "convoke-limits";
 
 /// The length of the header: fixed, so that it is read by itself.
 const HEADER: usize = 80;
@@ -35,33 +37,35 @@ const SPIN: Duration = Duration::from_micros(100);
 pub(super) struct StateFile {
     path: PathBuf,
     file: File,
+    /// What it begins with, by what it holds.
+    magic: &'static str,
     buffer: Vec<u8>,
 }
 
 /// What was read.
-pub(super) enum Content {
+pub(super) enum Content<S> {
     /// Nothing yet.
     Empty,
     /// It is what was read or written last.
     Unchanged,
     /// This.
-    State(Box<State>, u64),
+    State(Box<S>, u64),
 }
 
 impl StateFile {
     /// Opens it, made if it is not there.
-    pub(super) fn open(folder: &Path) -> Result<Self, SharedError> {
+    pub(super) fn open(folder: &Path, magic: &'static str) -> Result<Self, SharedError> {
         let path = folder.join(NAME);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|source| SharedError::Io { path: path.clone(), source })?;
-        Ok(Self { path, file, buffer: Vec::new() })
+        Ok(Self { path, file, magic, buffer: Vec::new() })
     }
 
-    /// Opens it for reading only; none: it is not there.
+    /// Opens that of limits for reading only; none: it is not there.
     pub(super) fn look(folder: &Path) -> Result<Option<Self>, SharedError> {
         let path = folder.join(NAME);
         match File::open(&path) {
-            Ok(file) => Ok(Some(Self { path, file, buffer: Vec::new() })),
+            Ok(file) => Ok(Some(Self { path, file, magic: LIMITS, buffer: Vec::new() })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(source) => Err(SharedError::Io { path, source }),
         }
@@ -75,7 +79,7 @@ impl StateFile {
         if self.file.metadata().map_err(|source| self.io(source))?.nlink() == 0 {
             let folder = self.path.parent().unwrap_or(Path::new("/")).to_owned();
             make_folder(&folder)?;
-            *self = Self { buffer: std::mem::take(&mut self.buffer), ..Self::open(&folder)? };
+            *self = Self { buffer: std::mem::take(&mut self.buffer), ..Self::open(&folder, self.magic)? };
             self.locked(patience, lock)?;
         }
         Ok(())
@@ -109,7 +113,7 @@ impl StateFile {
     }
 
     /// Reads it, unless it is the generation that is known.
-    pub(super) fn read(&mut self, known: Option<u64>) -> Result<Content, SharedError> {
+    pub(super) fn read<S: DeserializeOwned>(&mut self, known: Option<u64>) -> Result<Content<S>, SharedError> {
         let mut header = [0; HEADER];
         let length = read_up_to(&self.file, &mut header, 0).map_err(|source| self.io(source))?;
         if length == 0 {
@@ -135,7 +139,10 @@ impl StateFile {
         let text = std::str::from_utf8(bytes).map_err(|_| self.broken("it has no header"))?;
         let mut words = text.split_ascii_whitespace();
         let (magic, version) = (words.next(), words.next().and_then(|word| word.parse::<u64>().ok()));
-        let (Some(MAGIC), Some(version)) = (magic, version) else { return Err(self.broken("it has no header")) };
+        let (Some(magic), Some(version)) = (magic, version) else { return Err(self.broken("it has no header")) };
+        if magic != self.magic {
+            return Err(self.broken("it has another header"));
+        }
         if version > super::VERSION {
             return Err(SharedError::Newer { path: self.path.clone(), version });
         }
@@ -154,7 +161,7 @@ impl StateFile {
     }
 
     /// Writes it.
-    pub(super) fn write(&mut self, state: &State, generation: u64) -> Result<(), SharedError> {
+    pub(super) fn write(&mut self, state: &impl Serialize, generation: u64) -> Result<(), SharedError> {
         self.buffer.clear();
         self.buffer.resize(HEADER, b' ');
         serde_json::to_writer(&mut self.buffer, state).map_err(|error| self.io(error.into()))?;
@@ -162,8 +169,8 @@ impl StateFile {
         if length > LARGEST {
             return Err(self.io(io::Error::other("there is too much to write down")));
         }
-        let version = super::VERSION;
-        let header = format!("{MAGIC} {version} {generation:016x} {length:08x} {checksum:016x}");
+        let (magic, version) = (self.magic, super::VERSION);
+        let header = format!("{magic} {version} {generation:016x} {length:08x} {checksum:016x}");
         self.buffer[..header.len()].copy_from_slice(header.as_bytes());
         self.buffer[HEADER - 1] = b'\n';
         self.file.write_all_at(&self.buffer, 0).map_err(|source| self.io(source))

@@ -108,7 +108,7 @@ pub fn look(folder: &Path, clock: &Clock, boot: &str) -> Result<Option<Overview>
     let Some(mut file) = StateFile::look(folder)? else { return Ok(None) };
     let moment = clock.moment();
     file.lock_shared(PATIENCE)?;
-    let read = file.read(None);
+    let read = file.read::<State>(None);
     // Under the lock: one that is about to begin has its own file by then.
     let state = match read {
         Ok(Content::State(mut state, _)) if state.boot == boot => {

@@ -13,6 +13,7 @@
 //! Without a folder the same state is in memory, and one process's own. So it becomes where the file fails in the middle
 //! of a run: with a warning, and with what was held.
 
+pub mod claims;
 pub mod clock;
 pub mod error;
 mod file;
@@ -156,7 +157,7 @@ impl Shared {
     ) -> Result<Arc<Self>, SharedError> {
         file::make_folder(folder)?;
         let id = format!("{:016x}{:x}", rand::rng().random::<u64>(), std::process::id());
-        let mut file = StateFile::open(folder)?;
+        let mut file = StateFile::open(folder, file::LIMITS)?;
         file.lock(Duration::from_nanos(BUSY_FOR))?;
         let presence = Presence::new(folder, &id);
         let presence = presence.inspect_err(|_| file.unlock())?;
@@ -387,7 +388,7 @@ impl Inner {
     /// The state as others have left it.
     fn load(&mut self, moment: Moment) -> Result<(), SharedError> {
         let Some(seat) = &mut self.seat else { return Ok(()) };
-        let anew = match seat.file.read(seat.known) {
+        let anew = match seat.file.read::<State>(seat.known) {
             Ok(Content::Unchanged) => return Ok(()),
             Ok(Content::State(state, generation)) => {
                 seat.known = Some(generation);

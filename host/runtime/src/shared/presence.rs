@@ -10,7 +10,7 @@ use super::error::SharedError;
 /// This process's own.
 pub(super) struct Presence {
     path: PathBuf,
-    _locked: File,
+    locked: File,
 }
 
 impl Presence {
@@ -20,7 +20,20 @@ impl Presence {
         let io = |source| SharedError::Io { path: path.clone(), source };
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).map_err(io)?;
         file.try_lock().map_err(|error| io(error.into()))?;
-        Ok(Self { path, _locked: file })
+        Ok(Self { path, locked: file })
+    }
+
+    /// Makes it again, where somebody has removed its file. Only who holds the lock of the state may.
+    pub(super) fn renew(&mut self) -> Result<(), SharedError> {
+        use std::os::unix::fs::MetadataExt as _;
+        let io = |source| SharedError::Io { path: self.path.clone(), source };
+        if self.locked.metadata().map_err(io)?.nlink() == 0 {
+            let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&self.path);
+            let file = made.map_err(io)?;
+            file.try_lock().map_err(|error| io(error.into()))?;
+            self.locked = file;
+        }
+        Ok(())
     }
 }
 

@@ -60,6 +60,7 @@ pub fn render(report: &Report, style: &Style) -> String {
     }
     summary::comparison(&mut out, report);
     summary::failures(&mut out, report);
+    summary::attempts(&mut out, report);
     summary::warnings(&mut out, report);
     summary::sums(&mut out, report);
     out.text
@@ -235,6 +236,8 @@ mod tests {
         report.groups[0].name = Some(hostile.to_owned());
         report.failures[0].log = hostile.to_owned();
         report.failures[0].item = hostile.to_owned();
+        report.failures[0].tried[0].reason = hostile.to_owned();
+        report.attempts[0].item = hostile.to_owned();
         report.warnings.push(hostile.to_owned());
         report.edits[0].diff = Some(hostile.to_owned());
         report.edits[0].path = hostile.to_owned();

@@ -5,7 +5,7 @@ use convoke_runtime::work::{Severity, Status};
 use textwrap::core::display_width;
 
 use super::{Out, Verbosity, offline_words, paint_of};
-use crate::report::{Counts, Report, clean, comparison, cost, words};
+use crate::report::{AttemptEnd, Counts, Report, attempts, clean, comparison, cost, words};
 
 /// So many warnings are shown.
 const WARNINGS: usize = 20;
@@ -90,6 +90,13 @@ pub(super) fn failures(out: &mut Out, report: &Report) {
         out.wrapped("  ", 2, &failure.item, &Paint::new().red().bold());
         let tries = if failure.attempts > 1 { format!(" ({} attempts)", failure.attempts) } else { String::new() };
         out.wrapped("    ", 4, &format!("{}{tries}", failure.reason), &Paint::new());
+        // The last one is what was just said.
+        for attempt in failure.tried.iter().filter(|attempt| attempt.became != AttemptEnd::Failed) {
+            out.wrapped("    ", 4, &attempts::line(attempt), &Paint::new().dim());
+        }
+        if let Some(questions) = failure.questions.as_ref().and_then(attempts::questions) {
+            out.wrapped("    ", 4, &questions, &Paint::new().dim());
+        }
         let log = clean::block(&failure.log);
         let lines: Vec<&str> = log.trim_end().lines().collect();
         let skipped = if verbose { 0 } else { lines.len().saturating_sub(LOG_LINES) };
@@ -99,6 +106,22 @@ pub(super) fn failures(out: &mut Out, report: &Report) {
         }
     }
     more(out, report.failures.len(), FAILURES);
+    out.wrapped("  ", 2, &format!("the whole is in `convoke runs show {}`", report.run.id), &Paint::new().dim());
+}
+
+/// With `-v`: the items that needed more than one attempt, and ended well.
+pub(super) fn attempts(out: &mut Out, report: &Report) {
+    let mended = || report.attempts.iter().filter(|item| item.outcome != "failed");
+    if out.style.verbosity < Verbosity::Verbose || mended().next().is_none() {
+        return;
+    }
+    out.title("Tried again");
+    for item in mended() {
+        out.wrapped("  ", 2, &format!("{} ({} in the end)", item.item, item.outcome), &Paint::new().bold());
+        for attempt in &item.tried {
+            out.wrapped("    ", 4, &attempts::line(attempt), &Paint::new().dim());
+        }
+    }
 }
 
 pub(super) fn warnings(out: &mut Out, report: &Report) {
@@ -145,6 +168,11 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
     }
     if report.is_offline() {
         labelled(out, "Answers", &good, offline_words(report));
+    }
+    if !report.attempts.is_empty() {
+        let items = words::counted(report.attempts.len() as u64, "item", "items");
+        let which = if out.style.verbosity < Verbosity::Verbose { "; -v says which" } else { "" };
+        labelled(out, "Attempts", &good, &format!("{items} needed more than one{which}"));
     }
     let times = if out.style.unicode { '×' } else { 'x' };
     let mut time = words::timing(&report.timing, report.workers.len(), times);

@@ -88,6 +88,7 @@ impl Process {
             slot: slot.path().to_owned(),
             memory_mib: config.memory_mib,
             cpu_s: config.cpu_s,
+            input: None,
             program: config.program.clone().into(),
             arguments: slot.arguments(&config, profile).map_err(|error| failed("no folder for it", error))?,
         };
