@@ -27,7 +27,10 @@ mod recover;
 mod replay;
 mod reports;
 mod resume;
+mod runs;
 mod shared;
+#[cfg(unix)]
+mod signals;
 mod support;
 mod tiers;
 mod together;

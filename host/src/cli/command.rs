@@ -23,6 +23,7 @@ use jiff::tz::TimeZone;
 use super::carry_out::CarryOut;
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, deliver, put, say};
 use super::{Runnable, cache, plan, signals};
@@ -350,7 +351,9 @@ async fn go(
     drop(under_way);
     let mut report = report?;
     if let Some(carry_out) = carry_out {
+        let before = report.status;
         carry_out.after(&session, &paths, &mut report, terminal).await;
+        session.amend(&mut report, before).await;
     }
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
@@ -362,6 +365,7 @@ async fn go(
         written.map_err(|error| CliError::usage(error.to_string()))?;
     }
     recorded?;
+    prune::tidy(&session.journal, &session.settings).await;
     Ok(code)
 }
 

@@ -13,6 +13,7 @@ mod most;
 mod options;
 mod plan;
 mod policy;
+mod runs;
 mod schema;
 mod signals;
 mod taped;
@@ -96,6 +97,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("run", matches)) => together::run(&runnables, matches),
         Some(("limits", matches)) => limits::limits(matches),
         Some(("policy", matches)) => policy::policy(matches),
+        Some(("runs", matches)) => runs::runs(matches),
         Some(("config", matches)) => config::config(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
@@ -168,6 +170,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(doctor::command())
         .subcommand(build::command())
         .subcommand(cache::command())
+        .subcommand(runs::command())
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())

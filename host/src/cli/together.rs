@@ -14,6 +14,7 @@ use super::carry_out::CarryOut;
 use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, prepare, rendered};
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, load_file, plan, signals};
 use crate::config::{Budget, nearest};
@@ -202,7 +203,9 @@ async fn go(
         match report {
             Ok(mut report) => {
                 if let (Some(carry_out), Some(paths)) = (carry_out, &paths) {
+                    let before = report.status;
                     carry_out.after(session, paths, &mut report, terminal).await;
+                    session.amend(&mut report, before).await;
                 }
                 codes.push(report.exit_code());
                 done.push((name, session, report));
@@ -219,6 +222,9 @@ async fn go(
     let code = delivered(&together(done, code, options, terminal)?, options, terminal, code);
     if let Some(report) = worst {
         go_on(&report, options);
+    }
+    if let Some(session) = sessions.first() {
+        prune::tidy(&session.journal, &session.settings).await;
     }
     Ok(code)
 }

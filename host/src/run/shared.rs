@@ -8,6 +8,7 @@ use convoke_runtime::board::{Board, BoardError};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemEnd, Journal, JournalError, ReadSet, RunId};
 use convoke_runtime::outcome::{Ending, Standing};
+use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -170,12 +171,26 @@ impl Shared {
         match written {
             Ok(written) => (end, written.into(), Ok(())),
             Err(error) => {
+                self.stop_where_unwritten(&error).await;
                 let ending = Ending::failed(format!("its result could not be written down: {error}"));
                 end.outcome = ending.outcome().clone();
                 end.ended.partial = None;
                 (end, ending, Err(error))
             }
         }
+    }
+
+    /// Where the journal's storage fails nothing more is asked: it would be paid for, and lost.
+    pub async fn stop_where_unwritten(&self, error: &JournalError) {
+        if error.is_storage() {
+            let hint = error.hint().map(|hint| format!(". {hint}")).unwrap_or_default();
+            self.answers.broker().halt(Failure::new(FailureKind::Journal, format!("{error}{hint}"))).await;
+        }
+    }
+
+    /// Whether that has happened.
+    pub fn is_unwritten(&self) -> bool {
+        self.answers.broker().stopped().borrow().as_ref().is_some_and(|failure| failure.kind == FailureKind::Journal)
     }
 
     /// Makes an end known: to the workers, and to all who listen. It must be written first.
@@ -192,6 +207,10 @@ impl Shared {
     /// Ends the items that were to be done again, and were not, as they would have ended.
     pub async fn settle_aside(&self) {
         let aside = std::mem::take(&mut *self.aside());
+        if self.is_unwritten() {
+            // They stay pending: that is what the journal says of them.
+            return;
+        }
         for (number, End { outcome, ended, .. }) in aside {
             // One that has ended meanwhile is done, or has failed otherwise.
             let is_open = self.board().outcome(number).is_some_and(|outcome| !outcome.has_ended());

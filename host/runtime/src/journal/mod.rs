@@ -10,11 +10,13 @@ mod actions;
 mod attempts;
 mod decisions;
 mod error;
+mod history;
 mod key;
 mod living;
 mod outcomes;
 mod read;
 mod record;
+mod retention;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -38,12 +40,14 @@ pub use error::JournalError;
 pub(crate) use schema::write_ahead;
 pub use written::Written;
 
+pub use history::{Page, RunSummary};
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
 pub use living::Standing;
 pub use record::{
     AttemptRow, Became, DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet,
     Reusable, RunDetail, RunEnd, RunId, RunRecord, RunRow, Typed,
 };
+pub use retention::{Because, Keep, Leaver, Retained, Room};
 
 use living::Living;
 use read::Reader;
@@ -87,6 +91,23 @@ impl Journal {
         let path = schema::shown(path);
         let living = Living::beside(&path);
         Self::start(path, Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading)), living)
+    }
+
+    /// Opens the journal at this path to look at it: no file is made, and nothing can be written. None: there is
+    /// nothing to look at. Only an older format is brought to the newest.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_read(path: &Path) -> Result<Option<Self>, JournalError> {
+        match schema::open_to_read(path, PATIENCE)? {
+            schema::Found::Nothing => Ok(None),
+            schema::Found::Older => Self::open(path).map(Some),
+            schema::Found::Journal(connection) => {
+                let path = schema::shown(path);
+                let (connection, living) = (Arc::new(Mutex::new(connection)), Living::beside(&path));
+                Self::start(path, Arc::clone(&connection), connection, living).map(Some)
+            }
+        }
     }
 
     /// A journal that ends with its last clone.
@@ -287,6 +308,11 @@ impl Journal {
     /// The storage fails.
     pub async fn flush(&self) -> Result<(), JournalError> {
         self.inner.writer.write(Write::Flush).await
+    }
+
+    /// Why what was written last could not be, while the storage fails: what nobody waited for too.
+    pub fn trouble(&self) -> Option<JournalError> {
+        self.inner.writer.trouble().filter(JournalError::is_storage)
     }
 
     // Reading. Each sees all that was committed when it is called. ---------------------------------------------------

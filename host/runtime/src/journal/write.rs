@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, actions,
-    attempts, decisions, outcomes,
+    attempts, decisions, outcomes, retention,
 };
 use crate::work::{Outcome, Status};
 
@@ -23,6 +24,10 @@ pub(super) enum Write {
     Action(Box<actions::Change>),
     End(RunId, Box<RunEnd>),
     Amend(RunId, Status),
+    Leave(RunId),
+    Shrink,
+    Ledger(Timestamp),
+    GiveBack,
     /// Nothing: waits for what was written before.
     Flush,
 }
@@ -85,8 +90,11 @@ impl Write {
             | Self::Decision(_)
             | Self::End(..)
             | Self::Amend(..)
+            | Self::Leave(_)
+            | Self::Ledger(_)
+            | Self::GiveBack
             | Self::Flush => true,
-            Self::Items(..) | Self::Action(_) => false,
+            Self::Items(..) | Self::Action(_) | Self::Shrink => false,
         }
     }
 }
@@ -116,6 +124,10 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Action(change) => actions::change(connection, change),
         Write::End(run, end) => end_run(connection, *run, end),
         Write::Amend(run, status) => outcomes::amend(connection, *run, *status),
+        Write::Leave(run) => retention::leave(connection, *run),
+        Write::Shrink => retention::shrink(connection),
+        Write::Ledger(before) => retention::forget(connection, *before),
+        Write::GiveBack => retention::give_back(connection),
         Write::Flush => Ok(()),
     }
 }

@@ -143,6 +143,8 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let program = child.id();
+    // The host must hear at once when the program closes its output: only the program holds it from here on.
+    let _ = std::fs::File::open("/dev/null").map(|null| rustix::stdio::dup2_stdout(&null));
     if let Err(error) = Record::of(program, &charge.slot).write(&charge.record) {
         say(&format!("can't write {}: {error}", charge.record.display()));
     }
