@@ -91,12 +91,6 @@ async fn a_terminal_is_left_as_it_was() {
     until("a second round", || standin.stats().requests >= 3).await;
     let number = fs::read_to_string(number).expect("a number").trim().parse().expect("a number");
     let convoke = Pid::from_raw(number).expect("a number");
-    // Stopped and continued, it draws anew.
-    kill_process(convoke, Signal::TSTP).expect("a signal");
-    let state = || fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-    until("it stands still", || state().contains(") T ")).await;
-    kill_process(convoke, Signal::CONT).expect("a signal");
-    until("it goes on", || standin.stats().requests >= 5).await;
     kill_process(convoke, Signal::TERM).expect("a signal");
     let done = running.end().await.exits(130);
     let screen = screen(&done.stdout);
