@@ -34,6 +34,8 @@ mod reports;
 mod resume;
 mod runs;
 mod shared;
+#[cfg(unix)]
+mod signals;
 mod support;
 mod tiers;
 mod together;

@@ -224,6 +224,23 @@ impl Call {
         Self { command }
     }
 
+    /// On a terminal of its own, of which standard output is what came onto it. The process writes its number to that file.
+    pub(crate) fn on_a_terminal(self, number: &Path) -> Self {
+        let call = self.command.as_std();
+        let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().expect("UTF-8").replace('\'', r"'\''"));
+        let words: Vec<String> = std::iter::once(call.get_program()).chain(call.get_args()).map(quoted).collect();
+        let line = format!("echo $$ > {}; exec {}", quoted(number.as_os_str()), words.join(" "));
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"]).env_clear();
+        for (name, value) in call.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.env("TERM", "xterm").env("SHELL", "/bin/sh");
+        command.current_dir(call.get_current_dir().expect("a folder"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        Self { command }
+    }
+
     /// Asks a stand-in, with [`KEY`].
     pub(crate) fn asking(self, standin: &Standin) -> Self {
         self.env("ANTHROPIC_BASE_URL", standin.url()).env("ANTHROPIC_API_KEY", KEY)
@@ -296,6 +313,16 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// SIGTERM, as a service manager sends it.
+    pub(crate) fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// SIGHUP, as a terminal sends it that is closed.
+    pub(crate) fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
         self.signal(rustix::process::Signal::INT);

@@ -19,21 +19,26 @@ pub enum State {
     InHands,
     /// It failed in a way that passes, and waits until the others are done.
     Aside,
+    /// Another host is at it.
+    Elsewhere,
     /// It has its outcome.
     Ended,
 }
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Queued, Self::InHands, Self::Aside, Self::Ended];
+    pub const ALL: [Self; 5] = [Self::Queued, Self::InHands, Self::Aside, Self::Elsewhere, Self::Ended];
 
     /// The table: the state after a step; none where there is no such step.
     pub const fn after(self, step: Step) -> Option<Self> {
         match (self, step) {
             (Self::Queued, Step::Take) => Some(Self::InHands),
-            (Self::InHands, Step::GiveBack) | (Self::Aside, Step::Again) => Some(Self::Queued),
+            (Self::InHands, Step::GiveBack) | (Self::Aside, Step::Again) | (Self::Elsewhere, Step::ComeBack) => {
+                Some(Self::Queued)
+            }
             (Self::InHands, Step::SetAside) => Some(Self::Aside),
-            (Self::Queued | Self::InHands | Self::Aside, Step::End) => Some(Self::Ended),
+            (Self::InHands, Step::LeaveToOther) => Some(Self::Elsewhere),
+            (Self::Queued | Self::InHands | Self::Aside | Self::Elsewhere, Step::End) => Some(Self::Ended),
             _ => None,
         }
     }
@@ -45,6 +50,7 @@ impl fmt::Display for State {
             Self::Queued => "queued",
             Self::InHands => "in a worker's hands",
             Self::Aside => "set aside",
+            Self::Elsewhere => "with another host",
             Self::Ended => "ended",
         })
     }
@@ -61,13 +67,18 @@ pub enum Step {
     SetAside,
     /// One that was set aside may be taken again.
     Again,
+    /// Another host is at it.
+    LeaveToOther,
+    /// The other host has not done it.
+    ComeBack,
     /// It ends.
     End,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Take, Self::GiveBack, Self::SetAside, Self::Again, Self::End];
+    pub const ALL: [Self; 7] =
+        [Self::Take, Self::GiveBack, Self::SetAside, Self::Again, Self::LeaveToOther, Self::ComeBack, Self::End];
 }
 
 impl fmt::Display for Step {
@@ -77,6 +88,8 @@ impl fmt::Display for Step {
             Self::GiveBack => "be given back",
             Self::SetAside => "be set aside",
             Self::Again => "be done again",
+            Self::LeaveToOther => "be left to another host",
+            Self::ComeBack => "come back",
             Self::End => "end",
         })
     }
@@ -194,6 +207,22 @@ impl Standing {
         self.step(Step::Again)
     }
 
+    /// Another host is at it: it is left alone.
+    ///
+    /// # Errors
+    /// No worker has it.
+    pub fn leave_to_other(&mut self) -> Result<(), Misstep> {
+        self.step(Step::LeaveToOther)
+    }
+
+    /// The other host has not done it: it is queued again.
+    ///
+    /// # Errors
+    /// No other host was at it.
+    pub fn come_back(&mut self) -> Result<(), Misstep> {
+        self.step(Step::ComeBack)
+    }
+
     /// It ends.
     ///
     /// # Errors
@@ -222,6 +251,8 @@ mod tests {
             Step::GiveBack => standing.give_back(),
             Step::SetAside => standing.set_aside(),
             Step::Again => standing.again(),
+            Step::LeaveToOther => standing.leave_to_other(),
+            Step::ComeBack => standing.come_back(),
             Step::End => standing.end(outcome.into()),
         }
     }
@@ -241,9 +272,12 @@ mod tests {
                 "queued: end: ended",
                 "in a worker's hands: be given back: queued",
                 "in a worker's hands: be set aside: set aside",
+                "in a worker's hands: be left to another host: with another host",
                 "in a worker's hands: end: ended",
                 "set aside: be done again: queued",
                 "set aside: end: ended",
+                "with another host: come back: queued",
+                "with another host: end: ended",
             ]
         );
     }

@@ -355,7 +355,9 @@ async fn go(
     drop(under_way);
     let mut report = report?;
     if let Some(carry_out) = carry_out {
+        let before = report.status;
         carry_out.after(&session, &paths, &mut report, terminal).await;
+        session.amend(&mut report, before).await;
     }
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);

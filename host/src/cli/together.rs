@@ -206,7 +206,9 @@ async fn go(
         match report {
             Ok(mut report) => {
                 if let (Some(carry_out), Some(paths)) = (carry_out, &paths) {
+                    let before = report.status;
                     carry_out.after(session, paths, &mut report, terminal).await;
+                    session.amend(&mut report, before).await;
                 }
                 codes.push(report.exit_code());
                 done.push((name, session, report));

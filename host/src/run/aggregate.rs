@@ -88,7 +88,11 @@ pub async fn conclude(
     }
     let mut before = session.concluded_before(&key).await;
     if before.is_none() {
-        before = shared.begin_conclusion(&key).await;
+        before = until_given_up(shared.begin_conclusion(&key), shared, stop).await.flatten();
+    }
+    if before.is_none() && stop.soft.is_cancelled() {
+        // Stopped while it waited for another host: it is not begun.
+        return of_conclusion(shared, &item, 0, None);
     }
     if let Some(earlier) = before {
         let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };

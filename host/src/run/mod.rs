@@ -30,7 +30,7 @@ use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusa
 use convoke_runtime::machine::Meter;
 use convoke_runtime::question::FailureKind;
 use convoke_runtime::shared::claims::Claims;
-use convoke_runtime::work::{Aggregation, Census, Item, Outcome, Severity, Work};
+use convoke_runtime::work::{Aggregation, Census, Item, Outcome, Severity, Status, Work};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -189,9 +189,12 @@ impl Session {
         Ok(report)
     }
 
-    /// Writes down that a run stands worse than when it ended, after [`Report::degrade`].
-    pub async fn amend(&self, report: &mut Report) {
+    /// Writes down that a run stands worse than `before`, when it ended: [`Report::degrade`] was called since.
+    pub async fn amend(&self, report: &mut Report, before: Status) {
         let Ok(id) = report.run.id.parse() else { return };
+        if report.status == before {
+            return;
+        }
         if let Err(error) = self.journal.amend_end(&id, report.status).await {
             report.degrade(format!("that the run is {} could not be written down: {error}", report.status.name()));
         }

@@ -176,7 +176,7 @@ impl Seat {
         let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
         let (outcome, reused) = (Outcome::Cached, Some(earlier.run));
         let end = End { number, item, outcome, ended, took: Duration::ZERO, attempts: 0, reused };
-        let (_, written) = shared.close(By::Beside(worker), end).await.map_err(refused)?;
+        let (_, written) = shared.close(By::Unbegun(worker), end).await.map_err(refused)?;
         written.map_err(|error| Refused::new(error.to_string()))
     }
 

@@ -65,8 +65,8 @@ pub struct Ended {
 pub enum By {
     /// The worker that holds it.
     Worker(usize),
-    /// The worker that holds it, which did not do it: another host has.
-    Beside(usize),
+    /// The worker that holds it, and has not begun it.
+    Unbegun(usize),
     /// Nobody holds it.
     Nobody,
     /// It is the conclusion.
@@ -124,7 +124,7 @@ impl Shared {
                 self.board().finish(worker, end.number, ending)?;
                 Some(worker)
             }
-            By::Beside(worker) => {
+            By::Unbegun(worker) => {
                 self.board().finish(worker, end.number, ending)?;
                 None
             }

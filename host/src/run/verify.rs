@@ -48,10 +48,10 @@ fn corrected(items: &mut Vec<ItemFacts>, written: Vec<(String, Outcome)>) -> Opt
             outcome,
             partial: None,
             attempts: 0,
+            tried: Vec::new(),
+            questions: None,
             log: String::new(),
             reads: Vec::new(),
-            questions: None,
-            tried: Vec::new(),
         });
     }
     if differing.is_empty() {
@@ -87,10 +87,10 @@ mod tests {
             outcome,
             partial: Some(Partial::default()),
             attempts: 1,
+            tried: Vec::new(),
+            questions: None,
             log: String::new(),
             reads: Vec::new(),
-            questions: None,
-            tried: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ impl Board {
     /// The item isn't in this worker's hands.
     pub fn leave_to_other(&mut self, worker: usize, number: usize) -> Result<(), BoardError> {
         self.check_holder(worker, number)?;
-        self.step(number, Standing::give_back)?;
+        self.step(number, Standing::leave_to_other)?;
         self.release(number);
         self.entries[number].attempts -= 1;
         self.workers.insert(worker, Worker::default());
@@ -31,7 +31,8 @@ impl Board {
 
     /// The other host has not done the item: it can be taken again.
     pub fn come_back(&mut self, number: usize) {
-        if self.elsewhere.remove(&number) {
+        // What is elsewhere can always come back: the table has that step.
+        if self.elsewhere.remove(&number) && self.step(number, Standing::come_back).is_ok() {
             let place = if self.is_again(number) { &mut self.again } else { &mut self.returned };
             place.insert(number);
         }
