@@ -1,6 +1,7 @@
 //! Items that another host is at: left alone until it has done them, or has not.
 
 use super::{Board, BoardError, Worker};
+use crate::outcome::Standing;
 
 impl Board {
     /// The item that this worker has just taken is in the hands of another host: it is left alone until it
@@ -10,6 +11,7 @@ impl Board {
     /// The item isn't in this worker's hands.
     pub fn leave_to_other(&mut self, worker: usize, number: usize) -> Result<(), BoardError> {
         self.check_holder(worker, number)?;
+        self.step(number, Standing::give_back)?;
         self.release(number);
         self.entries[number].attempts -= 1;
         self.workers.insert(worker, Worker::default());
