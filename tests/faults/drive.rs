@@ -365,8 +365,9 @@ impl<'a> Drive<'a> {
         let killed = hosts.iter().any(|host| host.end == End::Signal(9));
         let at_once = self.files();
         if killed && self.scenario.apply {
-            // What it has left half done, the next start of any command finishes or undoes.
-            let mut next = self.world.start(&format!("{}-runs", self.outcome.starts), &["runs"], &self.environment);
+            // What it has left half done, the next run of any command finishes or undoes: one that has nothing to do.
+            let nothing = [self.arguments[0].as_str(), "none.json", "--format", "json"];
+            let mut next = self.world.start(&format!("{}-next", self.outcome.starts), &nothing, &self.environment);
             while next.ended().is_none() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }

@@ -76,6 +76,7 @@ impl Edits {
             edits.wanted.push(Wanted { mark, path, old, new });
         }
         edits.items = items;
+        world.write("project/none.json", r#"{"items":[]}"#);
         edits.write(world);
         let log = world.path("out");
         let note = format!(
