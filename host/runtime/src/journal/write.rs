@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, actions,
-    attempts, decisions, outcomes, retention,
+    applies, attempts, decisions, outcomes, retention,
 };
 use crate::work::{Outcome, Status};
 
@@ -22,6 +22,7 @@ pub(super) enum Write {
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
     Action(Box<actions::Change>),
+    Apply(Box<applies::ApplyWrite>),
     End(RunId, Box<RunEnd>),
     Leave(RunId),
     Shrink,
@@ -94,7 +95,7 @@ impl Write {
             | Self::GiveBack
             | Self::Amend(..)
             | Self::Flush => true,
-            Self::Items(..) | Self::Action(_) | Self::Shrink => false,
+            Self::Items(..) | Self::Action(_) | Self::Apply(_) | Self::Shrink => false,
         }
     }
 }
@@ -122,6 +123,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
         Write::Action(change) => actions::change(connection, change),
+        Write::Apply(write) => applies::write(connection, write),
         Write::End(run, end) => end_run(connection, *run, end),
         Write::Leave(run) => retention::leave(connection, *run),
         Write::Shrink => retention::shrink(connection),

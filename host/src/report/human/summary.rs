@@ -5,7 +5,7 @@ use convoke_runtime::work::{Severity, Status};
 use textwrap::core::display_width;
 
 use super::{Out, Verbosity, offline_words, paint_of};
-use crate::report::{AttemptEnd, Counts, Report, attempts, clean, comparison, cost, words};
+use crate::report::{ApplyOutcome, AttemptEnd, Counts, Report, attempts, clean, comparison, cost, words};
 
 /// So many warnings are shown.
 const WARNINGS: usize = 20;
@@ -207,11 +207,17 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
 /// What to do where something was lost.
 fn next(report: &Report) -> Option<String> {
     let again = "run the same command again";
+    let open = report.census.failed + report.census.fallback + report.census.pending;
+    let stopped = report.apply.as_ref().filter(|apply| apply.message.is_some() && open == 0);
+    if let Some(apply) = stopped.filter(|apply| apply.outcome != ApplyOutcome::Declined) {
+        let hindered = apply.outcome == ApplyOutcome::Hindered;
+        let mend = if hindered { "mend what is in the way of the edits" } else { "see why the edits failed" };
+        return Some(format!("{mend}, then {again}: nothing is asked twice"));
+    }
     match report.status {
         Status::Interrupted => Some(format!("{again} to go on; what is done is kept")),
         Status::Parked => Some(format!("{again} when the limit is reset or raised; what is done is kept")),
         Status::Degraded | Status::Failed => {
-            let open = report.census.failed + report.census.fallback + report.census.pending;
             let items = words::counted(open, "item", "items");
             Some(format!("{again} to try the {items} that did not go well; the others are kept"))
         }
