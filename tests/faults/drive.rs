@@ -355,6 +355,19 @@ impl<'a> Drive<'a> {
         }
     }
 
+    /// Does what the user does: of actions whose end nobody knows they say that they are done.
+    async fn settle_actions(&mut self) {
+        let keys = self.edits.as_ref().map(|edits| edits.actions.clone()).unwrap_or_default();
+        for key in &keys {
+            let arguments = ["actions", "settle", key.as_str(), "done"];
+            let mut host = self.world.start("settle", &arguments, &self.environment);
+            // Those whose end is known are refused, and stay as they are.
+            while host.ended().is_none() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    }
+
     /// How the files stand.
     fn files(&self) -> Standing {
         self.edits.as_ref().map(|edits| edits.look(&self.world)).unwrap_or_default()
@@ -374,6 +387,9 @@ impl<'a> Drive<'a> {
             if next.ended() != Some(End::Code(0)) {
                 self.wrong(format!("the next start: {:?}; it says: {}", next.ended(), check::tail(&next.stderr())));
             }
+        }
+        if killed && self.scenario.apply {
+            self.settle_actions().await;
         }
         let after = self.files();
         for broken in at_once.broken.iter().chain(&after.broken) {
