@@ -1,19 +1,19 @@
 //! One run: starts with faults, then without, and the checks after each.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
-use serde_json::json;
-
 use crate::asked::Answering;
 use crate::check::{self, Ended, Start};
+use crate::edits::{self, Edits, Standing};
 use crate::journal::{self, Journal, Ledger};
 use crate::kind::Kind;
 use crate::mounts;
 use crate::scenario::{Backend, Command, Planned, Scenario, When};
 use crate::world::{self, End, Host, World};
+use rustix::process::{Pid, Signal};
 
 /// Longer than any start takes, also on a machine with much else to do.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -39,7 +39,10 @@ pub(crate) struct Outcome {
 /// Does a run.
 pub(crate) async fn run(scenario: &Scenario, seed: u64) -> Outcome {
     let mut drive = Drive::new(scenario, seed).await;
-    for faults in &scenario.starts {
+    for (number, faults) in scenario.starts.iter().enumerate() {
+        if number > 0 {
+            drive.change(number);
+        }
         drive.start(faults).await;
     }
     drive.finish().await;
@@ -53,6 +56,9 @@ struct Drive<'a> {
     scenario: &'a Scenario,
     world: World,
     answering: Answering,
+    edits: Option<Edits>,
+    /// The items that were changed, and how many runs there were before.
+    renewed: BTreeMap<String, usize>,
     arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
     outcome: Outcome,
@@ -62,7 +68,7 @@ struct Drive<'a> {
 struct Waiting {
     kind: Kind,
     when: When,
-    /// When its first signal was sent.
+    /// When its moment came, or its first signal was sent.
     begun: Option<Instant>,
     over: bool,
 }
@@ -74,17 +80,21 @@ impl<'a> Drive<'a> {
         if mounts::can_mount() && all().any(|fault| fault.kind.takes_the_disk()) {
             world.mount_data();
         }
-        configure(&world, all().any(|fault| fault.kind == Kind::SilentStream));
+        configure(&world, all().any(|fault| fault.kind == Kind::SilentStream), scenario.actions > 0);
         let mut arguments = Vec::new();
+        let mut edits = None;
         match scenario.command {
             Command::Audit => {
                 world::agents(&world, scenario.items);
                 arguments.push("agent-audit".to_owned());
             }
             Command::Editing => {
-                editing(&world, scenario.items);
+                edits = Some(Edits::make(&world, scenario.items, scenario.actions));
                 arguments.push(world::repository().join("tests/prebuilt/editing.wasm").display().to_string());
             }
+        }
+        if scenario.apply {
+            arguments.extend(["--apply", "--yes"].map(str::to_owned));
         }
         let instances = scenario.instances.to_string();
         arguments.extend(["--format", "json", "--instances", &instances].map(str::to_owned));
@@ -97,11 +107,31 @@ impl<'a> Drive<'a> {
             }
         };
         let environment = vec![answering.environment()];
-        Self { scenario, world, answering, arguments, environment, outcome: Outcome::default() }
+        Self {
+            scenario,
+            world,
+            answering,
+            edits,
+            renewed: BTreeMap::new(),
+            arguments,
+            environment,
+            outcome: Outcome::default(),
+        }
     }
 
     fn journal(&self) -> PathBuf {
         self.world.path("data/journal.db")
+    }
+
+    /// Changes half of the items, so that there is something to do again.
+    fn change(&mut self, changes: usize) {
+        let numbers: Vec<usize> = (0..self.scenario.items).filter(|number| number % 2 == changes % 2).collect();
+        let runs = Journal::read(&self.journal()).runs.len();
+        self.renewed.extend(numbers.iter().map(|number| (world::mark(*number), runs)));
+        match &mut self.edits {
+            Some(edits) => edits.change(&self.world, &numbers, changes),
+            None => numbers.iter().for_each(|number| world::agent(&self.world, *number, changes)),
+        }
     }
 
     fn wrong(&mut self, what: impl std::fmt::Display) {
@@ -114,32 +144,39 @@ impl<'a> Drive<'a> {
         let mut met: Vec<Kind> = Vec::new();
         let data = self.world.path("data");
         for fault in faults.iter().filter(|fault| fault.kind == Kind::ClockJump) {
-            const JUMPS: [i64; 6] = [3_600, 86_400, 400 * 86_400, -3_600, -86_400, -20 * 86_400];
+            const JUMPS: [i64; 6] = [3_600, 86_400, 400 * 86_400, -3_600, -86_400, -9 * 86_400];
             let seconds = JUMPS[fault.amount as usize % JUMPS.len()];
             if journal::shift(&self.journal(), seconds) > 0 {
                 met.push(Kind::ClockJump);
             }
         }
         let before = Journal::read(&self.journal());
+        let files_before = self.files();
+        // An item whose file was changed is another one.
+        let stands = |mark: &&String| check::stands(&before, &self.renewed, mark) && !files_before.new.contains(*mark);
+        let done_before: BTreeSet<String> = before.done.keys().filter(stands).cloned().collect();
+        let project = self.world.path("project");
         self.answering.begin(faults);
         for fault in faults {
             match fault.kind {
                 Kind::DiskFull if mounts::can_mount() => mounts::leave(&data, (fault.amount % 100 + 1) * 4_096),
                 Kind::DataReadOnly => mounts::set_writable(&data, false),
+                Kind::ProjectReadOnly if mounts::can_mount() => mounts::set_read_only(&project, true),
                 _ => {}
             }
         }
 
-        let hosts = self.hosts(faults, &mut met).await;
+        let hosts = self.hosts(faults, &files_before, &mut met).await;
 
         for fault in faults {
             match fault.kind {
                 Kind::DiskFull if mounts::can_mount() => mounts::enlarge(&data),
                 Kind::DataReadOnly => mounts::set_writable(&data, true),
+                Kind::ProjectReadOnly if mounts::can_mount() => mounts::set_read_only(&project, false),
                 _ => {}
             }
             let stopped = |host: &Ended| host.end != End::Code(0);
-            if fault.kind.takes_the_disk() && hosts.iter().any(stopped) {
+            if (fault.kind.takes_the_disk() || fault.kind == Kind::ProjectReadOnly) && hosts.iter().any(stopped) {
                 met.push(fault.kind);
             }
         }
@@ -157,21 +194,25 @@ impl<'a> Drive<'a> {
             instances: self.scenario.instances,
             hosts: &hosts,
             asked: &asked,
-            done_before: &before.done,
+            done_before: &done_before,
+            renewed: &self.renewed,
             journal: &journal,
             ledger: &ledger,
             is_billed: self.scenario.backend == Backend::Api,
+            applies: self.scenario.apply,
         });
         for what in wrong {
             self.wrong(what);
         }
+        self.check_files(&files_before, &hosts, &journal).await;
         hosts
     }
 
     /// Starts the hosts and does to them what is planned.
-    async fn hosts(&mut self, faults: &[Planned], met: &mut Vec<Kind>) -> Vec<Ended> {
+    async fn hosts(&mut self, faults: &[Planned], files_before: &Standing, met: &mut Vec<Kind>) -> Vec<Ended> {
         let started = Instant::now();
         let number = self.outcome.starts;
+        let begun_before = edits::begun(&self.world).len();
         let host = |name: String| self.world.start(&name, &self.arguments, &self.environment);
         let mut hosts: Vec<(Host, Vec<i32>)> = vec![(host(format!("{number}")), Vec::new())];
         let mut waiting: Vec<Waiting> = faults
@@ -182,7 +223,20 @@ impl<'a> Drive<'a> {
         loop {
             ticks.tick().await;
             for fault in waiting.iter_mut().filter(|fault| !fault.over) {
+                let moment = match fault.kind {
+                    Kind::HostKilledInApply => {
+                        Some(self.edits.as_ref().is_some_and(|edits| edits.has_begun(&self.world, files_before)))
+                    }
+                    Kind::HostKilledInAction => Some(edits::begun(&self.world).len() > begun_before),
+                    _ => None,
+                };
+                if moment == Some(true) && fault.begun.is_none() {
+                    fault.begun = Some(Instant::now());
+                }
                 let now = match fault.when {
+                    When::Millis(wait) if moment.is_some() => {
+                        fault.begun.is_some_and(|begun| begun.elapsed() >= Duration::from_millis(wait))
+                    }
                     When::Millis(wait) => started.elapsed() >= Duration::from_millis(wait),
                     When::Question(number) => self.answering.answered() >= number,
                 };
@@ -196,7 +250,10 @@ impl<'a> Drive<'a> {
                     sent
                 };
                 let is_met = match fault.kind {
-                    Kind::HostKilled | Kind::HostKilledAtAnswer => {
+                    Kind::HostKilled
+                    | Kind::HostKilledAtAnswer
+                    | Kind::HostKilledInApply
+                    | Kind::HostKilledInAction => {
                         fault.over = true;
                         send(Signal::KILL)
                     }
@@ -298,10 +355,65 @@ impl<'a> Drive<'a> {
         }
     }
 
+    /// Does what the user does: of actions whose end nobody knows they say that they are done.
+    async fn settle_actions(&mut self) {
+        let keys = self.edits.as_ref().map(|edits| edits.actions.clone()).unwrap_or_default();
+        for key in &keys {
+            let arguments = ["actions", "settle", key.as_str(), "done"];
+            let mut host = self.world.start("settle", &arguments, &self.environment);
+            // Those whose end is known are refused, and stay as they are.
+            while host.ended().is_none() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    }
+
+    /// How the files stand.
+    fn files(&self) -> Standing {
+        self.edits.as_ref().map(|edits| edits.look(&self.world)).unwrap_or_default()
+    }
+
+    /// Edits are made all or none, each whole; actions at most once.
+    async fn check_files(&mut self, before: &Standing, hosts: &[Ended], journal: &Journal) {
+        let killed = hosts.iter().any(|host| host.end == End::Signal(9));
+        let at_once = self.files();
+        if killed && self.scenario.apply {
+            // What it has left half done, the next run of any command finishes or undoes: one that has nothing to do.
+            let nothing = [self.arguments[0].as_str(), "none.json", "--format", "json"];
+            let mut next = self.world.start(&format!("{}-next", self.outcome.starts), &nothing, &self.environment);
+            while next.ended().is_none() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            if next.ended() != Some(End::Code(0)) {
+                self.wrong(format!("the next start: {:?}; it says: {}", next.ended(), check::tail(&next.stderr())));
+            }
+        }
+        if killed && self.scenario.apply {
+            self.settle_actions().await;
+        }
+        let after = self.files();
+        for broken in at_once.broken.iter().chain(&after.broken) {
+            self.wrong(format!("{broken} is neither as it was nor as it is to be"));
+        }
+        for left in &after.left {
+            self.wrong(format!("{left} is left"));
+        }
+        for what in check::files(self.scenario.apply, before, &after, hosts, journal) {
+            self.wrong(what);
+        }
+        for (key, times) in edits::begun(&self.world) {
+            if times > 1 {
+                self.wrong(format!("the action {key} was begun {times} times"));
+            }
+        }
+    }
+
     /// Without faults it comes to its end at once, and then there is nothing left to do.
     async fn finish(&mut self) {
         let items = self.scenario.items as u64;
-        for round in ["the rest", "again"] {
+        // What was edited is looked at once more, for its files are others.
+        let rounds = if self.scenario.apply { &["the rest", "once more", "again"][..] } else { &["the rest", "again"] };
+        for round in rounds.iter().copied() {
             let asked = self.outcome.asked;
             let hosts = self.start(&[]).await;
             let report = hosts.first().and_then(Ended::report).unwrap_or_default();
@@ -311,6 +423,18 @@ impl<'a> Drive<'a> {
                 let said = hosts.first().map(|host| check::tail(&host.stderr)).unwrap_or_default();
                 self.wrong(format!("{round}: of {items} items {census}, {status}; it says: {said}"));
             }
+            let files = self.files();
+            if self.scenario.apply && files.new.len() as u64 != items {
+                self.wrong(format!("{round}: {} of {items} files are edited", files.new.len()));
+            }
+            let acted = edits::begun(&self.world);
+            let actions = self.edits.as_ref().map(|edits| edits.actions.clone()).unwrap_or_default();
+            for key in actions.iter().filter(|key| !acted.contains_key(*key)) {
+                // Where its host was killed, nobody knows whether it was begun.
+                if !self.scenario.starts.iter().flatten().any(|fault| fault.kind.kills_the_host()) {
+                    self.wrong(format!("{round}: the action {key} was not carried out"));
+                }
+            }
             if round == "again" && (count("cached") != items || self.outcome.asked != asked) {
                 self.wrong(format!("all was done, and it is done again: {census}"));
             }
@@ -319,12 +443,13 @@ impl<'a> Drive<'a> {
 }
 
 /// The defaults, but for waits of a minute.
-fn configure(world: &World, stalls: bool) {
+fn configure(world: &World, stalls: bool, acts: bool) {
     let policy = "version = 1\nname = \"quick\"\n[adapt]\npause_s = 1\n[recover]\nbase_ms = 100\n";
     world.write("config/quick.toml", policy);
     let path = world.path("config/quick.toml").display().to_string();
     let limits = if stalls { "[limits]\nstall_timeout_s = 2\n" } else { "" };
-    world.write("config/config.toml", format!("version = 1\n{limits}[policy]\nuse = {path:?}\n"));
+    let actions = if acts { "[actions]\nallow = [\"note\"]\n" } else { "" };
+    world.write("config/config.toml", format!("version = 1\n{limits}{actions}[policy]\nuse = {path:?}\n"));
 }
 
 /// The processes that belong to a world: by what they were started with, or where.
@@ -343,21 +468,4 @@ fn processes(world: &World) -> Vec<String> {
         }
     }
     found
-}
-
-/// A project of files, and what is to be done with each.
-fn editing(world: &World, count: usize) {
-    let items: Vec<_> = (0..count)
-        .map(|number| {
-            let mark = world::mark(number);
-            let path = format!("files/{mark}.txt");
-            world.write(&format!("project/{path}"), format!("first line\nold {mark}\nlast line\n"));
-            json!({
-                "id": mark,
-                "ask": format!("Is {mark} well?"),
-                "edits": [{ "change": "replace", "path": path, "from": format!("old {mark}"), "to": format!("new {mark}") }],
-            })
-        })
-        .collect();
-    world.write("project/items.json", json!({ "items": items }).to_string());
 }

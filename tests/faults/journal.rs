@@ -13,8 +13,8 @@ use crate::world::mark_in;
 pub(crate) struct Journal {
     /// The runs, in their order.
     pub(crate) runs: Vec<Run>,
-    /// The marks of all items that are `done` in any run.
-    pub(crate) done: BTreeSet<String>,
+    /// The marks of all items that are `done`, each with the place of the last run that did it.
+    pub(crate) done: BTreeMap<String, usize>,
     /// The last line of the money ledger.
     pub(crate) last_question: i64,
     /// What is wrong with it by itself.
@@ -29,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) census: Option<Value>,
     /// Its items, counted by outcome.
     pub(crate) counted: BTreeMap<String, u64>,
+    /// The marks of those that have a result.
+    pub(crate) marks: BTreeSet<String>,
 }
 
 /// What the money ledger has beyond a line.
@@ -90,8 +92,6 @@ impl Journal {
         {
             journal.wrong.push(format!("{item} has ended twice in one run"));
         }
-        let done = texts("SELECT items.id FROM ends JOIN items ON items.seq = ends.item WHERE outcome = 'done'")?;
-        journal.done = done.iter().filter_map(|id| mark_in(id)).collect();
         journal.last_question =
             connection.query_row("SELECT coalesce(max(seq), 0) FROM questions", [], |row| row.get(0))?;
         let mut runs = connection.prepare("SELECT seq, id, status, census_json FROM runs ORDER BY seq")?;
@@ -102,12 +102,23 @@ impl Journal {
             "SELECT coalesce(outcome, 'pending'), count(*) FROM items LEFT JOIN ends ON ends.item = items.seq
              WHERE run = ?1 GROUP BY 1",
         )?;
-        for (seq, id, status, census) in rows {
+        let mut with_result = connection.prepare(
+            "SELECT items.id FROM ends JOIN items ON items.seq = ends.item
+             WHERE run = ?1 AND outcome IN ('done', 'cached', 'fallback')",
+        )?;
+        let mut done = connection.prepare(
+            "SELECT items.id FROM ends JOIN items ON items.seq = ends.item WHERE run = ?1 AND outcome = 'done'",
+        )?;
+        for (place, (seq, id, status, census)) in rows.into_iter().enumerate() {
+            let ids: Vec<String> = done.query_map([seq], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            journal.done.extend(ids.iter().filter_map(|id| Some((mark_in(id)?, place))));
+            let ids: Vec<String> = with_result.query_map([seq], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let marks = ids.iter().filter_map(|id| mark_in(id)).collect();
             let counted = count
                 .query_map([seq], |row| Ok((row.get(0)?, count_of(row, 1)?)))?
                 .collect::<rusqlite::Result<BTreeMap<String, u64>>>()?;
             let census = census.and_then(|text| serde_json::from_str(&text).ok());
-            journal.runs.push(Run { id, status, census, counted });
+            journal.runs.push(Run { id, status, census, counted, marks });
         }
         Ok(journal)
     }

@@ -26,10 +26,22 @@ pub(crate) enum Kind {
     DataReadOnly,
     ClockJump,
     TwoHosts,
+    HostKilledInApply,
+    HostKilledInAction,
+    ProjectReadOnly,
+}
+
+/// What this convoke can do with what is proposed. Faults of what it can't do are left out, and that is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Can {
+    /// It applies edits.
+    pub(crate) apply: bool,
+    /// It carries out actions.
+    pub(crate) act: bool,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::HostKilled,
         Self::HostKilledAtAnswer,
         Self::Terminated,
@@ -51,7 +63,19 @@ impl Kind {
         Self::DataReadOnly,
         Self::ClockJump,
         Self::TwoHosts,
+        Self::HostKilledInApply,
+        Self::HostKilledInAction,
+        Self::ProjectReadOnly,
     ];
+
+    /// Those that there can be.
+    pub(crate) fn able(can: Can) -> Vec<Self> {
+        let able = |kind: &Self| match kind {
+            Self::HostKilledInAction => can.apply && can.act,
+            kind => can.apply || !kind.needs_apply(),
+        };
+        Self::ALL.into_iter().filter(able).collect()
+    }
 
     /// The name that is typed and shown.
     pub(crate) fn name(self) -> &'static str {
@@ -77,6 +101,9 @@ impl Kind {
             Self::DataReadOnly => "data-read-only",
             Self::ClockJump => "clock-jump",
             Self::TwoHosts => "two-hosts",
+            Self::HostKilledInApply => "host-killed-apply",
+            Self::HostKilledInAction => "host-killed-act",
+            Self::ProjectReadOnly => "project-read-only",
         }
     }
 
@@ -108,6 +135,9 @@ impl Kind {
             Self::DataReadOnly => "the data folder can't be written",
             Self::ClockJump => "the clock was elsewhere when the journal was written: its rows are moved in time",
             Self::TwoHosts => "two hosts at once in one project",
+            Self::HostKilledInApply => "kill -9 of the host while it applies edits",
+            Self::HostKilledInAction => "kill -9 of the host while it carries out an action",
+            Self::ProjectReadOnly => "the project can't be written while edits are applied",
         }
     }
 
@@ -128,9 +158,14 @@ impl Kind {
         })
     }
 
+    /// Whether it happens where edits or actions are carried out.
+    pub(crate) fn needs_apply(self) -> bool {
+        matches!(self, Self::HostKilledInApply | Self::HostKilledInAction | Self::ProjectReadOnly)
+    }
+
     /// Whether it ends the host without its say.
     pub(crate) fn kills_the_host(self) -> bool {
-        matches!(self, Self::HostKilled | Self::HostKilledAtAnswer)
+        matches!(self, Self::HostKilled | Self::HostKilledAtAnswer | Self::HostKilledInApply | Self::HostKilledInAction)
     }
 
     /// Whether it is a signal that asks the host to stop.

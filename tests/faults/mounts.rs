@@ -71,3 +71,14 @@ pub(crate) fn set_writable(place: &Path, writable: bool) {
 pub(crate) fn unmount(place: &Path) {
     drop(Command::new("umount").arg("-l").arg(place).output());
 }
+
+/// Makes a folder unwritable by a mount over it, or takes that mount away.
+pub(crate) fn set_read_only(place: &Path, is: bool) {
+    if is {
+        let shown = place.display().to_string();
+        mount(&["--bind", &shown], place);
+        mount(&["-o", "remount,ro,bind"], place);
+    } else {
+        unmount(place);
+    }
+}

@@ -1,5 +1,7 @@
 //! What was typed.
 
+use std::path::PathBuf;
+
 use crate::kind::Kind;
 
 pub(crate) const HELP: &str = "\
@@ -11,6 +13,7 @@ Runs convoke with faults at random points, and checks after each what must alway
   --seed N     what everything random is drawn from (1)
   --only N     only the run with this number
   --kind NAME  each run has this fault; `--kinds` lists them
+  --convoke F  this program, and not the one that was built with the suite
   --jobs N     how many runs at once (2 to 4, as the machine has)
   --json       the table as JSON
 ";
@@ -22,6 +25,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) only: Option<u64>,
     pub(crate) kind: Option<Kind>,
+    pub(crate) convoke: Option<PathBuf>,
     pub(crate) jobs: usize,
     pub(crate) json: bool,
 }
@@ -36,7 +40,15 @@ impl Options {
     /// Reads the arguments. Those of the usual harness are understood, for `cargo test` gives them to every target.
     pub(crate) fn read(arguments: impl IntoIterator<Item = String>) -> Result<Wish, String> {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        let mut options = Self { runs: 60, seed: 1, only: None, kind: None, jobs: processors.clamp(2, 4), json: false };
+        let mut options = Self {
+            runs: 60,
+            seed: 1,
+            only: None,
+            kind: None,
+            convoke: None,
+            jobs: processors.clamp(2, 4),
+            json: false,
+        };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (name, mut value) = match argument.split_once('=') {
@@ -53,6 +65,7 @@ impl Options {
                 "--seed" => options.seed = number(text()?)?,
                 "--only" => options.only = Some(number(text()?)?),
                 "--jobs" => options.jobs = usize::try_from(number(text()?)?.clamp(1, 64)).unwrap_or(1),
+                "--convoke" => options.convoke = Some(PathBuf::from(text()?)),
                 "--kind" => {
                     let name = text()?;
                     let kind = Kind::named(&name).ok_or_else(|| format!("`{name}` is no fault; --kinds lists them"))?;

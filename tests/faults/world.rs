@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
@@ -16,6 +17,9 @@ use crate::scenario;
 
 /// A key as a user has it.
 const KEY: &str = "sk-ant-api03-faultsKeyThatNobodyMaySee-0123456789";
+
+/// The program that is tested.
+pub(crate) static CONVOKE: OnceLock<PathBuf> = OnceLock::new();
 
 /// The repository.
 pub(crate) fn repository() -> &'static Path {
@@ -83,7 +87,7 @@ impl World {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut paths = vec![self.path("bin")];
         paths.extend(std::env::split_paths(&path));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_convoke"));
+        let mut command = Command::new(CONVOKE.get_or_init(|| PathBuf::from(env!("CARGO_BIN_EXE_convoke"))));
         command.args(arguments).current_dir(self.path("project")).env_clear();
         command.env("PATH", std::env::join_paths(paths).expect("paths")).env("LANG", "C.UTF-8");
         command.env("HOME", self.path("home")).env("ANTHROPIC_API_KEY", KEY);
@@ -176,15 +180,18 @@ pub(crate) fn mark_in(text: &str) -> Option<String> {
 
 /// A project of agents, without fault.
 pub(crate) fn agents(world: &World, count: usize) {
-    for number in 0..count {
-        // Each says something else: copies would be found.
-        let body: String = (0..60).map(|word| format!("step{} of{} ", number * 1_000 + word, number)).collect();
-        let name = mark(number);
-        let text = format!(
-            "---\nname: {name}\ndescription: Does task {number}. Use when task {number} is to be done.\ntools: Read, Grep\nmodel: sonnet\n---\n\nYou do task {number}, and say when it is done.\n\n{body}\n"
-        );
-        world.write(&format!("project/.claude/agents/team{}/{name}.md", number % 4), text);
-    }
+    (0..count).for_each(|number| agent(world, number, 0));
+}
+
+/// An agent, as it is after so many changes.
+pub(crate) fn agent(world: &World, number: usize, changes: usize) {
+    // Each says something else: copies would be found.
+    let body: String = (0..60).map(|word| format!("step{} of{} ", number * 1_000 + word, number)).collect();
+    let name = mark(number);
+    let text = format!(
+        "---\nname: {name}\ndescription: Does task {number}. Use when task {number} is to be done.\ntools: Read, Grep\nmodel: sonnet\n---\n\nYou do task {number}, and say when it is done.\n\n{body}\n\nThis is version {changes}.\n"
+    );
+    world.write(&format!("project/.claude/agents/team{}/{name}.md", number % 4), text);
 }
 
 /// The program in place of `claude`: it answers after a while, and writes down what it was asked.
