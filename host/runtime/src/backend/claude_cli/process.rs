@@ -116,10 +116,12 @@ impl Process {
         let tail = Arc::new(Mutex::new(String::new()));
         let (ended, (exited, exit)) = (CancellationToken::new(), watch::channel(None));
         if let Some(output) = child.stdout.take() {
-            let ended = ended.clone().drop_guard();
+            let ended = ended.clone();
             tokio::spawn(async move {
-                read_lines(output, sender).await;
-                drop(ended);
+                read_lines(output, sender.clone()).await;
+                // Before whoever reads hears of it.
+                ended.cancel();
+                drop(sender);
             });
         }
         if let Some(errors) = child.stderr.take() {
@@ -241,8 +243,8 @@ async fn keep(
     };
     match status {
         Some(status) => {
-            exited.send_replace(status.ok());
             ended.cancel();
+            exited.send_replace(status.ok());
             // What its tools wrote may still be read.
             kept.cancelled().await;
         }
