@@ -14,7 +14,7 @@ use super::command::{Prepared, announce, how, in_runtime, prepare, rendered, wat
 use super::error::CliError;
 use super::options::{Format, Options};
 use super::terminal::{Terminal, put, say};
-use super::{Runnable, load_file, plan};
+use super::{Runnable, load_file, plan, typed};
 use crate::config::{Budget, nearest};
 use crate::progress::{Detail, show_together};
 use crate::report::together::{Runs, render};
@@ -67,9 +67,12 @@ pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCo
     }
     let terminal = Terminal::find(options.color);
     let mut prepared: Vec<Prepared> = Vec::new();
+    let shared = typed::options(matches, &["output"]);
     for text in &typed {
         let ready = ready(runnables, text, &options, prepared.first().map(|first| &first.session));
-        prepared.push(ready.map_err(|error| error.within(text))?);
+        let mut ready = ready.map_err(|error| error.within(text))?;
+        ready.session.typed = shared.as_deref().and_then(|options| typed::alone(text, options));
+        prepared.push(ready);
     }
     let names = names(&typed, &prepared);
     in_runtime(go(prepared, names, &options, &terminal))
@@ -139,7 +142,7 @@ async fn go(
         None => None,
     };
     let Some(first) = sessions.first() else { return Err(CliError::usage("which commands?")) };
-    let budget = money::budget(first.settings.budget, &first.journal).await?;
+    let budget = money::budget(first.settings.budget, &first.journal, None).await?;
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
 
     if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {

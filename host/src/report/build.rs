@@ -121,6 +121,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
         actions: merged.actions,
         notes: notes(&facts, merged.notes),
         usage: UsageInfo::from(facts.usage),
+        explain: None,
         comparison: None,
         cost: facts.cost,
         timing: timing(facts.wall, &facts.workers),
@@ -128,6 +129,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
         attempts: attempts::items(&facts.items),
         warnings,
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
+        continuable: true,
         run: facts.run,
     }
 }

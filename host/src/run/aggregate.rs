@@ -66,7 +66,16 @@ pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregati
         reused: None,
     };
     let record = ItemRecord { id: item.id.clone(), label: item.label.clone(), key, ordinal: number, parent: None };
-    if let Err(error) = shared.journal.record_items(&shared.run, vec![record]).await {
+    if let Some(kept) = session.resume.as_ref().and_then(|resume| resume.concluded(&item, &key)) {
+        let ended = Ended { partial: kept.partial.clone(), reads: kept.reads.clone(), log: kept.log.clone() };
+        let (outcome, attempts) = (kept.outcome.clone(), kept.attempts);
+        return known(shared, End { outcome, ended, attempts, ..end }).await;
+    }
+    let planned = match &session.resume {
+        Some(_) => shared.journal.plan_again(&shared.run, record, "the whole has changed".to_owned()).await,
+        None => shared.journal.record_items(&shared.run, vec![record]).await,
+    };
+    if let Err(error) = planned {
         let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
         return of_item(&item, outcome, 1, None);
     }
@@ -103,6 +112,11 @@ pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregati
 /// Writes the end of a conclusion, and makes it known.
 async fn written(shared: &Shared, end: End) -> ItemFacts {
     let (end, _) = shared.write_end(end).await;
+    known(shared, end).await
+}
+
+/// Makes the end of a conclusion known that is written.
+async fn known(shared: &Shared, end: End) -> ItemFacts {
     let facts = of_item(&end.item, end.outcome.clone(), end.attempts, Some(&end.ended));
     shared.make_known(None, end).await;
     facts

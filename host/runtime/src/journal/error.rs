@@ -98,6 +98,12 @@ pub enum JournalError {
         /// Which.
         run: RunId,
     },
+    /// The run has gone on since it was looked at.
+    #[error("run {run} was continued by another convoke at the same time")]
+    WentOn {
+        /// Which.
+        run: RunId,
+    },
     /// The run was ended before.
     #[error("run {run} has ended already")]
     RunEnded {
@@ -164,6 +170,7 @@ impl JournalError {
             Self::Full { .. } => "Make room, then run the same again: what is done is not repeated.",
             Self::UnknownRun { .. } => "List the runs to see their ids.",
             Self::Ambiguous { .. } => "Give the whole id.",
+            Self::WentOn { .. } => "Look at the run, and do it again if something is left to do.",
             Self::UnderWay { .. } => "Wait for it, or stop it with Ctrl-C where it runs.",
             _ => return None,
         })

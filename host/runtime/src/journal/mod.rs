@@ -8,11 +8,13 @@
 
 mod attempts;
 mod decisions;
+mod earlier;
 mod error;
 mod key;
 mod living;
 mod read;
 mod record;
+mod reopen;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,9 @@ pub use record::{
     AttemptRow, Became, DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet,
     Reusable, RunDetail, RunEnd, RunId, RunRecord, RunRow, Typed,
 };
+
+pub use earlier::Earlier;
+pub use reopen::{ModelRow, Reopening};
 
 use living::Living;
 use read::Reader;

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
-    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, attempts,
-    decisions,
+    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, Reopening, RunEnd, RunId, RunRecord,
+    attempts, decisions, earlier, reopen,
 };
 use crate::work::Outcome;
 
@@ -21,6 +21,9 @@ pub(super) enum Write {
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
     End(RunId, Box<RunEnd>),
+    Route(RunId, String),
+    Reopen(Box<Reopening>),
+    Again(RunId, Box<(ItemRecord, String)>),
     /// Nothing: waits for what was written before.
     Flush,
 }
@@ -81,9 +84,10 @@ impl Write {
             | Self::Attempt(..)
             | Self::Question(_)
             | Self::Decision(_)
+            | Self::Route(..)
             | Self::End(..)
             | Self::Flush => true,
-            Self::Items(..) => false,
+            Self::Items(..) | Self::Reopen(_) | Self::Again(..) => false,
         }
     }
 }
@@ -111,6 +115,9 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
         Write::End(run, end) => end_run(connection, *run, end),
+        Write::Route(run, route) => earlier::route(connection, *run, route),
+        Write::Reopen(how) => reopen::reopen(connection, how),
+        Write::Again(run, item) => reopen::plan_again(connection, *run, &item.0, &item.1),
         Write::Flush => Ok(()),
     }
 }
@@ -237,6 +244,14 @@ fn end_run(connection: &Connection, run: RunId, end: &RunEnd) -> Result<(), Faul
         return Err(Fault::Record(JournalError::RunEnded { run }));
     }
     Ok(())
+}
+
+/// The item's place in the file, if the run has it.
+pub(super) fn item_seq(connection: &Connection, run: RunId, item: &str) -> Result<Option<i64>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT items.seq FROM items JOIN runs ON runs.seq = items.run WHERE runs.id = ?1 AND items.id = ?2",
+    )?;
+    Ok(select.query_row(params![run.to_string(), item], |row| row.get(0)).optional()?)
 }
 
 fn run_seq(connection: &Connection, run: RunId) -> Result<i64, Fault> {
