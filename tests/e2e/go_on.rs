@@ -232,6 +232,17 @@ async fn a_run_of_a_component_that_has_changed_since_is_refused() {
 }
 
 #[tokio::test]
+async fn a_run_that_somebody_else_would_answer_now_is_refused_and_keeps_what_it_has() {
+    let (standin, world) = (slow().await, World::with_agents(12));
+    let first = interrupted(&world, &standin, &[]).await;
+    let before = detail(&world, &first).await;
+    // Without the key.
+    let refused = world.convoke(["resume", "last"]).run().await.exits(2).reports_nothing();
+    refused.says("anthropic answered it, and offline would answer now");
+    assert_eq!(detail(&world, &first).await, before);
+}
+
+#[tokio::test]
 async fn a_run_that_is_under_way_is_left_alone() {
     let (standin, world) = (slow().await, World::with_agents(8));
     let running = world.audit(["--instances", "1"]).asking(&standin).start().await;

@@ -13,6 +13,7 @@ use super::terminal::Terminal;
 use super::{Runnable, command_line, from_file};
 use crate::config::{Paths, limits};
 use crate::report::{ExitCode, clean};
+use crate::run::Session;
 use crate::run::resume::Resume;
 
 /// The last run in this project.
@@ -140,7 +141,7 @@ fn go_on(mut runnables: Vec<Runnable>, matches: &ArgMatches) -> Result<ExitCode,
     changes.apply(&mut options, &here);
     let terminal = Terminal::find(options.color);
     let mut prepared = prepare(runnable, matches, &options, None)?;
-    check(&detail, &prepared.session.plugin.digest, &prepared.session.identity.project, again)?;
+    check(&detail, &prepared.session, again)?;
     prepared.session.typed = Some(typed);
     prepared.session.resume = Some(Resume { detail, by_model, failed });
     in_runtime(go(prepared, &options, &terminal))
@@ -208,29 +209,26 @@ fn enter(run: &RunId, typed: &Typed) -> Result<(), CliError> {
     })
 }
 
-/// Whether it is still the same that ran.
-fn check(detail: &RunDetail, digest: &str, project: &str, again: impl Fn() -> Option<String>) -> Result<(), CliError> {
+/// Whether it is still the same that ran. Files and settings may have changed: what depends on them is done again.
+fn check(detail: &RunDetail, session: &Session, again: impl Fn() -> Option<String>) -> Result<(), CliError> {
     let run = &detail.row.run;
-    if run.project != project {
-        return Err(CliError::usage(format!(
-            "{} can't be continued: it was of the project {}, and its folder belongs to {} now",
-            about(&run.id),
-            clean::line(&run.project),
-            clean::line(project)
-        ))
-        .hint(again()));
+    let refuse = |why: String| {
+        Err(CliError::usage(format!("{} can't be continued: {}", about(&run.id), clean::line(&why))).hint(again()))
+    };
+    let project = &session.identity.project;
+    if run.project != *project {
+        return refuse(format!("it was of the project {}, and its folder belongs to {project} now", run.project));
     }
-    if run.plugin_digest != digest {
-        let start = |digest: &str| clean::line(&digest.chars().take(12).collect::<String>());
-        return Err(CliError::usage(format!(
-            "{} can't be continued: {} {} has changed since, from {} to {}",
-            about(&run.id),
-            clean::line(&run.plugin_name),
-            clean::line(&run.plugin_version),
-            start(&run.plugin_digest),
-            start(digest)
-        ))
-        .hint(again()));
+    let digest = &session.plugin.digest;
+    if run.plugin_digest != *digest {
+        let start = |digest: &str| digest.chars().take(12).collect::<String>();
+        let (name, then, now) = (&run.plugin_name, start(&run.plugin_digest), start(digest));
+        return refuse(format!("{name} {} has changed since, from {then} to {now}", run.plugin_version));
+    }
+    // Else all of it would be done again by somebody else, or by nobody: that is another run.
+    let backend = session.backend_names();
+    if run.backend != backend {
+        return refuse(format!("{} answered it, and {backend} would answer now", run.backend));
     }
     Ok(())
 }
