@@ -278,6 +278,61 @@ async fn one_that_dies_in_the_middle_costs_only_that_question() {
 }
 
 #[tokio::test]
+async fn one_that_dies_before_it_says_anything_is_heard_at_once() {
+    let fake = Fake::new("start; read -r line; exit 3");
+    fake.fails(FailureKind::Died, "claude ended with code 3").await;
+    fake.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn one_that_closes_its_output_and_lives_on_is_given_up_at_once() {
+    let fake = Fake::new("start; read -r line; exec >&-; sleep 1000");
+    let began = std::time::Instant::now();
+    fake.fails(FailureKind::Died, "claude closed its output").await;
+    assert!(began.elapsed() < Duration::from_secs(20), "not by a deadline: {:?}", began.elapsed());
+    fake.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn one_that_was_stopped_is_found_by_the_heartbeat_and_ended() {
+    for before in ["", "begin \"\";"] {
+        let stops = format!("start; read -r line; {before} kill -STOP $$; sleep 1000");
+        let fake = Fake::with(&stops, |config| config.heartbeat = Duration::from_millis(100), |_| {});
+        fake.fails(FailureKind::Died, "claude was stopped by a signal").await;
+        fake.leaves_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_stderr_holds_nothing_up() {
+    let floods = but("*flood*) head -c 20000000 /dev/zero | tr '\\0' x >&2; answer through ;;");
+    let fake = Fake::new(&floods);
+    assert_eq!(fake.ask("flood").await.expect("an answer").text, "through");
+    fake.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn an_idle_one_that_dies_is_replaced_before_somebody_asks() {
+    let fake = Fake::new(&well());
+    let first = fake.ask("one").await.expect("an answer").text;
+    tree::send(fake.pids()[0], rustix::process::Signal::KILL);
+    until("another one", || fake.pids().len() == 2 && fake.broker.standing()[0].1.idle == 1).await;
+    let second = fake.ask("two").await.expect("an answer");
+    assert_eq!((second.text == first, second.usage.requests, fake.pids().len()), (false, 1, 2));
+    fake.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn one_that_dies_while_it_forgets_costs_no_question() {
+    let forgets = well().replace("forget ;;", "exit 1 ;;");
+    let fake = Fake::new(&forgets);
+    for prompt in ["one", "two"] {
+        assert_eq!(fake.ask(prompt).await.expect("an answer").usage.requests, 1);
+    }
+    fake.leaves_nothing().await;
+}
+
+#[tokio::test]
 async fn a_tool_that_nobody_granted_stops_the_question() {
     let armed = but(r#"
         *interrupt*) say '{"type":"result","subtype":"error_during_execution","is_error":true,"usage":{}}' ;;

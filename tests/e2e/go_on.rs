@@ -205,7 +205,7 @@ async fn what_can_not_be_continued_is_refused_and_nothing_is_touched() {
     }
     refused(&["resume"], "RUN").await;
     let elsewhere = world.path("home");
-    world.convoke(["resume", "last"]).within(&elsewhere).run().await.exits(2).says("no run of the project");
+    world.convoke(["resume", "last"]).within(&elsewhere).run().await.exits(2).says("there is no last run");
 
     let recorded = world.audit(["--record", "../tape"]).run().await.report();
     refused(&["resume", short(&recorded)], "can't be continued").await;

@@ -29,6 +29,7 @@ mod recover;
 mod replay;
 mod reports;
 mod resume;
+mod runs;
 mod shared;
 mod support;
 mod tiers;

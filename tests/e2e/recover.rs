@@ -65,6 +65,10 @@ async fn a_failure_names_each_attempt_with_its_worker_and_what_its_questions_cam
     let done = World::new().convoke([hostile(), "panic", "--format", "human"]).run().await.exits(4);
     assert!(done.stdout.contains("attempt 1 on worker 0, ") && done.stdout.contains("its worker died: "), "{done:?}");
     assert!(done.stdout.contains("the whole is in `convoke runs show "), "{done:?}");
+    let (world, standin) = (World::new(), faulty([(When::default(), Fault::Server)]).await);
+    let asked = world.convoke([hostile(), "ask-alone:?", "--format", "human"]).asking(&standin).run().await.exits(4);
+    let text = asked.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("1 question, sent 4 times") && text.contains("4 server"), "{text}");
 }
 
 #[tokio::test]

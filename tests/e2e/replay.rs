@@ -32,11 +32,17 @@ fn replay<'a>(world: &'a World, tape: &'a Path, arguments: &[&'a str]) -> crate:
 /// The report without what belongs to one run: its id, its times, its backend, and what it spent.
 fn lasting(report: &Report) -> Value {
     let mut json = report.json.clone();
-    for member in ["timing", "usage", "cost"] {
+    // A replay asks once what was asked until it was answered.
+    for member in ["timing", "usage", "cost", "attempts"] {
         json.as_object_mut().expect("an object").remove(member);
     }
     for member in ["id", "started", "backend"] {
         json["run"].as_object_mut().expect("an object").remove(member);
+    }
+    for failure in json["failures"].as_array_mut().expect("a list") {
+        for member in ["tried", "questions"] {
+            failure.as_object_mut().expect("an object").remove(member);
+        }
     }
     // Who took which item is chance.
     json["workers"] = Value::from(report.list("workers").len());

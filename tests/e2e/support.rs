@@ -43,6 +43,14 @@ pub(crate) fn flood() -> &'static str {
     &PATH
 }
 
+/// The component that proposes the edits and actions that a file of the project tells it to.
+pub(crate) fn editing() -> &'static str {
+    static PATH: LazyLock<String> = LazyLock::new(|| {
+        repository().join("tests/prebuilt/editing.wasm").to_str().expect("a path in UTF-8").to_owned()
+    });
+    &PATH
+}
+
 /// Compiled components, shared by all tests: to compile one for each would take longer than the tests.
 fn components() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-cache").join("components")
@@ -246,7 +254,8 @@ async fn warm() {
     static WARM: OnceCell<()> = OnceCell::const_new();
     WARM.get_or_init(|| async {
         let world = World::with_agents(1);
-        for command in ["agent-audit", hostile(), flood()] {
+        world.write("items.json", r#"{"items":[]}"#);
+        for command in ["agent-audit", hostile(), flood(), editing()] {
             let mut call = world.convoke([command, "--dry-run"]);
             let output = timeout(DEADLINE, call.command.output()).await.expect("in time").expect("convoke starts");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

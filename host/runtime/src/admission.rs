@@ -18,6 +18,7 @@
 
 mod adapt;
 mod admitted;
+mod keeper;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -40,6 +41,7 @@ use crate::shared::{Ended, Refused, Shared, SharedLimits, Taken, Wanted};
 
 use admitted::Held;
 pub use admitted::{Admitted, End, Spent};
+use keeper::Keeper;
 
 /// The numbers of admission.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +135,8 @@ pub struct Admission {
     /// Whose quota it is, among all that are shared.
     account: Arc<str>,
     quota: QuotaConfig,
+    /// What watches over its instances.
+    keeper: Keeper,
 }
 
 struct State {
@@ -204,6 +208,7 @@ impl Admission {
             shared,
             account: Arc::from(account),
             quota: config.quota,
+            keeper: Keeper::default(),
         });
         let other = Arc::downgrade(&admission);
         admission.budget.when_freed(move || {
@@ -484,11 +489,19 @@ impl Admission {
         if let Some(pause) = end.pause.or(until_decided) {
             state.limiter.pause_until(later(now, pause));
         }
+        let profile = held.lease.profile().clone();
         let discarded = state.pool.give_back(held.lease, end.reusable);
         let mut afterwards = self.serve(&mut state);
+        let spare = state.pool.idle_of(&profile);
         drop(state);
+        let has_died =
+            discarded.as_ref().and_then(|instance| instance.ended()).is_some_and(|ended| ended.is_cancelled());
         afterwards.discarded.extend(discarded);
         afterwards.carry_out();
+        // Where its question finds a spare one, that one's place is filled; else the question starts one itself.
+        if has_died && spare > 0 {
+            self.replace(profile);
+        }
         self.budget.freed();
     }
 }

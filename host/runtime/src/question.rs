@@ -200,6 +200,8 @@ pub enum FailureKind {
     Denied,
     /// A policy decided that it is not asked.
     NotAdmitted,
+    /// What is done can't be written down any more: nothing more is paid for.
+    Journal,
     /// The run is being stopped.
     Cancelled,
 }
@@ -207,7 +209,7 @@ pub enum FailureKind {
 impl FailureKind {
     /// Nothing will succeed before somebody has done something: dispatch stops, the run parks or ends.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::LimitReached { .. } | Self::BudgetSpent | Self::Auth | Self::Secret)
+        matches!(self, Self::LimitReached { .. } | Self::BudgetSpent | Self::Auth | Self::Secret | Self::Journal)
     }
 
     /// The same question may succeed later.
@@ -256,6 +258,7 @@ impl FailureKind {
             Self::Secret => "secret",
             Self::Denied => "denied",
             Self::NotAdmitted => "not-admitted",
+            Self::Journal => "journal",
             Self::Cancelled => "cancelled",
         }
     }

@@ -19,8 +19,10 @@ use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::carry_out::CarryOut;
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, cache, plan};
@@ -52,10 +54,11 @@ pub(super) fn run(
     typed: Option<Typed>,
 ) -> Result<ExitCode, CliError> {
     let terminal = Terminal::find(options.color);
+    let carry_out = CarryOut::of(options)?;
     let mut prepared = prepare(runnable, matches, options, None)?;
     // A recording is of one run from its beginning to its end, and a replay is not written down.
     prepared.session.typed = typed.filter(|_| matches!(prepared.taped, Taped::No));
-    in_runtime(go(prepared, options, &terminal))
+    in_runtime(go(prepared, options, &terminal, carry_out))
 }
 
 /// Runs it to its end, on all processors.
@@ -295,7 +298,12 @@ fn broker(settings: &Settings, route: Route, policy: Option<&InUse>) -> Result<B
 }
 
 /// Runs it to its report.
-pub(super) async fn go(prepared: Prepared, options: &Options, terminal: &Terminal) -> Result<ExitCode, CliError> {
+pub(super) async fn go(
+    prepared: Prepared,
+    options: &Options,
+    terminal: &Terminal,
+    carry_out: Option<CarryOut>,
+) -> Result<ExitCode, CliError> {
     let Prepared { mut session, baseline, today, said, taped, policy, paths } = prepared;
     // What a replay answers was paid when it was recorded.
     if taped.player().is_none() {
@@ -345,7 +353,10 @@ pub(super) async fn go(prepared: Prepared, options: &Options, terminal: &Termina
     }
     // It ends with the run's last event; a painter that failed is not worth the report.
     let _ = shown.await;
-    let report = report?;
+    let mut report = report?;
+    if let Some(carry_out) = carry_out {
+        carry_out.after(&session, &paths, &mut report, terminal).await;
+    }
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
     put(&rendered(&report, &session, options, terminal)?, options.output.as_deref())?;
@@ -354,6 +365,7 @@ pub(super) async fn go(prepared: Prepared, options: &Options, terminal: &Termina
         written.map_err(|error| CliError::usage(error.to_string()))?;
     }
     recorded?;
+    prune::tidy(&session.journal, &session.settings).await;
     Ok(exit_code(&report, session.settings.fail_on.severity()))
 }
 

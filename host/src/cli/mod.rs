@@ -2,6 +2,7 @@
 
 mod build;
 mod cache;
+mod carry_out;
 mod command;
 mod config;
 mod doctor;
@@ -13,6 +14,7 @@ mod options;
 mod plan;
 mod policy;
 mod resume;
+mod runs;
 mod schema;
 mod taped;
 mod terminal;
@@ -98,6 +100,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("retry", matches)) => resume::retry(runnables, matches),
         Some(("limits", matches)) => limits::limits(matches),
         Some(("policy", matches)) => policy::policy(matches),
+        Some(("runs", matches)) => runs::runs(matches),
         Some(("config", matches)) => config::config(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
@@ -175,6 +178,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(doctor::command())
         .subcommand(build::command())
         .subcommand(cache::command())
+        .subcommand(runs::command())
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())

@@ -72,6 +72,15 @@ pub(super) struct Options {
     /// Ask again what earlier runs were answered, and keep the new answers; what is done stays done, see --fresh
     #[arg(long)]
     pub refresh: bool,
+
+    /// Carry out what the command proposes: its edits, all or none. They are shown first, and you are asked
+    #[arg(long, conflicts_with_all = ["dry_run", "replay"])]
+    pub apply: bool,
+
+    /// With --apply: don't ask. Needed where nobody can be asked
+    #[arg(long, short = 'y', requires = "apply")]
+    pub yes: bool,
+
     /// Record the run in this folder, to be replayed; implies --fresh
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     pub record: Option<PathBuf>,

@@ -6,18 +6,16 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use convoke_runtime::journal::{Journal, JournalError, ModelRow, RunDetail, RunId, Typed};
 use convoke_runtime::money::Usd;
 
-use super::command::{go, in_runtime, prepare, project_folder};
+use super::carry_out::CarryOut;
+use super::command::{go, in_runtime, prepare};
 use super::error::CliError;
 use super::options::{Format, Options};
 use super::terminal::Terminal;
-use super::{Runnable, command_line, from_file};
+use super::{Runnable, command_line, from_file, runs};
 use crate::config::{Paths, limits};
 use crate::report::{ExitCode, clean};
 use crate::run::Session;
 use crate::run::resume::Resume;
-
-/// The last run in this project.
-const LAST: &str = "last";
 
 /// What may differ from how the run was begun: how it is shown, and what it may spend.
 #[derive(Args, Clone, Debug, Default)]
@@ -140,33 +138,21 @@ fn go_on(mut runnables: Vec<Runnable>, matches: &ArgMatches) -> Result<ExitCode,
     let mut options = Options::from_arg_matches(innermost).map_err(|error| CliError::usage(error.to_string()))?;
     changes.apply(&mut options, &here);
     let terminal = Terminal::find(options.color);
+    let carry_out = CarryOut::of(&options)?;
     let mut prepared = prepare(runnable, matches, &options, None)?;
     check(&detail, &prepared.session, again)?;
     prepared.session.typed = Some(typed);
     prepared.session.resume = Some(Resume { detail, by_model, failed });
-    in_runtime(go(prepared, &options, &terminal))
+    in_runtime(go(prepared, &options, &terminal, carry_out))
 }
 
-/// The run with that name, and what each model took in it.
+/// The run with that name, and what each model took in it. Nothing is written for a look.
 fn find(paths: &Paths, name: &str) -> Result<(RunDetail, Vec<ModelRow>), CliError> {
-    // A journal that is not there is not made for a look into it.
-    if !paths.journal().exists() {
+    let Some(journal) = Journal::open_to_read(&paths.journal())? else {
         return Err(JournalError::UnknownRun { run: name.to_owned() }.into());
-    }
-    let project = (name == LAST).then(|| project_folder(None)).transpose()?;
-    let journal = Journal::open(&paths.journal())?;
+    };
     in_runtime(async {
-        let id = match project {
-            Some(project) => {
-                let latest = journal.latest_run(&project.to_string_lossy()).await?;
-                let none = || {
-                    CliError::usage(format!("no run of the project {} is known", project.display()))
-                        .hint(Some("a run is begun by its command: `convoke list` shows those that there are"))
-                };
-                latest.map(|row| row.run.id).ok_or_else(none)?
-            }
-            None => journal.find_run(name).await?,
-        };
+        let id = runs::named(&journal, name, None).await?;
         if journal.is_under_way(&id) {
             return Err(JournalError::UnderWay { run: id }.into());
         }

@@ -10,9 +10,11 @@ use convoke_runtime::event::Events;
 use futures::future::{join_all, try_join_all};
 use serde_json::json;
 
+use super::carry_out::CarryOut;
 use super::command::{Prepared, announce, how, in_runtime, prepare, rendered, watch_for_signals};
 use super::error::CliError;
 use super::options::{Format, Options};
+use super::runs::prune;
 use super::terminal::{Terminal, put, say};
 use super::{Runnable, load_file, plan, typed};
 use crate::config::{Budget, nearest};
@@ -66,6 +68,7 @@ pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCo
         return Err(CliError::usage(format!("{} commands are too many: at most {MOST} run at once", typed.len())));
     }
     let terminal = Terminal::find(options.color);
+    let carry_out = CarryOut::of(&options)?;
     let mut prepared: Vec<Prepared> = Vec::new();
     let shared = typed::options(matches, &["output"]);
     for text in &typed {
@@ -75,7 +78,7 @@ pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCo
         prepared.push(ready);
     }
     let names = names(&typed, &prepared);
-    in_runtime(go(prepared, names, &options, &terminal))
+    in_runtime(go(prepared, names, &options, &terminal, carry_out))
 }
 
 /// One of them, as far as it is known before anything runs.
@@ -130,6 +133,7 @@ async fn go(
     names: Vec<String>,
     options: &Options,
     terminal: &Terminal,
+    carry_out: Option<CarryOut>,
 ) -> Result<ExitCode, CliError> {
     let said = prepared.iter().find_map(|one| one.said.clone());
     let today = prepared.first().map(|first| first.today).unwrap_or_default();
@@ -165,8 +169,8 @@ async fn go(
     for session in &mut sessions {
         session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
     }
-    if let (Some(first), Some(paths)) = (sessions.first_mut().filter(|first| first.has_model()), paths) {
-        let shared = money::shared(&paths, &first.broker.budget, &mut first.settings.warnings);
+    if let (Some(first), Some(paths)) = (sessions.first_mut().filter(|first| first.has_model()), &paths) {
+        let shared = money::shared(paths, &first.broker.budget, &mut first.settings.warnings);
         first.broker.shared = Some(shared);
     }
     let common = share_lanes(&mut sessions);
@@ -200,7 +204,10 @@ async fn go(
     let mut done: Vec<(&str, &Session, Report)> = Vec::new();
     for ((name, session), report) in names.iter().zip(&sessions).zip(reports) {
         match report {
-            Ok(report) => {
+            Ok(mut report) => {
+                if let (Some(carry_out), Some(paths)) = (carry_out, &paths) {
+                    carry_out.after(session, paths, &mut report, terminal).await;
+                }
                 codes.push(exit_code(&report, session.settings.fail_on.severity()));
                 done.push((name, session, report));
             }
@@ -213,6 +220,9 @@ async fn go(
     }
     let code = ExitCode::strongest(codes);
     put(&together(done, code, options, terminal)?, options.output.as_deref())?;
+    if let Some(session) = sessions.first() {
+        prune::tidy(&session.journal, &session.settings).await;
+    }
     Ok(code)
 }
 

@@ -8,6 +8,7 @@ pub mod cache;
 pub(crate) mod document;
 pub mod error;
 pub mod files;
+pub mod journal;
 pub mod limits;
 mod operations;
 pub mod origin;
@@ -35,6 +36,7 @@ use crate::report::suppress::{Filters, Override, Suppression};
 
 pub use cache::Cache;
 pub use error::ConfigError;
+pub use journal::JournalKeep;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
 pub use policy::{By, PolicyChoice};
@@ -255,6 +257,8 @@ pub struct Settings {
     pub quotas: Quotas,
     /// What is kept of answers.
     pub cache: Cache,
+    /// What is kept of runs.
+    pub journal: JournalKeep,
     /// Which policy decides.
     pub policy: PolicyChoice,
     /// What models cost, where the user says so.
@@ -354,6 +358,7 @@ impl Settings {
             budget,
             quotas,
             cache: user.cache,
+            journal: user.journal,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,
             severity: project.severity,

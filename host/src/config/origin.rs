@@ -188,6 +188,9 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("cache.max_mib", (cache.most_bytes >> 20).to_string());
     add("cache.max_age_days", (cache.max_age.as_secs() / 86_400).to_string());
 
+    add("journal.keep_days", settings.journal.days.to_string());
+    add("journal.max_bytes", settings.journal.most_bytes.to_string());
+
     let policy = &settings.policy;
     let named = policy.chosen.as_ref().map(|(name, _)| name).or(policy.configured.as_ref());
     add("policy.use", some(named.map(|name| text(name))));

@@ -115,9 +115,10 @@ struct Suppress {
 }
 
 /// Keys that only the user's own file has.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 4] = [
     ("model", "a project can't choose the model: write it into your own config.toml, or use --model"),
     ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
+    ("journal", "a project can't choose how long runs are kept: write [journal] into your own config.toml"),
     ("prices", "a project can't say what a model costs: write [prices] into your own config.toml"),
 ];
 

@@ -48,6 +48,10 @@
 //! max_mib = 256
 //! max_age_days = 30
 //!
+//! [journal]                      # of runs and their results
+//! keep_days = 90                 # those whose results were used of late stay longer
+//! max_bytes = 1_073_741_824      # then the oldest go sooner
+//!
 //! [policy]
 //! use = "night-shift"            # a name in policies/ beside this file, or a path; default: built-in
 //! record = true                  # whether what it decides is kept for `convoke policy try`
@@ -84,6 +88,7 @@ use serde::Deserialize;
 
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
+use super::journal::{JournalKeep, JournalTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::policy::{PolicyChoice, PolicyTable};
 use super::prices::{self, PricesTable};
@@ -112,6 +117,8 @@ pub struct User {
     pub quotas: AskedQuotas,
     /// `[cache]`.
     pub cache: Cache,
+    /// `[journal]`.
+    pub journal: JournalKeep,
     /// `[policy]`.
     pub policy: PolicyChoice,
     /// `[tiers]`.
@@ -138,6 +145,8 @@ struct File {
     quotas: QuotasTable,
     #[serde(default)]
     cache: CacheTable,
+    #[serde(default)]
+    journal: JournalTable,
     #[serde(default)]
     policy: PolicyTable,
     #[serde(default)]
@@ -170,6 +179,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?,
         cache: file.cache.check(document)?,
+        journal: file.journal.check(document)?,
         policy: file.policy.check(document)?,
         tiers: file.tiers.check(document)?,
         prices: prices::check(file.prices, document)?,
@@ -193,6 +203,7 @@ mod tests {
         assert_eq!((user.prices.len(), user.prices[0].cache_write), (1, Some(3.75)));
         assert_ne!(user.limits, AskedLimits::default());
         assert_eq!(user.cache, Cache::default(), "the example shows the defaults");
+        assert_eq!(user.journal, JournalKeep::default());
         assert_eq!(user.tiers.comprehensive.backend, Some(Backend::ClaudeCli));
         assert_eq!(user.tiers.comprehensive.tools, ["Read", "Grep"]);
         assert_eq!(user.tiers.speed.max_output_tokens, Some(4_096));

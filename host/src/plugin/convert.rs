@@ -197,7 +197,7 @@ pub(super) fn failure_to_wit(failure: &Failure) -> wit::Failure {
         FailureKind::Refused | FailureKind::OffSchema => wit::FailureKind::Refused,
         FailureKind::LimitReached { .. } | FailureKind::BudgetSpent | FailureKind::Auth => wit::FailureKind::Exhausted,
         FailureKind::Denied | FailureKind::Secret | FailureKind::NotRecorded => wit::FailureKind::Denied,
-        FailureKind::Cancelled => wit::FailureKind::Cancelled,
+        FailureKind::Cancelled | FailureKind::Journal => wit::FailureKind::Cancelled,
         FailureKind::RateLimited
         | FailureKind::Overloaded
         | FailureKind::Server

@@ -7,8 +7,8 @@ use convoke_runtime::work::{self, Change, Replacement};
 use sha2::{Digest, Sha256};
 use similar::TextDiff;
 
-use super::Edit;
 use super::fingerprint::hex;
+use super::{Edit, EditState};
 
 /// The longest diff that a report carries, in bytes.
 const LONGEST_DIFF: usize = 256 * 1024;
@@ -39,6 +39,8 @@ pub fn propose<'a>(
                 change: edit.change.clone(),
                 diff: None,
                 conflict: None,
+                state: EditState::Proposed,
+                problem: None,
             }),
         }
     }
@@ -94,6 +96,9 @@ fn one_file(mut proposals: Vec<Edit>, read: impl Fn(&str) -> Option<String>) -> 
             Err(problem) => {
                 edit.conflict.get_or_insert(problem);
             }
+        }
+        if edit.conflict.is_some() {
+            edit.state = EditState::Conflict;
         }
     }
     proposals

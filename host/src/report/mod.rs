@@ -33,7 +33,7 @@ pub mod sarif;
 pub mod schema;
 pub mod suppress;
 pub mod together;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod samples;
@@ -387,6 +387,28 @@ pub struct Edit {
     /// Why it can't be carried out: it clashes with another edit, or the file is not what it was made against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conflict: Option<String>,
+    /// What has become of it.
+    pub state: EditState,
+    /// Why it was refused, or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What has become of a proposed change of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EditState {
+    /// It is only proposed: nobody asked to carry it out, or another one hindered.
+    #[default]
+    Proposed,
+    /// It is carried out.
+    Applied,
+    /// It clashes with another one, or the file is not what it was made against.
+    Conflict,
+    /// What it wants is never done: to write through a link, to git's own files.
+    Refused,
+    /// It could not be carried out; the file is as it was.
+    Failed,
 }
 
 /// A proposed change of the world outside the files.

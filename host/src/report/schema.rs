@@ -18,7 +18,7 @@ pub fn runs() -> Value {
     of::<Runs>()
 }
 
-fn of<T: JsonSchema>() -> Value {
+pub(crate) fn of<T: JsonSchema>() -> Value {
     let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
     let mut rest = match schema.to_value() {
         Value::Object(members) => members,
@@ -105,7 +105,7 @@ pub(super) enum ReductionName {
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "Census")]
 #[allow(dead_code, reason = "only its schema is used")]
-pub(super) struct CensusCounts {
+pub(crate) struct CensusCounts {
     /// All of them.
     items: u64,
     /// Their plugin finished them, in this run.

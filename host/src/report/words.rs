@@ -5,12 +5,12 @@ use convoke_runtime::work::{Census, Severity};
 use super::{Counts, SuppressedCounts, Timing, UsageInfo};
 
 /// `1 item`, `2 items`, `1,234 items`.
-pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", thousands(count), if count == 1 { one } else { many })
 }
 
 /// `12,345`.
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -23,7 +23,7 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 /// `312 ms`, `1.24 s`, `2 min 05 s`, `3 h 07 min`.
-pub(super) fn duration(millis: u64) -> String {
+pub(crate) fn duration(millis: u64) -> String {
     let seconds = millis / 1_000;
     match millis {
         0..1_000 => format!("{millis} ms"),
@@ -34,7 +34,7 @@ pub(super) fn duration(millis: u64) -> String {
 }
 
 /// `158 items: 120 done, 38 cached`. Every outcome that occurs is named, so that the parts add up.
-pub(super) fn census(census: &Census) -> String {
+pub(crate) fn census(census: &Census) -> String {
     let parts = [
         (census.done, "done"),
         (census.cached, "cached"),
@@ -69,7 +69,7 @@ pub(super) fn suppressed(counts: &SuppressedCounts) -> Option<String> {
 }
 
 /// `4 requests, 12,345 input tokens (and 1,000 read from the cache), 678 output tokens`.
-pub(super) fn usage(usage: &UsageInfo) -> String {
+pub(crate) fn usage(usage: &UsageInfo) -> String {
     let written = if usage.cache_read_tokens == 0 { "written to the cache" } else { "written to it" };
     let cached = [(usage.cache_read_tokens, "read from the cache"), (usage.cache_write_tokens, written)];
     let cached = match listed(&cached) {

@@ -29,6 +29,7 @@ use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed};
 use convoke_runtime::machine::Meter;
+use convoke_runtime::question::FailureKind;
 use convoke_runtime::shared::claims::Claims;
 use convoke_runtime::work::{Census, Outcome, Severity, Work};
 use jiff::Timestamp;
@@ -193,7 +194,8 @@ impl Session {
         }
         if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
             // All that was done is in the journal; only that the run has ended is not.
-            report.warnings.push(format!("the end of the run could not be written down: {error}"));
+            let lost = if error.is_storage() { ", nor what its last questions have cost" } else { "" };
+            report.warnings.push(format!("the end of the run could not be written down{lost}: {error}"));
         }
         looking.end().await;
         self.events.tell(Fact::Ended { census: report.census }).await;
@@ -374,13 +376,22 @@ impl Session {
         // The conclusion asks too; and the user may have stopped a run beside this one.
         let stopped = shared.answers.broker().stopped().borrow().clone().filter(|_| !executed.interrupted);
         let interrupted = executed.interrupted || stopped.as_ref().is_some_and(is_interruption);
-        let stopped = stopped.filter(|_| !interrupted);
+        let stopped = executed.parked.or(stopped.filter(|_| !interrupted));
+        // What can't be written down is no budget that comes back: what is left makes the run degraded.
+        let (unwritten, stopped): (Option<_>, Option<_>) = match stopped {
+            Some(failure) if failure.kind == FailureKind::Journal => (Some(failure.message), None),
+            stopped => (None, stopped),
+        };
         let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         warnings.extend(self.events.warned());
         warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
         let census = Census::of(items.iter().map(|item| &item.outcome));
         warnings.extend(over_tolerance(&census, self.settings.limits.tolerance, self.settings.mode));
+        if let Some(why) = unwritten {
+            let (is, items) = if census.pending == 1 { ("is", "item") } else { ("are", "items") };
+            warnings.push(format!("dispatch has stopped, {} {items} {is} left to do: {why}", census.pending));
+        }
         warnings.extend(self.claims.iter().flat_map(|claims| claims.warnings()));
         let left_out = self.sandbox.project.left_out();
         warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
@@ -406,7 +417,7 @@ impl Session {
             cost: money::cost(shared.answers.broker(), &allocated.estimate, &self.broker.prices),
             wall: began.elapsed(),
             interrupted,
-            parked: executed.parked.or(stopped).map(|failure| failure.message),
+            parked: stopped.map(|failure| failure.message),
             whole_project: self.whole_project,
             rules: self.rules(),
             notes: work.notes.into_iter().chain(allocated.notes).collect(),

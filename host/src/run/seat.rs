@@ -301,6 +301,7 @@ impl Seat {
         };
         let written = shared.journal.record_items(&shared.run, records).await;
         if let Err(error) = written {
+            shared.stop_where_unwritten(&error).await;
             for number in added.new {
                 let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
                 // It was added just now, and nobody can have taken it.
@@ -339,6 +340,9 @@ impl Services for Seat {
                 item_id: Arc::from(task.item.id.as_str()),
                 again: shared.board().is_again(task.index),
             };
+            if let Some(error) = shared.journal.trouble() {
+                shared.stop_where_unwritten(&error).await;
+            }
             let answer = shared.answers.ask(&asker, question, listener).await;
             let passing = match &answer {
                 Ok(Reply { passing: true, by: AnsweredBy::Fallback(words), .. }) => Some(words),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use convoke_runtime::board::Board;
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemEnd, Journal, JournalError, ReadSet, RunId};
+use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -110,10 +111,24 @@ impl Shared {
             )
             .await;
         if let Err(error) = &written {
+            self.stop_where_unwritten(error).await;
             end.outcome = Outcome::Failed(format!("its result could not be written down: {error}"));
             end.ended.partial = None;
         }
         (end, written)
+    }
+
+    /// Where the journal's storage fails nothing more is asked: it would be paid for, and lost.
+    pub async fn stop_where_unwritten(&self, error: &JournalError) {
+        if error.is_storage() {
+            let hint = error.hint().map(|hint| format!(". {hint}")).unwrap_or_default();
+            self.answers.broker().halt(Failure::new(FailureKind::Journal, format!("{error}{hint}"))).await;
+        }
+    }
+
+    /// Whether that has happened.
+    pub fn is_unwritten(&self) -> bool {
+        self.answers.broker().stopped().borrow().as_ref().is_some_and(|failure| failure.kind == FailureKind::Journal)
     }
 
     /// Makes an end known: to the workers, and to all who listen. It must be written first.
@@ -130,6 +145,10 @@ impl Shared {
     /// Ends the items that were to be done again, and were not, as they would have ended.
     pub async fn settle_aside(&self) {
         let aside = std::mem::take(&mut *self.aside());
+        if self.is_unwritten() {
+            // They stay pending: that is what the journal says of them.
+            return;
+        }
         for (number, End { outcome, ended, .. }) in aside {
             // One that has ended meanwhile is done, or has failed otherwise.
             let is_open = self.board().outcome(number).is_some_and(|outcome| !outcome.has_ended());

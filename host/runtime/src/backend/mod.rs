@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::question::{Failure, ProviderLimits, StreamEvent, Usage};
 use crate::work::Edit;
@@ -114,6 +115,11 @@ pub trait Instance: Send {
     /// show that it has forgotten the question when it is asked whether it is [`ready`](Self::ready).
     fn survived(&self) -> bool {
         false
+    }
+
+    /// Cancelled as soon as it has ended by itself, idle or not; none: it can't end by itself.
+    fn ended(&self) -> Option<CancellationToken> {
+        None
     }
 
     /// Waits until it can answer another question, with nothing left of the last one. False: it can't any more, or

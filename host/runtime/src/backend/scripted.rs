@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Backend, Instance, Listener, Profile, Request};
 use crate::question::{Failure, FailureKind, ProviderLimits, StreamEvent, Usage};
@@ -61,10 +62,14 @@ pub(crate) struct Scripted {
     script: Arc<Script>,
     seen: Arc<Seen>,
     caches_prompts: bool,
+    /// Whether its instances can end by themselves.
+    mortal: bool,
 }
 
 #[derive(Default)]
 struct Seen {
+    ended: Mutex<Vec<CancellationToken>>,
+    last_asked: Mutex<CancellationToken>,
     sent: Mutex<Vec<(Instant, Request)>>,
     started: AtomicUsize,
     living: AtomicUsize,
@@ -74,12 +79,27 @@ struct Seen {
 
 impl Scripted {
     pub(crate) fn new(script: impl Fn(usize, &Request) -> Act + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(script), seen: Arc::default(), caches_prompts: false }
+        Self { script: Arc::new(script), seen: Arc::default(), caches_prompts: false, mortal: false }
     }
 
     /// One whose provider caches prompts.
     pub(crate) fn caching_prompts(self) -> Self {
         Self { caches_prompts: true, ..self }
+    }
+
+    /// One whose instances can end by themselves.
+    pub(crate) fn mortal(self) -> Self {
+        Self { mortal: true, ..self }
+    }
+
+    /// Ends an instance, by its number in the order of their starts, from 0.
+    pub(crate) fn kill(&self, number: usize) {
+        self.seen.ended.lock().unwrap_or_else(PoisonError::into_inner)[number].cancel();
+    }
+
+    /// Ends the instance that was asked last.
+    pub(crate) fn kill_last_asked(&self) {
+        self.seen.last_asked.lock().unwrap_or_else(PoisonError::into_inner).cancel();
     }
 
     /// What was sent, and when.
@@ -130,7 +150,10 @@ impl Backend for Scripted {
             tokio::task::yield_now().await;
             self.seen.started.fetch_add(1, Ordering::SeqCst);
             self.seen.living.fetch_add(1, Ordering::SeqCst);
-            Ok(Box::new(One { of: self.clone(), profile: profile.clone(), worn_out: false }) as Box<dyn Instance>)
+            let ended = CancellationToken::new();
+            self.seen.ended.lock().unwrap_or_else(PoisonError::into_inner).push(ended.clone());
+            let one = One { of: self.clone(), profile: profile.clone(), worn_out: false, ended };
+            Ok(Box::new(one) as Box<dyn Instance>)
         }
         .boxed()
     }
@@ -140,10 +163,12 @@ struct One {
     of: Scripted,
     profile: Profile,
     worn_out: bool,
+    ended: CancellationToken,
 }
 
 impl Drop for One {
     fn drop(&mut self) {
+        self.ended.cancel();
         self.of.seen.living.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -175,8 +200,12 @@ impl Instance for One {
                 sent.push((Instant::now(), request.clone()));
                 sent.len() - 1
             };
+            *self.of.seen.last_asked.lock().unwrap_or_else(PoisonError::into_inner) = self.ended.clone();
             let act = (self.of.script)(number, request);
-            sleep(act.after).await;
+            tokio::select! {
+                () = sleep(act.after) => {}
+                () = self.ended.cancelled() => return Err(Failure::new(FailureKind::Died, "it ended")),
+            }
             self.worn_out = act.wears_out;
             let text = act.result?;
             listener(StreamEvent::Started);
@@ -190,6 +219,10 @@ impl Instance for One {
     }
 
     fn ready(&mut self) -> BoxFuture<'_, bool> {
-        std::future::ready(!self.worn_out).boxed()
+        std::future::ready(!self.worn_out && !self.ended.is_cancelled()).boxed()
+    }
+
+    fn ended(&self) -> Option<CancellationToken> {
+        self.of.mortal.then(|| self.ended.clone())
     }
 }

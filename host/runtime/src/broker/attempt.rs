@@ -106,6 +106,7 @@ impl Broker {
                 lane.admission.spawn().await;
             }
             lease.instance = Some(lane.backend.start(lease.profile()).await?);
+            lane.admission.began(lease);
             Ok(())
         };
         timeout(request.timeout, starting).await.unwrap_or_else(|_| {

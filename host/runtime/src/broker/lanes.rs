@@ -76,6 +76,7 @@ impl Lanes {
             let account = format!("{} {}", backend.name(), backend.account());
             let (budget, shared) = (config.budget.clone(), config.shared.clone());
             let admission = Admission::sharing(config.admission, budget, shared, &account);
+            admission.keep(backend.clone());
             Lane { backend, admission, leaders: Leaders::default() }
         };
         let mut lanes: Vec<Lane> = backends.into_iter().map(lane).collect();
@@ -233,7 +234,7 @@ impl Lanes {
     /// Ends the idle instances, and waits until they and those that were given up have ended: all runs are over.
     pub async fn close(&self) {
         for lane in &self.lanes {
-            lane.admission.close_idle();
+            lane.admission.close().await;
         }
         for lane in &self.lanes {
             lane.backend.close().await;

@@ -4,6 +4,7 @@ mod failures;
 mod flow;
 mod graphs;
 mod hedge;
+mod keeper;
 mod leader;
 mod load;
 mod money;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::read::{Reader, Trouble, number};
 use super::record::bounded_log;
@@ -44,19 +44,36 @@ impl Reader<'_> {
         let mut tried: HashMap<String, Vec<AttemptRow>> = HashMap::new();
         while let Some(row) = rows.next()? {
             let item: String = row.get(0)?;
-            let what = format!("an attempt at item {item:?} of run {run}");
-            let became: String = row.get(3)?;
-            tried.entry(item.clone()).or_default().push(AttemptRow {
-                item,
-                number: u32::try_from(number(row.get(1)?)).unwrap_or(u32::MAX),
-                worker: row.get::<_, Option<i64>>(2)?.and_then(|worker| usize::try_from(worker).ok()),
-                became: Became::named(&became).ok_or_else(|| self.senseless(&what, &became))?,
-                reason: row.get(4)?,
-                log: row.get(5)?,
-                took: Duration::from_micros(number(row.get(6)?)),
-                ended: self.time(row.get(7)?, &what)?,
-            });
+            tried.entry(item.clone()).or_default().push(self.attempt(row, item)?);
         }
         Ok(tried)
+    }
+
+    /// Those at one item, in their order.
+    pub(super) fn tried_at(&self, seq: i64, item: &str) -> Result<Vec<AttemptRow>, Trouble> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT item, number, worker, became, reason, log, took, ended FROM attempts WHERE item = ?1 ORDER BY seq",
+        )?;
+        let mut rows = select.query([seq])?;
+        let mut tried = Vec::new();
+        while let Some(row) = rows.next()? {
+            tried.push(self.attempt(row, item.to_owned())?);
+        }
+        Ok(tried)
+    }
+
+    fn attempt(&self, row: &Row<'_>, item: String) -> Result<AttemptRow, Trouble> {
+        let what = format!("an attempt at item {item:?}");
+        let became: String = row.get(3)?;
+        Ok(AttemptRow {
+            item,
+            number: u32::try_from(number(row.get(1)?)).unwrap_or(u32::MAX),
+            worker: row.get::<_, Option<i64>>(2)?.and_then(|worker| usize::try_from(worker).ok()),
+            became: Became::named(&became).ok_or_else(|| self.senseless(&what, &became))?,
+            reason: row.get(4)?,
+            log: row.get(5)?,
+            took: Duration::from_micros(number(row.get(6)?)),
+            ended: self.time(row.get(7)?, &what)?,
+        })
     }
 }

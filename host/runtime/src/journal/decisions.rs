@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::read::{Reader, Trouble, number};
 use super::write::{Fault, count};
-use super::{DecisionRow, JournalError, RunId};
+use super::{DecisionRow, JournalError, Page, RunId};
 use crate::policy::{Decision, Facts};
 
 /// So many decisions are kept, of all runs together: the newest. Some 80 MB.
@@ -106,17 +106,29 @@ fn bounded(text: &str) -> &str {
 impl Reader<'_> {
     /// What was decided in a run, in that order.
     pub(super) fn decisions(&self, run: RunId) -> Result<Vec<DecisionRow>, JournalError> {
+        Ok(self.decisions_behind(run, 0, usize::MAX)?.rows)
+    }
+
+    /// Of these those behind this place, at most so many.
+    pub(super) fn decisions_behind(
+        &self,
+        run: RunId,
+        after: i64,
+        most: usize,
+    ) -> Result<Page<DecisionRow>, JournalError> {
         let read = || {
             let mut select = self.connection.prepare(
-                "SELECT question, at, kind, policy, generation, facts_json, decision_json FROM decisions
-                 WHERE run = ?1 ORDER BY seq",
+                "SELECT question, at, kind, policy, generation, facts_json, decision_json, seq FROM decisions
+                 WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
             )?;
-            let mut rows = select.query([run.to_string()])?;
-            let mut all = Vec::new();
+            let most_rows = i64::try_from(most).unwrap_or(i64::MAX);
+            let mut rows = select.query(params![run.to_string(), after, most_rows])?;
+            let mut page = Page { rows: Vec::new(), next: None };
             while let Some(row) = rows.next()? {
-                all.push(self.decision(run, row)?);
+                page.next = Some(row.get(7)?);
+                page.rows.push(self.decision(run, row)?);
             }
-            Ok(all)
+            Ok(page.of(most))
         };
         read().map_err(|trouble| self.named(trouble))
     }

@@ -134,6 +134,18 @@ pub enum JournalError {
         /// The item's id.
         item: String,
     },
+    /// An action that was started before, or is under way, can't be changed so.
+    #[error("action {key:?} stands otherwise in the journal")]
+    ActionHeld {
+        /// Its key.
+        key: String,
+    },
+    /// The project has no action of this key.
+    #[error("the journal knows no action {key:?} of this project")]
+    UnknownAction {
+        /// As it was asked for.
+        key: String,
+    },
     /// A record that would not be true, or could not be read again.
     #[error("{what} can't be written to the journal: {detail}")]
     Unwritable {
@@ -159,19 +171,21 @@ impl JournalError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Newer { .. } => "Use the convoke that wrote it, or a newer one.",
-            Self::NotAJournal { .. } => "Move the file away; convoke makes a new journal.",
+            Self::NotAJournal { .. } => "Move it away; convoke makes a new journal.",
             Self::Corrupt { .. } | Self::Unreadable { .. } => {
-                "Move the file away to begin a new journal; results of earlier runs are then done again."
+                "Move the file away, and with it those beside it that end in -wal and -shm, to begin a new journal; what \
+                 earlier runs did is then done again."
             }
             Self::Locked { .. } => "See what other process has it open, wait for it or stop it, then run again.",
             Self::ReadOnly { .. } | Self::Unreachable { .. } => {
                 "Check that the file and its folder belong to you and can be written."
             }
             Self::Full { .. } => "Make room, then run the same again: what is done is not repeated.",
-            Self::UnknownRun { .. } => "List the runs to see their ids.",
-            Self::Ambiguous { .. } => "Give the whole id.",
             Self::WentOn { .. } => "Look at the run, and do it again if something is left to do.",
+            Self::UnknownRun { .. } => "`convoke runs` shows this project's runs, with --all those of all projects.",
+            Self::Ambiguous { .. } => "Give more digits; `convoke runs --format json` shows whole ids.",
             Self::UnderWay { .. } => "Wait for it, or stop it with Ctrl-C where it runs.",
+            Self::ActionHeld { .. } | Self::UnknownAction { .. } => "See `convoke actions`.",
             _ => return None,
         })
     }

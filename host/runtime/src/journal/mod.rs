@@ -6,15 +6,18 @@
 //!
 //! The journal is written first, then the fact is told: see [`event`](crate::event).
 
+mod actions;
 mod attempts;
 mod decisions;
 mod earlier;
 mod error;
+mod history;
 mod key;
 mod living;
 mod read;
 mod record;
 mod reopen;
+mod retention;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -32,15 +35,18 @@ use crate::money::Usd;
 use crate::question::Usage;
 use crate::work::{Census, Status};
 
+pub use actions::{ActionEnd, ActionRecord, ActionRow, ActionState, OUTPUT_LIMIT};
 pub use error::JournalError;
 pub(crate) use schema::write_ahead;
 
+pub use history::{Page, RunSummary};
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
 pub use living::Standing;
 pub use record::{
     AttemptRow, Became, DecisionRow, ItemEnd, ItemRecord, ItemRow, LOG_LIMIT, NotARunId, QuestionRow, Read, ReadSet,
     Reusable, RunDetail, RunEnd, RunId, RunRecord, RunRow, Typed,
 };
+pub use retention::{Because, Keep, Leaver, Retained, Room};
 
 pub use earlier::Earlier;
 pub use reopen::{ModelRow, Reopening};
@@ -87,6 +93,23 @@ impl Journal {
         let path = schema::shown(path);
         let living = Living::beside(&path);
         Self::start(path, Arc::new(Mutex::new(writing)), Arc::new(Mutex::new(reading)), living)
+    }
+
+    /// Opens the journal at this path to look at it: no file is made, and nothing can be written. None: there is
+    /// nothing to look at. Only an older format is brought to the newest.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_read(path: &Path) -> Result<Option<Self>, JournalError> {
+        match schema::open_to_read(path, PATIENCE)? {
+            schema::Found::Nothing => Ok(None),
+            schema::Found::Older => Self::open(path).map(Some),
+            schema::Found::Journal(connection) => {
+                let path = schema::shown(path);
+                let (connection, living) = (Arc::new(Mutex::new(connection)), Living::beside(&path));
+                Self::start(path, Arc::clone(&connection), connection, living).map(Some)
+            }
+        }
     }
 
     /// A journal that ends with its last clone.
@@ -192,6 +215,67 @@ impl Journal {
         self.inner.writer.write_soon(Write::Decision(Box::new(row))).await
     }
 
+    /// Writes down actions that are to be carried out. One that was started before stays as it is.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn propose_actions(&self, actions: Vec<ActionRecord>) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::Propose(actions)).await
+    }
+
+    /// Starts an action, before its program is. Of all that try, over all processes, one does.
+    ///
+    /// # Errors
+    /// It was started before and has not failed, or failed with another body: [`JournalError::ActionHeld`]. The storage
+    /// fails.
+    pub async fn start_action(&self, action: ActionRecord) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::Start(action)).await
+    }
+
+    /// Ends an action that was started.
+    ///
+    /// # Errors
+    /// It is unknown or not under way; the storage fails.
+    pub async fn end_action(&self, end: ActionEnd) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::End(end)).await
+    }
+
+    /// Makes all actions of a project unknown that were started and have not ended. Only for who knows that no host is
+    /// at one.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub async fn lose_actions(&self, project: &str, at: Timestamp) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::Lose { project: project.to_owned(), at }).await
+    }
+
+    /// Says how an action stands, as the user knows it: done, or failed.
+    ///
+    /// # Errors
+    /// It is unknown or under way; the storage fails.
+    pub async fn settle_action(
+        &self,
+        project: &str,
+        key: &str,
+        state: ActionState,
+        at: Timestamp,
+    ) -> Result<(), JournalError> {
+        let (project, key) = (project.to_owned(), key.to_owned());
+        self.change_actions(actions::Change::Settle { project, key, state, at }).await
+    }
+
+    /// Forgets an action that was only proposed, or has failed.
+    ///
+    /// # Errors
+    /// It is unknown or stands otherwise; the storage fails.
+    pub async fn forget_action(&self, project: &str, key: &str) -> Result<(), JournalError> {
+        self.change_actions(actions::Change::Forget { project: project.to_owned(), key: key.to_owned() }).await
+    }
+
+    async fn change_actions(&self, change: actions::Change) -> Result<(), JournalError> {
+        self.inner.writer.write(Write::Action(Box::new(change))).await
+    }
+
     /// Ends a run.
     ///
     /// # Errors
@@ -215,6 +299,11 @@ impl Journal {
     /// The storage fails.
     pub async fn flush(&self) -> Result<(), JournalError> {
         self.inner.writer.write(Write::Flush).await
+    }
+
+    /// Why what was written last could not be, while the storage fails: what nobody waited for too.
+    pub fn trouble(&self) -> Option<JournalError> {
+        self.inner.writer.trouble().filter(JournalError::is_storage)
     }
 
     // Reading. Each sees all that was committed when it is called. ---------------------------------------------------
@@ -252,6 +341,24 @@ impl Journal {
     /// The storage fails.
     pub async fn paid(&self, since: Timestamp) -> Result<Usd, JournalError> {
         self.read(move |reader| reader.paid(since)).await
+    }
+
+    /// The actions of a project, newest first.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn actions(&self, project: &str) -> Result<Vec<ActionRow>, JournalError> {
+        let project = project.to_owned();
+        self.read(move |reader| reader.actions(&project)).await
+    }
+
+    /// The actions that a run proposed last or had carried out, in that order.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn actions_of(&self, run: &RunId) -> Result<Vec<ActionRow>, JournalError> {
+        let run = *run;
+        self.read(move |reader| reader.actions_of(run)).await
     }
 
     /// The newest runs, newest first.

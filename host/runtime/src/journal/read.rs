@@ -93,7 +93,7 @@ impl Reader<'_> {
     /// The newest runs, newest first.
     pub(super) fn runs(&self, limit: usize) -> Answer<Vec<RunRow>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.run_rows("ORDER BY seq DESC LIMIT ?1", params![limit])
+        self.run_rows("WHERE leaving = 0 ORDER BY seq DESC LIMIT ?1", params![limit])
     }
 
     /// Everything about a run.
@@ -107,7 +107,7 @@ impl Reader<'_> {
 
     /// A run without its items.
     pub(super) fn run_row_of(&self, id: RunId) -> Answer<RunRow> {
-        let row = self.run_rows("WHERE id = ?1", params![id.to_string()])?.pop();
+        let row = self.run_rows("WHERE id = ?1 AND leaving = 0", params![id.to_string()])?.pop();
         row.ok_or_else(|| JournalError::UnknownRun { run: id.to_string() })
     }
 
@@ -119,8 +119,9 @@ impl Reader<'_> {
         }
         let lower = name.to_ascii_lowercase();
         let found = (|| {
-            let mut select =
-                self.connection.prepare("SELECT id FROM runs WHERE substr(id, -length(?1)) = ?1 LIMIT 2")?;
+            let mut select = self
+                .connection
+                .prepare("SELECT id FROM runs WHERE substr(id, -length(?1)) = ?1 AND leaving = 0 LIMIT 2")?;
             select.query_map([lower], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
         })();
         match found.map_err(|error| self.sqlite(&error))?.as_slice() {
@@ -193,7 +194,7 @@ impl Reader<'_> {
         Ok(items)
     }
 
-    fn item_row(&self, row: &Row<'_>, run: &str) -> Result<ItemRow, Trouble> {
+    pub(super) fn item_row(&self, row: &Row<'_>, run: &str) -> Result<ItemRow, Trouble> {
         let id: String = row.get(0)?;
         let what = format!("item {id:?} of run {run}");
         let item = ItemRecord {
@@ -221,6 +222,18 @@ impl Reader<'_> {
             ended: self.time(row.get(13)?, &what)?,
         };
         Ok(ItemRow { item, end: Some(end), tried: Vec::new() })
+    }
+
+    /// What the questions of a run have used.
+    pub(super) fn usage_of(&self, run: RunId) -> Answer<Usage> {
+        self.usage("run = ?1", params![run.to_string()])
+    }
+
+    /// What they may have cost beyond that.
+    pub(super) fn uncertain_of(&self, run: RunId) -> Answer<Usd> {
+        let question = format!("SELECT {} FROM questions WHERE run = ?1", sum_of("uncertain_pico"));
+        let sum = self.connection.query_row(&question, [run.to_string()], |row| added(row, 0));
+        sum.map(Usd::from_pico).map_err(|error| self.sqlite(&error))
     }
 
     fn usage(&self, which: &str, params: &[&dyn rusqlite::ToSql]) -> Answer<Usage> {

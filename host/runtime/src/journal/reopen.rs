@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::read::{Reader, added, sum_of};
 use super::write::{Fault, Write, count, item_seq};
-use super::{ItemRecord, Journal, JournalError, RunId, RunRow};
+use super::{ItemRecord, Journal, JournalError, RunId};
 use crate::money::Usd;
 use crate::question::Usage;
 
@@ -60,15 +60,6 @@ impl Journal {
     /// The run is unknown; the storage fails.
     pub async fn plan_again(&self, run: &RunId, item: ItemRecord, why: String) -> Result<(), JournalError> {
         self.inner.writer.write(Write::Again(*run, Box::new((item, why)))).await
-    }
-
-    /// The newest run in a project.
-    ///
-    /// # Errors
-    /// The storage fails; a record doesn't make sense.
-    pub async fn latest_run(&self, project: &str) -> Result<Option<RunRow>, JournalError> {
-        let project = project.to_owned();
-        self.read(move |reader| reader.latest_run(&project)).await
     }
 
     /// What each model took in a run, by its name.
@@ -139,10 +130,6 @@ pub(super) fn plan_again(connection: &Connection, run: RunId, item: &ItemRecord,
 }
 
 impl Reader<'_> {
-    fn latest_run(&self, project: &str) -> Result<Option<RunRow>, JournalError> {
-        Ok(self.run_rows("WHERE project = ?1 ORDER BY seq DESC LIMIT 1", params![project])?.pop())
-    }
-
     fn by_model(&self, run: RunId) -> Result<Vec<ModelRow>, JournalError> {
         let columns = [
             "requests",
@@ -262,8 +249,6 @@ mod tests {
         journal.finish_item(&run, end("b", Outcome::Done)).await.unwrap();
         journal.record_items(&run, vec![item("c", 4, Some("b"))]).await.unwrap();
         journal.end_run(&run, Status::Degraded, Census::default(), Timestamp::UNIX_EPOCH).await.unwrap();
-        assert_eq!(journal.latest_run("/project").await.unwrap().map(|row| row.run.id), Some(run));
-        assert_eq!(journal.latest_run("/other").await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -19,7 +19,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
+    include_str!("schema/9.sql"),
 ];
 
 /// The newest format known.
@@ -51,6 +53,41 @@ pub(super) fn open(path: &Path, patience: Duration) -> Result<(Connection, Conne
     let reader = connect(path, patience)?;
     reader.execute_batch("PRAGMA query_only = ON").map_err(sqlite)?;
     Ok((writer, reader))
+}
+
+/// What [`open_to_read`] finds.
+pub(super) enum Found {
+    /// No file, or an empty one.
+    Nothing,
+    /// An older format, which is only read when it is brought to the newest.
+    Older,
+    /// A connection that reads.
+    Journal(Connection),
+}
+
+/// Opens the journal at this path and changes nothing: no file is made, none is migrated, none is tidied.
+pub(super) fn open_to_read(path: &Path, patience: Duration) -> Result<Found, JournalError> {
+    let path = &std::path::absolute(path).map_err(|error| JournalError::io(path, &error))?;
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(JournalError::io(path, &error)),
+        Ok(metadata) if !metadata.is_file() => return Err(JournalError::NotAJournal { path: path.clone() }),
+        Ok(_) => {}
+    }
+    let sqlite = |error| JournalError::sqlite(path, &error);
+    let connection = connect(path, patience)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sqlite)?;
+    let snapshot = connection.unchecked_transaction().map_err(sqlite)?;
+    let found = check(&snapshot, path)?;
+    drop(snapshot);
+    if found == 0 {
+        return Ok(Found::Nothing);
+    }
+    if found < NEWEST {
+        return Ok(Found::Older);
+    }
+    connection.execute_batch("PRAGMA query_only = ON").map_err(sqlite)?;
+    Ok(Found::Journal(connection))
 }
 
 /// A journal that ends with its process.
@@ -163,6 +200,9 @@ mod files {
         if let Some(parent) = path.parent() {
             folder.create(parent).map_err(io)?;
         }
+        if path.is_dir() {
+            return Err(JournalError::NotAJournal { path: path.to_owned() });
+        }
         let file = file.open(path).map_err(io)?;
         if file.metadata().map_err(io)?.is_file() {
             Ok(())
@@ -249,6 +289,25 @@ mod tests {
     }
 
     #[test]
+    fn to_look_changes_nothing() {
+        let (_folder, path) = place();
+        assert!(matches!(open_to_read(&path, AT_ONCE), Ok(Found::Nothing)));
+        assert!(!path.parent().unwrap().exists());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        assert!(matches!(open_to_read(&path, AT_ONCE), Ok(Found::Nothing)));
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        drop(open(&path, AT_ONCE).unwrap());
+        let whole = fs::read(&path).unwrap();
+        let Ok(Found::Journal(connection)) = open_to_read(&path, AT_ONCE) else { panic!("it is a journal") };
+        assert!(connection.execute("DELETE FROM runs", []).is_err());
+        drop(connection);
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1").unwrap();
+        assert!(matches!(open_to_read(&path, AT_ONCE), Ok(Found::Older)));
+    }
+
+    #[test]
     fn a_newer_journal_is_refused_and_left_as_it_is() {
         let (folder, path) = place();
         drop(open(&path, AT_ONCE).unwrap());
@@ -295,8 +354,8 @@ mod tests {
     fn a_folder_in_its_place_and_a_file_in_its_folders_place_are_named() {
         let (folder, path) = place();
         fs::create_dir_all(&path).unwrap();
-        let error = open(&path, AT_ONCE).unwrap_err();
-        assert!(matches!(&error, JournalError::Unreachable { path: named, .. } if *named == path), "{error:?}");
+        assert_eq!(open(&path, AT_ONCE).unwrap_err(), JournalError::NotAJournal { path: path.clone() });
+        assert!(matches!(open_to_read(&path, AT_ONCE), Err(JournalError::NotAJournal { .. })));
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         let error = open(&file.join("journal.db"), AT_ONCE).unwrap_err();

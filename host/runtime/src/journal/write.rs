@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, Reopening, RunEnd, RunId, RunRecord,
-    attempts, decisions, earlier, reopen,
+    actions, attempts, decisions, earlier, reopen, retention,
 };
 use crate::work::Outcome;
 
@@ -20,10 +21,15 @@ pub(super) enum Write {
     Attempt(RunId, Box<AttemptRow>),
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
+    Action(Box<actions::Change>),
     End(RunId, Box<RunEnd>),
     Route(RunId, String),
     Reopen(Box<Reopening>),
     Again(RunId, Box<(ItemRecord, String)>),
+    Leave(RunId),
+    Shrink,
+    Ledger(Timestamp),
+    GiveBack,
     /// Nothing: waits for what was written before.
     Flush,
 }
@@ -86,8 +92,11 @@ impl Write {
             | Self::Decision(_)
             | Self::Route(..)
             | Self::End(..)
+            | Self::Leave(_)
+            | Self::Ledger(_)
+            | Self::GiveBack
             | Self::Flush => true,
-            Self::Items(..) | Self::Reopen(_) | Self::Again(..) => false,
+            Self::Items(..) | Self::Reopen(_) | Self::Again(..) | Self::Action(_) | Self::Shrink => false,
         }
     }
 }
@@ -100,7 +109,7 @@ impl Write {
 
     /// Whether all that was written before must be committed with it.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::End(..) | Self::Flush)
+        matches!(self, Self::End(..) | Self::Action(_) | Self::Flush)
     }
 }
 
@@ -114,10 +123,15 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Attempt(run, row) => attempts::add(connection, *run, row),
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
+        Write::Action(change) => actions::change(connection, change),
         Write::End(run, end) => end_run(connection, *run, end),
         Write::Route(run, route) => earlier::route(connection, *run, route),
         Write::Reopen(how) => reopen::reopen(connection, how),
         Write::Again(run, item) => reopen::plan_again(connection, *run, &item.0, &item.1),
+        Write::Leave(run) => retention::leave(connection, *run),
+        Write::Shrink => retention::shrink(connection),
+        Write::Ledger(before) => retention::forget(connection, *before),
+        Write::GiveBack => retention::give_back(connection),
         Write::Flush => Ok(()),
     }
 }

@@ -74,6 +74,11 @@ impl Writer {
         self.send(Entry { write, reply: None }).await
     }
 
+    /// Why the last commit failed, if it did.
+    pub(super) fn trouble(&self) -> Option<JournalError> {
+        lock(&self.trouble).clone()
+    }
+
     async fn send(&self, entry: Entry) -> Verdict {
         let Some(queue) = &self.queue else { return Err(self.closed()) };
         queue.send(entry).await.map_err(|_| self.closed())

@@ -6,20 +6,35 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::backend::{Instance, Profile};
 
 /// The instances of one backend.
 pub struct Pool {
     /// The longest idle first.
-    idle: Vec<(Arc<Profile>, Box<dyn Instance>)>,
+    idle: Vec<Idle>,
     leased: usize,
     bound: usize,
+    /// How many were ever started: each has its number.
+    started: u64,
+}
+
+/// An instance that nobody has.
+struct Idle {
+    number: u64,
+    profile: Arc<Profile>,
+    instance: Box<dyn Instance>,
+    /// Whether it has answered a question.
+    has_answered: bool,
 }
 
 /// A place in the pool, and the instance in it, if there is one already. It must be given back.
 #[must_use = "a lease that is not given back is a lost instance"]
 pub struct Lease {
     profile: Arc<Profile>,
+    /// Of its instance; 0: it was not [told](Pool::began) yet.
+    number: u64,
     /// None: it has to be started.
     pub instance: Option<Box<dyn Instance>>,
 }
@@ -37,7 +52,7 @@ pub type Discarded = Option<Box<dyn Instance>>;
 impl Pool {
     /// With room for so many instances, idle ones included; 0 counts as 1.
     pub fn new(bound: usize) -> Self {
-        Self { idle: Vec::new(), leased: 0, bound: bound.max(1) }
+        Self { idle: Vec::new(), leased: 0, bound: bound.max(1), started: 0 }
     }
 
     /// How many are leased.
@@ -54,7 +69,7 @@ impl Pool {
     pub fn set_bound(&mut self, bound: usize) -> Vec<Box<dyn Instance>> {
         self.bound = bound.max(1);
         let over = (self.leased + self.idle.len()).saturating_sub(self.bound).min(self.idle.len());
-        self.idle.drain(..over).map(|(_, instance)| instance).collect()
+        self.idle.drain(..over).map(|idle| idle.instance).collect()
     }
 
     /// Whether there is room for one more lease.
@@ -65,14 +80,14 @@ impl Pool {
     /// Leases an instance, and says which idle one had to make room. Only if there [`has_room`](Self::has_room).
     pub fn lease(&mut self, profile: &Arc<Profile>) -> (Lease, Discarded) {
         let same = |of: &Arc<Profile>| Arc::ptr_eq(of, profile) || of == profile;
-        let found = self.idle.iter().rposition(|(of, _)| same(of)).map(|index| self.idle.remove(index));
+        let found = self.idle.iter().rposition(|idle| same(&idle.profile)).map(|index| self.idle.remove(index));
         self.leased += 1;
         match found {
-            Some((profile, instance)) => (Lease { profile, instance: Some(instance) }, None),
+            Some(Idle { number, profile, instance, .. }) => (Lease { profile, number, instance: Some(instance) }, None),
             None => {
                 let full = self.leased + self.idle.len() > self.bound && !self.idle.is_empty();
-                let discarded = full.then(|| self.idle.remove(0).1);
-                (Lease { profile: profile.clone(), instance: None }, discarded)
+                let discarded = full.then(|| self.idle.remove(0).instance);
+                (Lease { profile: profile.clone(), number: 0, instance: None }, discarded)
             }
         }
     }
@@ -81,21 +96,60 @@ impl Pool {
     pub fn give_back(&mut self, lease: Lease, reusable: bool) -> Discarded {
         self.leased = self.leased.saturating_sub(1);
         let instance = lease.instance?;
-        if !reusable || self.leased + self.idle.len() >= self.bound {
+        let has_ended = instance.ended().is_some_and(|ended| ended.is_cancelled());
+        if !reusable || has_ended || self.leased + self.idle.len() >= self.bound {
             return Some(instance);
         }
-        self.idle.push((lease.profile, instance));
+        let Lease { profile, number, .. } = lease;
+        self.idle.push(Idle { number, profile, instance, has_answered: true });
         None
+    }
+
+    /// An instance was started for a lease: its number, by which it is known from now on.
+    pub fn began(&mut self, lease: &mut Lease) -> u64 {
+        self.started += 1;
+        lease.number = self.started;
+        self.started
+    }
+
+    /// Takes the instance of that number out, if it is idle; its profile, and whether it has answered a question.
+    pub fn remove(&mut self, number: u64) -> Option<(Arc<Profile>, Box<dyn Instance>, bool)> {
+        let place = self.idle.iter().position(|idle| idle.number == number)?;
+        let Idle { profile, instance, has_answered, .. } = self.idle.remove(place);
+        Some((profile, instance, has_answered))
+    }
+
+    /// Puts a new instance among the idle ones, where there is room: its number, and what tells its end.
+    ///
+    /// # Errors
+    /// There is no room: the instance comes back.
+    pub fn put(
+        &mut self,
+        profile: &Arc<Profile>,
+        instance: Box<dyn Instance>,
+    ) -> Result<(u64, Option<CancellationToken>), Box<dyn Instance>> {
+        if self.leased + self.idle.len() >= self.bound {
+            return Err(instance);
+        }
+        self.started += 1;
+        let (number, ended, profile) = (self.started, instance.ended(), profile.clone());
+        self.idle.push(Idle { number, profile, instance, has_answered: false });
+        Ok((number, ended))
+    }
+
+    /// How many idle ones a question of that profile could use.
+    pub fn idle_of(&self, profile: &Profile) -> usize {
+        self.idle.iter().filter(|idle| *idle.profile == *profile).count()
     }
 
     /// Takes the instance out that was idle longest.
     pub fn remove_oldest(&mut self) -> Discarded {
-        (!self.idle.is_empty()).then(|| self.idle.remove(0).1)
+        (!self.idle.is_empty()).then(|| self.idle.remove(0).instance)
     }
 
     /// Empties the pool of idle instances.
     pub fn clear(&mut self) -> Vec<Box<dyn Instance>> {
-        self.idle.drain(..).map(|(_, instance)| instance).collect()
+        self.idle.drain(..).map(|idle| idle.instance).collect()
     }
 }
 

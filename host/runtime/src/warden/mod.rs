@@ -14,6 +14,7 @@ mod record;
 pub mod tree;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub use record::{Reaped, Record, SLOT_PREFIX, reap};
 /// The hidden subcommand.
 pub const COMMAND: &str = "__warden";
 
+/// The exit code where the program could not be started.
+pub const NOT_STARTED: u8 = 127;
+
 /// How long a program may take to end by itself once its input has ended.
 const QUIET_END: Duration = Duration::from_millis(250);
 
@@ -40,6 +44,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How often it adds up the memory of the tree: that reads a file of every process of the machine.
 const WEIGH: Duration = Duration::from_secs(2);
+
+/// Stands for the input of the host in a command line.
+const PASSED_ON: &str = "-";
 
 const MIB: u64 = 1024 * 1024;
 
@@ -54,6 +61,8 @@ pub struct Charge {
     pub memory_mib: u64,
     /// The CPU time of each process, in seconds.
     pub cpu_s: u64,
+    /// The file that is the program's input; none: what the host writes is passed on to it.
+    pub input: Option<PathBuf>,
     /// The program.
     pub program: OsString,
     /// Its arguments.
@@ -69,6 +78,7 @@ impl Charge {
             self.slot.clone().into(),
             self.memory_mib.to_string().into(),
             self.cpu_s.to_string().into(),
+            self.input.clone().map_or_else(|| PASSED_ON.into(), OsString::from),
             self.program.clone(),
         ];
         line.extend(self.arguments.iter().cloned());
@@ -84,6 +94,7 @@ impl Charge {
             slot: line.next()?.into(),
             memory_mib: line.next().and_then(number)?,
             cpu_s: line.next().and_then(number)?,
+            input: line.next().map(|input| (input != PASSED_ON).then(|| input.into()))?,
             program: line.next()?,
             arguments: line.collect(),
         })
@@ -116,31 +127,38 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> u8 {
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
     let _ = setrlimit(Resource::Core, limit(0));
     let _ = setrlimit(Resource::Cpu, limit(charge.cpu_s));
-    let spawned = Command::new(&charge.program).args(&charge.arguments).stdin(Stdio::piped()).process_group(0).spawn();
+    let input = match charge.input.as_ref().map_or(Ok(Stdio::piped()), |file| File::open(file).map(Stdio::from)) {
+        Ok(input) => input,
+        Err(error) => {
+            say(&format!("can't read the input: {error}"));
+            return NOT_STARTED;
+        }
+    };
+    let spawned = Command::new(&charge.program).args(&charge.arguments).stdin(input).process_group(0).spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {
             say(&format!("can't start {}: {error}", charge.program.to_string_lossy()));
-            return 127;
+            return NOT_STARTED;
         }
     };
     let program = child.id();
+    // The host must hear at once when the program closes its output: only the program holds it from here on.
+    let _ = std::fs::File::open("/dev/null").map(|null| rustix::stdio::dup2_stdout(&null));
     if let Err(error) = Record::of(program, &charge.slot).write(&charge.record) {
         say(&format!("can't write {}: {error}", charge.record.display()));
     }
     let (events, heard) = channel();
-    if let Some(input) = child.stdin.take() {
-        let events = events.clone();
-        std::thread::spawn(move || pass_on(input, &events));
-    }
+    let (input, told) = (child.stdin.take(), events.clone());
+    std::thread::spawn(move || pass_on(input, &told));
     std::thread::spawn(move || wait_for_all(program, &events));
     let code = watch_over(&heard, host, program, charge.memory_mib);
     let _ = std::fs::remove_file(&charge.record);
     code
 }
 
-/// Passes the host's input on to the program until it ends.
-fn pass_on(mut input: ChildStdin, events: &Sender<Event>) {
+/// Passes the host's input on to the program until it ends; where the program has another, that is only waited for.
+fn pass_on(mut input: Option<ChildStdin>, events: &Sender<Event>) {
     let mut from = std::io::stdin().lock();
     let mut buffer = vec![0; 64 * 1024];
     let mut open = true;
@@ -148,7 +166,10 @@ fn pass_on(mut input: ChildStdin, events: &Sender<Event>) {
         match from.read(&mut buffer) {
             Ok(0) => break,
             // A program that reads no more has ended, or will be; the host's end still has to be seen.
-            Ok(count) => open = open && input.write_all(&buffer[..count]).and_then(|()| input.flush()).is_ok(),
+            Ok(count) => {
+                let pass = |input: &mut ChildStdin| input.write_all(&buffer[..count]).and_then(|()| input.flush());
+                open = open && input.as_mut().is_some_and(|input| pass(input).is_ok());
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => break,
         }
@@ -243,12 +264,15 @@ mod tests {
             slot: "/tmp/convoke-x".into(),
             memory_mib: 1_024,
             cpu_s: 600,
+            input: None,
             program: "/usr/bin/claude".into(),
             arguments: vec!["-p".into(), "".into()],
         };
-        let line = charge.command_line();
-        assert_eq!(line[0], COMMAND);
-        assert_eq!(Charge::parse(line.into_iter().skip(1)), Some(charge));
+        for charge in [Charge { input: Some("/tmp/convoke-x/input".into()), ..charge.clone() }, charge] {
+            let line = charge.command_line();
+            assert_eq!(line[0], COMMAND);
+            assert_eq!(Charge::parse(line.into_iter().skip(1)), Some(charge));
+        }
     }
 
     #[test]
@@ -259,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_none_of_ours_is_refused() {
-        for line in [vec![], vec!["/a", "/b", "many", "1", "program"], vec!["/a", "/b", "1", "1"]] {
+        for line in [vec![], vec!["/a", "/b", "many", "1", "program"], vec!["/a", "/b", "1", "1", "-"]] {
             assert_eq!(Charge::parse(line.iter().map(OsString::from)), None, "{line:?}");
         }
     }

@@ -45,6 +45,11 @@ pub fn started(pid: u32) -> Option<u64> {
     stat(pid, 19)
 }
 
+/// Whether a process was stopped by a signal, and goes on only by another one.
+pub fn is_stopped(pid: u32) -> bool {
+    state(pid) == Some('T')
+}
+
 /// Names the kernel's present run: process ids and start times mean nothing after it.
 pub fn boot() -> Option<String> {
     Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
@@ -91,6 +96,11 @@ mod tests {
         assert!(descendants(std::process::id()).contains(&pid));
         assert!(started(pid).is_some() && memory(std::process::id()) > 0);
         assert_eq!(started(pid), started(pid));
+        assert!(!is_stopped(pid));
+        send(pid, Signal::STOP);
+        while !is_stopped(pid) {
+            std::thread::yield_now();
+        }
         send(pid, Signal::KILL);
         child.wait().unwrap();
         assert_eq!(started(pid), None);

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ClaudeConfig;
@@ -69,12 +70,23 @@ impl Claude {
     async fn question(&mut self, request: &Request, listener: Listener<'_>) -> Result<Answer, Failure> {
         self.memory = Memory::Full;
         self.asked += 1;
-        self.process.write(&user_line(request)).await?;
         let mut turn = Turn::default();
-        let done = loop {
+        self.process.write(&user_line(request)).await?;
+        // From here on it may have been sent, whatever becomes of the process.
+        let done = self.turn(&mut turn, listener).await;
+        let done = done.map_err(|failure| Failure { reached_model: true, ..failure })?;
+        self.forget().await;
+        let mut answer = turn.ended(*done, request)?;
+        answer.edits = self.edits(request, answer.usage).await?;
+        Ok(answer)
+    }
+
+    /// Hears the messages of a turn until it is done.
+    async fn turn(&mut self, turn: &mut Turn, listener: Listener<'_>) -> Result<Box<Done>, Failure> {
+        loop {
             match self.process.next().await? {
-                Message::Done(done) => break done,
-                Message::Init { tools, servers, mode } => self.check(&mut turn, &tools, &servers, &mode).await?,
+                Message::Done(done) => return Ok(done),
+                Message::Init { tools, servers, mode } => self.check(turn, &tools, &servers, &mode).await?,
                 Message::Permission { id, tool, input } => self.permit(&id, &tool, input).await?,
                 Message::Request { id, subtype } => {
                     let error = format!("convoke does not know {subtype}");
@@ -87,11 +99,7 @@ impl Claude {
                     }
                 }
             }
-        };
-        self.forget().await;
-        let mut answer = turn.ended(*done, request)?;
-        answer.edits = self.edits(request, answer.usage).await?;
-        Ok(answer)
+        }
     }
 
     /// What its tools have changed in the copy.
@@ -189,12 +197,16 @@ impl Instance for Claude {
         self.memory != Memory::Full
     }
 
+    fn ended(&self) -> Option<CancellationToken> {
+        Some(self.process.ended())
+    }
+
     fn ready(&mut self) -> BoxFuture<'_, bool> {
         async {
             if self.memory == Memory::Going && timeout(FORGETTING, self.forgotten()).await == Ok(true) {
                 self.memory = Memory::Empty;
             }
-            self.memory == Memory::Empty && !self.is_worn_out()
+            self.memory == Memory::Empty && !self.process.has_ended() && !self.is_worn_out()
         }
         .boxed()
     }

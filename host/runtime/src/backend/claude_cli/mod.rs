@@ -80,6 +80,8 @@ pub struct ClaudeConfig {
     pub cpu_s: u64,
     /// The longest time until a new process is ready.
     pub start: Duration,
+    /// How often a process that says nothing is looked at, whether it was stopped by a signal: the design's heartbeat.
+    pub heartbeat: Duration,
     /// The shortest time between two starts. The design's rate: 10 a second.
     pub between_starts: Duration,
     /// What one question may cost by the program's own count. It looks after a turn of the model, so that a question
@@ -102,6 +104,7 @@ impl ClaudeConfig {
             memory_mib: 2_048,
             cpu_s: 900,
             start: Duration::from_secs(20),
+            heartbeat: Duration::from_secs(5),
             between_starts: Duration::from_millis(100),
             most_usd: None,
         }

@@ -1,15 +1,16 @@
 //! One process under its warden: its start, its lines, its end.
 
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::failure::clean;
@@ -29,6 +30,9 @@ const LINES: usize = 256;
 
 /// How much of what it says on stderr is kept, in bytes.
 const TAIL: usize = 4 * 1024;
+
+/// How long a process that has closed its output may take to end: its exit code says more than that.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How long a warden may take to end its tree, before it is ended itself.
 const ENDING: Duration = Duration::from_secs(3);
@@ -50,10 +54,15 @@ pub(super) struct Process {
     input: Option<ChildStdin>,
     lines: mpsc::Receiver<Line>,
     tail: Arc<Mutex<String>>,
-    child: Option<Child>,
-    slot: Option<Slot>,
-    config: Arc<ClaudeConfig>,
-    ending: TaskTracker,
+    /// Cancelled when its output or itself has ended.
+    ended: CancellationToken,
+    /// How it ended, once it has.
+    exit: watch::Receiver<Option<ExitStatus>>,
+    /// The warden, by its process id.
+    warden: Option<u32>,
+    record: PathBuf,
+    heartbeat: Duration,
+    _kept: DropGuard,
 }
 
 fn failed(what: &str, error: std::io::Error) -> Failure {
@@ -88,6 +97,7 @@ impl Process {
             slot: slot.path().to_owned(),
             memory_mib: config.memory_mib,
             cpu_s: config.cpu_s,
+            input: None,
             program: config.program.clone().into(),
             arguments: slot.arguments(&config, profile).map_err(|error| failed("no folder for it", error))?,
         };
@@ -105,13 +115,22 @@ impl Process {
         let mut child = command.spawn().map_err(|error| failed(&config.warden.display().to_string(), error))?;
         let (sender, lines) = mpsc::channel(LINES);
         let tail = Arc::new(Mutex::new(String::new()));
+        let (ended, (exited, exit)) = (CancellationToken::new(), watch::channel(None));
         if let Some(output) = child.stdout.take() {
-            tokio::spawn(read_lines(output, sender));
+            let ended = ended.clone().drop_guard();
+            tokio::spawn(async move {
+                read_lines(output, sender).await;
+                drop(ended);
+            });
         }
         if let Some(errors) = child.stderr.take() {
             tokio::spawn(keep_tail(errors, tail.clone()));
         }
-        Ok(Self { input: child.stdin.take(), lines, tail, child: Some(child), slot: Some(slot), config, ending })
+        let (input, warden, record) = (child.stdin.take(), child.id(), slot.record(&config.records));
+        let kept = CancellationToken::new();
+        ending.spawn(keep(child, slot, record.clone(), exited, ended.clone(), kept.clone()));
+        let heartbeat = config.heartbeat;
+        Ok(Self { input, lines, tail, ended, exit, warden, record, heartbeat, _kept: kept.drop_guard() })
     }
 
     /// Writes a line.
@@ -130,7 +149,20 @@ impl Process {
 
     /// The next message.
     pub(super) async fn next(&mut self) -> Result<Message, Failure> {
-        match self.lines.recv().await {
+        // One that was stopped by a signal has not ended, and would be waited for until the question's deadline.
+        let mut stopped = 0;
+        let line = loop {
+            tokio::select! {
+                line = self.lines.recv() => break line,
+                () = sleep(self.heartbeat) => stopped = if self.is_stopped() { stopped + 1 } else { 0 },
+            }
+            // Twice: somebody may have meant a moment.
+            if stopped > 1 {
+                let message = "claude was stopped by a signal, and does not go on";
+                return Err(Failure::new(FailureKind::Died, message));
+            }
+        };
+        match line {
             Some(Line::Message(message)) => Ok(message),
             Some(Line::Garbage(text)) => {
                 let message = format!("claude printed what is not its protocol: {}", clean(&text));
@@ -146,14 +178,14 @@ impl Process {
 
     /// How it ended, in its own words.
     async fn died(&mut self) -> Failure {
-        let status = match &mut self.child {
-            Some(child) => timeout(ENDING, child.wait()).await.ok().and_then(Result::ok),
-            None => None,
-        };
+        // The sender goes without a word only where the runtime does.
+        let _ = timeout(LAST_WORDS, self.exit.wait_for(Option::is_some)).await;
+        let status = *self.exit.borrow();
         let words = clean(&self.tail.lock().unwrap_or_else(PoisonError::into_inner));
-        let how = match status.and_then(|status| status.code()) {
-            Some(code) => format!("with code {code}"),
-            None => "without a word".to_owned(),
+        let how = match status.map(|status| status.code()) {
+            Some(Some(code)) => format!("ended with code {code}"),
+            Some(None) => "was ended by a signal".to_owned(),
+            None => "closed its output".to_owned(),
         };
         let lower = words.to_ascii_lowercase();
         let (kind, hint) = if lower.contains("not logged in") || lower.contains("/login") {
@@ -162,13 +194,27 @@ impl Process {
             (FailureKind::Died, "")
         };
         let words = if words.is_empty() { String::new() } else { format!(": {words}") };
-        Failure::new(kind, format!("claude ended {how}{words}{hint}"))
+        Failure::new(kind, format!("claude {how}{words}{hint}"))
     }
 
     /// The resident memory of the program, in MiB; 0 where it is not known.
     pub(super) fn memory_mib(&self) -> u64 {
-        let record = self.slot.as_ref().map(|slot| slot.record(&self.config.records));
-        record.and_then(|record| Record::program(&record)).map_or(0, tree::resident) >> 20
+        Record::program(&self.record).map_or(0, tree::resident) >> 20
+    }
+
+    /// Whether it has ended by itself, or has closed its output.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Cancelled when it has.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
+    /// Whether it or its warden was stopped by a signal.
+    fn is_stopped(&self) -> bool {
+        self.warden.into_iter().chain(Record::program(&self.record)).any(tree::is_stopped)
     }
 }
 
@@ -176,22 +222,38 @@ impl Drop for Process {
     fn drop(&mut self) {
         // The warden hears that its input has ended, and ends the tree.
         self.input = None;
-        let (Some(child), Some(slot)) = (self.child.take(), self.slot.take()) else { return };
-        let record = slot.record(&self.config.records);
-        if let Ok(runtime) = Handle::try_current() {
-            self.ending.spawn_on(
-                async move {
-                    end(child, &record).await;
-                    drop(slot);
-                },
-                &runtime,
-            );
-        }
+        // Nobody need watch it any more.
+        self.ended.cancel();
     }
 }
 
+/// Keeps the child of a process until nobody needs that any more, and ends it then; its folders go after it.
+async fn keep(
+    mut child: Child,
+    slot: Slot,
+    record: PathBuf,
+    exited: watch::Sender<Option<ExitStatus>>,
+    ended: CancellationToken,
+    kept: CancellationToken,
+) {
+    let status = tokio::select! {
+        status = child.wait() => Some(status),
+        () = kept.cancelled() => None,
+    };
+    match status {
+        Some(status) => {
+            exited.send_replace(status.ok());
+            ended.cancel();
+            // What its tools wrote may still be read.
+            kept.cancelled().await;
+        }
+        None => end(child, &record).await,
+    }
+    drop(slot);
+}
+
 /// Waits for a warden; one that doesn't end is ended with its program.
-async fn end(mut child: Child, record: &std::path::Path) {
+async fn end(mut child: Child, record: &Path) {
     if timeout(ENDING, child.wait()).await.is_ok() {
         return;
     }

@@ -177,8 +177,12 @@ pub fn recover(profile: &RecoverProfile, facts: &RecoverFacts) -> Recover {
     if facts.has_next { Recover::NextModel { reason: why } } else { Recover::GiveUp { reason: why } }
 }
 
-/// Anything from nothing to the upper end, which doubles with each failure.
+/// Anything from nothing to the upper end, which doubles with each failure. An instance that has died says nothing of the
+/// provider: the first time the question goes to another one at once.
 fn back_off_ms(profile: &RecoverProfile, facts: &RecoverFacts) -> u64 {
+    if facts.failures <= 1 && facts.failure == "died" {
+        return 0;
+    }
     let doubled = 2u64.saturating_pow(facts.failures.saturating_sub(1));
     let upper = profile.base_ms.saturating_mul(doubled).min(profile.cap_ms);
     (upper as f64 * facts.random.clamp(0.0, 1.0)) as u64
@@ -225,6 +229,13 @@ mod tests {
                 assert_eq!(decided, Recover::Retry { wait_ms }, "{failures} {random}");
             }
         }
+    }
+
+    #[test]
+    fn the_question_of_an_instance_that_died_goes_to_another_at_once_and_after_that_it_waits() {
+        let died = |failures| RecoverFacts { failure: "died".to_owned(), random: 1.0, ..facts(failures) };
+        assert_eq!(decide(&died(1)), Recover::Retry { wait_ms: 0 });
+        assert_eq!(decide(&died(2)), Recover::Retry { wait_ms: 1_000 });
     }
 
     #[test]
