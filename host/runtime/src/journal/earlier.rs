@@ -72,7 +72,7 @@ pub(super) fn route(connection: &Connection, run: RunId, route: &str) -> Result<
 
 impl Reader<'_> {
     fn earlier(&self, project: &str, command: &str, items: &[String]) -> Result<Vec<Option<Earlier>>, Trouble> {
-        let runs = self.newest(project, command)?;
+        let runs = self.newest_of(project, command)?;
         if runs.is_empty() {
             return Ok(vec![None; items.len()]);
         }
@@ -101,7 +101,7 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    fn newest(&self, project: &str, command: &str) -> Result<Vec<Run>, Trouble> {
+    fn newest_of(&self, project: &str, command: &str) -> Result<Vec<Run>, Trouble> {
         let mut select = self.connection.prepare(
             "SELECT seq, id, plugin_digest, plugin_version, subcommand, arguments_json, route FROM runs
              WHERE project = ?1 AND command = ?2 ORDER BY seq DESC LIMIT ?3",

@@ -77,7 +77,7 @@ pub(super) fn reopen(connection: &Connection, how: &Reopening) -> Result<(), Fau
     let id = how.run.to_string();
     let opened = connection.execute(
         "UPDATE runs SET continued = continued + 1, ended = NULL, status = NULL, census_json = NULL
-         WHERE id = ?1 AND continued = ?2",
+         WHERE id = ?1 AND continued = ?2 AND leaving = 0",
         params![id, how.continued],
     )?;
     let run: i64 = connection
