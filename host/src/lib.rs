@@ -1,5 +1,6 @@
 //! The host of convoke: terminal, files and sandbox around [`convoke_runtime`].
 
+pub mod actions;
 pub mod backends;
 pub mod cli;
 pub mod config;

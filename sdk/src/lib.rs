@@ -72,6 +72,7 @@ pub mod bindings {
     }
 }
 
+mod action;
 mod answer;
 mod call;
 mod command;
@@ -99,7 +100,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// All that a command usually needs.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Aggregation, Answer, Call, Command, Conclude, Distribution, Edit, Error, Estimate, Failure,
+        Action, Aggregate, Aggregation, Answer, Call, Command, Conclude, Distribution, Edit, Error, Estimate, Failure,
         FailureKind, Finding, Item, Metric, Outcome, Partial, Pattern, Query, Question, Reduction, Result, Severity,
         Source, Task, Tier, Work,
     };

@@ -4,8 +4,8 @@
 //! one run of the peer and one of the subject, right after each other, so that what else the machine does hits both;
 //! what counts is the median of the pairs' ratios. CPU time is that of this process and of the `convoke` it starts.
 //!
-//! The subjects, each with all that the one before has: the backend; the broker, with a journal on disk and somebody
-//! who listens to its events; the program, from its start to its end, with a plugin whose items ask one question each.
+//! The subjects, each with all that the one before has: the backend; the broker, with somebody who listens to its events,
+//! first without a journal, then with one on disk; the program, from its start to its end, with a plugin whose items ask one question each.
 //!
 //! `cargo bench -p convoke-tests --bench overhead -- [--questions 1000] [--at-once 64] [--latency 50] [--pairs 9]
 //! [--only program]`
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::backend::anthropic::Anthropic;
 use convoke_runtime::backend::{Backend, Request};
-use convoke_runtime::broker::{Asker, Broker, BrokerConfig};
+use convoke_runtime::broker::{Asker, Broker, BrokerConfig, InMemory, Ledger};
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::{Journal, RunId};
 use convoke_runtime::question::Question;
@@ -66,9 +66,10 @@ impl From<usize> for Gave {
 type Run = fn(&Setting) -> BoxFuture<'static, Result<Gave, Failed>>;
 
 /// What is measured against the peer.
-const SUBJECTS: [(&str, Run); 3] = [
+const SUBJECTS: [(&str, Run); 4] = [
     ("backend", |setting| Box::pin(backend(setting.url.clone(), setting.questions, setting.at_once))),
-    ("broker", |setting| Box::pin(broker(setting.url.clone(), setting.questions, setting.at_once))),
+    ("unwritten", |setting| Box::pin(broker(setting.url.clone(), setting.questions, setting.at_once, false))),
+    ("broker", |setting| Box::pin(broker(setting.url.clone(), setting.questions, setting.at_once, true))),
     ("program", |setting| {
         Box::pin(whole(setting.convoke.clone(), setting.url.clone(), setting.questions, setting.at_once))
     }),
@@ -197,10 +198,10 @@ async fn backend(url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave
     .await
 }
 
-/// The broker, with a journal on disk and a listener.
-async fn broker(url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave, Failed> {
+/// The broker and a listener, with a journal on disk or with a ledger that forgets.
+async fn broker(url: Arc<str>, questions: usize, at_once: usize, written: bool) -> Result<Gave, Failed> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let (journal, run) = (Journal::open(&folder.path().join("journal.db"))?, RunId::new());
+    let journal = if written { Some(Journal::open(&folder.path().join("journal.db"))?) } else { None };
     let events = Events::new();
     let mut listener = events.listen();
     let listening = tokio::spawn(async move { while listener.recv().await.is_some() {} });
@@ -208,7 +209,10 @@ async fn broker(url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave,
         admission: AdmissionConfig { instances: at_once, ..AdmissionConfig::default() },
         ..BrokerConfig::default()
     };
-    let ledger = Arc::new(JournalLedger { journal: journal.clone(), run });
+    let ledger: Arc<dyn Ledger> = match &journal {
+        Some(journal) => Arc::new(JournalLedger { journal: journal.clone(), run: RunId::new() }),
+        None => Arc::new(InMemory::default()),
+    };
     let broker = Arc::new(Broker::new(vec![Arc::new(anthropic(&url)?)], ledger, events, config));
     let gave = spread(questions, at_once, move |next| {
         let broker = broker.clone();
@@ -234,7 +238,9 @@ async fn broker(url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave,
         }
     })
     .await?;
-    journal.flush().await?;
+    if let Some(journal) = journal {
+        journal.flush().await?;
+    }
     // It ends when the broker is gone, and the events with it.
     listening.await?;
     Ok(gave)

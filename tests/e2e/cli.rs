@@ -99,12 +99,15 @@ async fn where_several_hold_the_stronger_wins() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_is_no_error() {
+async fn a_report_whose_reader_goes_away_is_no_success_and_a_list_is() {
+    for (call, code) in [("agent-audit -q --format json", 3), ("list --format json", 0)] {
+        reader_goes_away(call, code);
+    }
+}
+
+fn reader_goes_away(call: &str, code: i32) {
     let world = World::with_example();
-    let script = format!(
-        "'{}' agent-audit -q --format json | head -c 10; exit ${{PIPESTATUS[0]}}",
-        env!("CARGO_BIN_EXE_convoke")
-    );
+    let script = format!("'{}' {call} | true; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_convoke"));
     let output = std::process::Command::new("bash")
         .args(["-c", &script])
         .current_dir(world.project())
@@ -115,7 +118,9 @@ async fn a_reader_that_goes_away_is_no_error() {
         .env_remove("ANTHROPIC_AUTH_TOKEN")
         .output()
         .expect("bash");
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+#[cfg(unix)]
+mod actions;
 mod agent_audit;
 mod backend;
 mod cache;
@@ -16,6 +18,8 @@ mod go_on;
 mod hostile;
 mod input;
 mod interrupt;
+#[cfg(unix)]
+mod journal;
 mod leader;
 #[cfg(unix)]
 mod locks;

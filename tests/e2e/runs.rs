@@ -96,7 +96,7 @@ async fn an_export_is_whole_fits_its_schema_and_ends_with_its_count() {
         .flatten()
         .filter_map(|one| one["properties"]["kind"]["const"].as_str().map(str::to_owned))
         .collect();
-    assert_eq!(known, ["run", "item", "question", "decision", "end"], "{schema:#}");
+    assert_eq!(known, ["run", "item", "question", "action", "decision", "end"], "{schema:#}");
     let export = world.convoke(["runs", "export", "--all"]).run().await.exits(0).stdout;
     let lines: Vec<Value> = export.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let of = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).count();

@@ -123,7 +123,20 @@ impl World {
 
     /// A call of convoke in the project.
     pub(crate) fn convoke<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Call {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_convoke"));
+        self.call(Command::new(env!("CARGO_BIN_EXE_convoke")), arguments)
+    }
+
+    /// The same, and no file that it writes can become larger than so many bytes: what does not fit fails, as on a full
+    /// disk.
+    pub(crate) fn audit_within<'a>(&self, bytes: u64, arguments: impl IntoIterator<Item = &'a str>) -> Call {
+        let mut command = Command::new("sh");
+        // A shell counts in blocks of 512 bytes.
+        let limited = "trap '' XFSZ && ulimit -f \"$0\" && exec \"$@\"";
+        command.args(["-c", limited, &(bytes / 512).to_string(), env!("CARGO_BIN_EXE_convoke")]);
+        self.call(command, ["agent-audit", "--format", "json"].into_iter().chain(arguments))
+    }
+
+    fn call<'a>(&self, mut command: Command, arguments: impl IntoIterator<Item = &'a str>) -> Call {
         command.args(arguments).current_dir(self.project()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LANG", "C.UTF-8");
         command.env("HOME", self.path("home"));

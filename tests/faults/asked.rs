@@ -31,6 +31,8 @@ pub(crate) struct Asked {
     pub(crate) fault: Option<Kind>,
     /// What it took at list price, in billionths of a thousandth of a dollar; zero where nobody counts.
     pub(crate) pico: u64,
+    /// The same, with the token of output that a stream announces when it begins, and which is not sent where it is cut.
+    pub(crate) most_pico: u64,
 }
 
 impl Answering {
@@ -85,7 +87,13 @@ impl Answering {
                         for line in text.lines() {
                             match asked.last_mut() {
                                 Some(last) if line == "ANSWERED" => last.answered = true,
-                                _ => asked.push(Asked { mark: mark_in(line), answered: false, fault: None, pico: 0 }),
+                                _ => asked.push(Asked {
+                                    mark: mark_in(line),
+                                    answered: false,
+                                    fault: None,
+                                    pico: 0,
+                                    most_pico: 0,
+                                }),
                             }
                         }
                     }
@@ -138,7 +146,9 @@ fn received(request: &Received) -> Asked {
         usd: Usd::ZERO,
     };
     let model = request.body["model"].as_str().unwrap_or_default();
-    let pico = Prices::built_in().usd(model, &usage).map_or(0, Usd::pico);
+    let price = |usage: &Usage| Prices::built_in().usd(model, usage).map_or(0, Usd::pico);
+    let (pico, most) = (price(&usage), Usage { output_tokens: usage.output_tokens.max(1), ..usage });
+    let most_pico = if pico > 0 { price(&most) } else { 0 };
     let mark = mark_in(&request.body["messages"].to_string());
-    Asked { mark, answered: request.outcome == Outcome::Answered, fault, pico }
+    Asked { mark, answered: request.outcome == Outcome::Answered, fault, pico, most_pico }
 }

@@ -238,7 +238,11 @@ fn money(start: &Start<'_>, wrong: &mut Vec<String>) {
     let Ledger { requests, pico, uncertain_pico, marks } = start.ledger;
     let killed = start.hosts.iter().any(|host| host.end == End::Signal(9));
     let no_disk = start.faults.iter().any(|kind| kind.takes_the_disk());
-    if *requests > start.asked.len() as u64 {
+    // A process that is killed may not have read the question that it was sent, and who gives all up may just be sending.
+    let given_up = start.faults.iter().any(|kind| kind.costs_what_is_in_flight());
+    let killed_instances = start.faults.iter().filter(|kind| **kind == Kind::InstanceKilled).count();
+    let unread = killed_instances + if given_up { start.instances * start.hosts.len() } else { 0 };
+    if *requests > (start.asked.len() + unread) as u64 {
         wrong.push(format!("the ledger has {requests} requests, {} were sent", start.asked.len()));
     }
     let answered: u64 = start.asked.iter().filter(|asked| asked.answered).count() as u64;
@@ -258,12 +262,12 @@ fn money(start: &Start<'_>, wrong: &mut Vec<String>) {
     }
     let all: u64 = start.asked.iter().map(|asked| asked.pico).sum();
     let whole: u64 = start.asked.iter().filter(|asked| asked.answered).map(|asked| asked.pico).sum();
-    if *pico > all {
-        wrong.push(format!("the ledger has {pico} pico-dollars, {all} were billed"));
+    let most: u64 = start.asked.iter().map(|asked| asked.most_pico).sum();
+    if *pico > most {
+        wrong.push(format!("the ledger has {pico} pico-dollars, {most} were billed"));
     }
     if !killed && !no_disk {
         // What was on its way when all was given up is only known at most.
-        let given_up = start.faults.iter().any(|kind| kind.costs_what_is_in_flight());
         if *pico < whole && !given_up {
             wrong.push(format!("the ledger has {pico} pico-dollars, answers took {whole}"));
         }

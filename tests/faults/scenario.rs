@@ -92,11 +92,13 @@ impl Scenario {
         let first = random.random_range(0..starts);
         for start in 0..starts {
             let kind = if start == first { main } else { scenario.another(&mut random) };
-            let mut faults = vec![scenario.planned(kind, &mut random)];
+            // What earlier starts have done is not asked again: later ones have less to do.
+            let left = (scenario.items / (start + 1)).max(2) as u64;
+            let mut faults = vec![scenario.planned(kind, left, &mut random)];
             if random.random_bool(0.4) {
                 let more = scenario.another(&mut random);
                 if faults.iter().all(|fault| fit(fault.kind, more)) {
-                    faults.push(scenario.planned(more, &mut random));
+                    faults.push(scenario.planned(more, left, &mut random));
                 }
             }
             scenario.starts.push(faults);
@@ -120,14 +122,14 @@ impl Scenario {
         }
     }
 
-    fn planned(&self, kind: Kind, random: &mut StdRng) -> Planned {
+    fn planned(&self, kind: Kind, left: u64, random: &mut StdRng) -> Planned {
         // As long as it all takes where nothing goes wrong, give or take.
-        let whole = 150 + self.latency_ms * self.items as u64 / self.instances as u64;
+        let whole = 100 + self.latency_ms * left / self.instances as u64;
         let when = match kind {
             Kind::HostKilled => When::Millis(random.random_range(5..=whole)),
             Kind::TwoHosts => When::Millis(random.random_range(0..=whole / 2)),
             kind if kind.stops_the_host() && random.random_bool(0.3) => When::Millis(random.random_range(5..=whole)),
-            _ => When::Question(random.random_range(1..=(self.items as u64 * 3 / 4).max(1))),
+            _ => When::Question(random.random_range(1..=(left * 2 / 3).max(1))),
         };
         Planned { kind, when, amount: random.random_range(0..1_000) }
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::question::Usage;
-use crate::work::{Census, Outcome};
+use crate::work::{Census, Outcome, Status};
 
 /// How many events a consumer may be behind before the run waits for it.
 pub const BUFFER: usize = 50_000;
@@ -264,10 +264,17 @@ pub enum Fact {
         /// The line.
         message: String,
     },
+    /// The user stops it: nothing more is begun, and what is under way may end.
+    Stopping {
+        /// For at most so long. Zero: it is given up now.
+        at_most: Duration,
+    },
     /// The run has ended.
     Ended {
         /// How its items stand.
         census: Census,
+        /// How it stands itself: the same that the report and the exit code say.
+        status: Status,
     },
 }
 

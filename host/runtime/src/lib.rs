@@ -2,8 +2,8 @@
 //!
 //! This crate knows no WebAssembly, no terminal and no home folder. Its modules in the order in which data flows:
 //!
-//! - [`work`]: work items, partials, outcomes and their census; [`allocate`]: how many workers, and what each gets;
-//!   [`board`]: who gets which next; [`ladder`]: what becomes of a run in which a part has failed;
+//! - [`work`]: work items, partials, outcomes and their census; [`outcome`]: the states of an item, and the ways between
+//!   them; [`allocate`]: how many workers, and what each gets; [`board`]: who gets which next; [`ladder`]: what becomes of a run in which a part has failed;
 //! - [`question`]: what is asked, what comes back, what it costs;
 //! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`],
 //!   [`queue`], [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]; what
@@ -32,6 +32,7 @@ pub mod limiter;
 pub mod machine;
 pub mod money;
 pub mod near;
+pub mod outcome;
 pub mod policy;
 pub mod pool;
 pub mod prices;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use super::carry_actions;
 use super::error::CliError;
 use super::options::Options;
 use super::terminal::Terminal;
@@ -34,11 +35,12 @@ impl CarryOut {
     }
 
     /// Carries out what the report proposes, and writes into it what has become of it.
-    pub(super) async fn after(self, _: &Session, _: &Paths, report: &mut Report, _: &Terminal) {
+    pub(super) async fn after(self, session: &Session, paths: &Paths, report: &mut Report, _: &Terminal) {
         let asked_for = self.yes || !report.edits.is_empty();
         if asked_for && !report.edits.is_empty() {
             let left = "the edits were not carried out: this convoke only shows them";
             report.warnings.push(left.to_owned());
         }
+        carry_actions::after(self.yes, session, paths, report).await;
     }
 }

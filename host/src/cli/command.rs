@@ -15,6 +15,7 @@ use convoke_runtime::prices::Prices;
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
 use convoke_runtime::watch::WatchConfig;
+use convoke_runtime::work::Status;
 use jiff::Zoned;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -24,8 +25,8 @@ use super::error::CliError;
 use super::options::{Format, Options};
 use super::runs::prune;
 use super::taped::{Player, Taped};
-use super::terminal::{Terminal, put, say};
-use super::{Runnable, cache, plan};
+use super::terminal::{Terminal, deliver, put, say};
+use super::{Runnable, cache, plan, signals};
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
@@ -39,12 +40,16 @@ use crate::progress::{Detail, Show, show};
 use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
 use crate::report::human::{Style, Verbosity};
-use crate::report::{ExitCode, Report, clean, exit_code, human, json, markdown, sarif};
+use crate::report::{ExitCode, Report, clean, human, json, markdown, sarif};
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
+use crate::run::fault::guarded;
 use crate::run::resume::Resume;
 use crate::run::since::Since;
 use crate::run::{Session, beside, money};
+
+/// The longest command line that is shown, in characters.
+const LONGEST_LINE: usize = 1_000;
 
 /// Runs it.
 pub(super) fn run(
@@ -61,13 +66,16 @@ pub(super) fn run(
     in_runtime(go(prepared, options, &terminal, carry_out))
 }
 
-/// Runs it to its end, on all processors.
+/// Runs it to its end, on all processors. A fault of convoke's own is an error, after which nothing is drawn any more.
 pub(super) fn in_runtime<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::nothing(format!("no threads can be started: {error}")))?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(guarded(work)).unwrap_or_else(|said| {
+        let error = CliError::nothing(format!("convoke itself had a fault, and ended there: {said}"));
+        Err(error.hint(Some("what was done is in the journal; the same again goes on")))
+    });
     // What still runs holds nothing that matters: all that was done is in the journal.
     runtime.shutdown_background();
     done
@@ -344,29 +352,31 @@ pub(super) async fn go(
     let shown =
         show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
     let stop = Stop::default();
-    let watching = tokio::spawn(watch_for_signals(stop.clone()));
+    let under_way = signals::under_way(&stop, &session.events);
     let filters = session.settings.filters(baseline.clone(), today);
     let report = session.run(planned, &filters, &stop).await;
-    watching.abort();
     if report.is_err() {
         shown.abort();
     }
     // It ends with the run's last event; a painter that failed is not worth the report.
     let _ = shown.await;
+    drop(under_way);
     let mut report = report?;
     if let Some(carry_out) = carry_out {
         carry_out.after(&session, &paths, &mut report, terminal).await;
     }
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
-    put(&rendered(&report, &session, options, terminal)?, options.output.as_deref())?;
+    let rendered = rendered(&report, &session, options, terminal)?;
+    let code = delivered(&rendered, options, terminal, report.exit_code());
+    go_on(&report, options);
     if let Some(file) = &options.write_baseline {
         let written = Baseline::of(&report, baseline.as_ref()).write(file);
         written.map_err(|error| CliError::usage(error.to_string()))?;
     }
     recorded?;
     prune::tidy(&session.journal, &session.settings).await;
-    Ok(exit_code(&report, session.settings.fail_on.severity()))
+    Ok(code)
 }
 
 /// Which backend `auto` took, and why: on standard error, whatever the form of the report.
@@ -417,18 +427,43 @@ pub(super) fn rendered(
     }
 }
 
-/// The first Ctrl-C lets what was paid for end, the second ends it, the third ends the process.
-pub(super) async fn watch_for_signals(stop: Stop) {
-    let heard = async || tokio::signal::ctrl_c().await.is_ok();
-    if !heard().await {
-        return;
+/// Gives the report to whom it is for. One that could not be given is said, and is never a success; the run has ended in
+/// the journal by then.
+pub(super) fn delivered(text: &str, options: &Options, terminal: &Terminal, code: ExitCode) -> ExitCode {
+    match deliver(text, options.output.as_deref()) {
+        Ok(()) => code,
+        Err(error) => {
+            error.show(terminal.err_color);
+            ExitCode::strongest([code, error.code])
+        }
     }
-    say("Stopping: what is under way may end. Ctrl-C again gives it up; what is done is kept.");
-    stop.soft.cancel();
-    if heard().await {
-        stop.hard.cancel();
+}
+
+/// How to go on with a run that has lost something, as the last line. A report for people that goes to the terminal ends
+/// with it itself.
+pub(super) fn go_on(report: &Report, options: &Options) {
+    let is_said = options.format == Format::Human && options.output.is_none();
+    let lost = matches!(report.status, Status::Interrupted | Status::Parked | Status::Degraded | Status::Failed);
+    if lost && !is_said && !options.quiet {
+        say(&format!("{}: the same again goes on: {}", report.status.name(), typed(std::env::args())));
     }
-    if heard().await {
-        std::process::exit(i32::from(ExitCode::Interrupted.code()));
+}
+
+/// The command line, quoted as a shell reads it, on one line.
+fn typed(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = words.skip(1).collect();
+    let quoted = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "));
+    clean::line(&clean::bounded(&format!("convoke {quoted}"), LONGEST_LINE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_can_be_typed_again() {
+        let words = ["/usr/bin/convoke", "run", "agent-audit a b/", "-q"].map(str::to_owned);
+        assert_eq!(typed(words.into_iter()), "convoke run 'agent-audit a b/' -q");
+        assert!(!typed(["convoke", "a\u{1b}[2Jb"].map(str::to_owned).into_iter()).contains('\u{1b}'));
     }
 }

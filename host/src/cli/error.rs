@@ -49,6 +49,11 @@ impl CliError {
         Self { code: ExitCode::Nothing, ..Self::usage(message) }
     }
 
+    /// All was done but this.
+    pub(super) fn degraded(message: impl Into<String>) -> Self {
+        Self { code: ExitCode::Degraded, ..Self::usage(message) }
+    }
+
     /// What to do now.
     pub(super) fn hint(mut self, hint: Option<impl Into<String>>) -> Self {
         self.hint = hint.map(Into::into);

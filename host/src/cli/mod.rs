@@ -1,7 +1,9 @@
 //! The command line: what was typed is parsed, one thing is called, and its text and exit code go out.
 
+mod actions;
 mod build;
 mod cache;
+mod carry_actions;
 mod carry_out;
 mod command;
 mod config;
@@ -16,6 +18,7 @@ mod policy;
 mod resume;
 mod runs;
 mod schema;
+mod signals;
 mod taped;
 mod terminal;
 mod together;
@@ -66,6 +69,7 @@ struct Runnable {
 
 /// Runs the command line. Everything that the process does happens in here.
 pub fn main(arguments: Vec<OsString>) -> std::process::ExitCode {
+    signals::listen();
     let code = match start(arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -94,6 +98,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("list", matches)) => list::list(&runnables, matches),
         Some(("build", matches)) => build::build(matches),
+        Some(("actions", matches)) => actions::actions(matches),
         Some(("cache", matches)) => cache::cache(matches),
         Some(("run", matches)) => together::run(&runnables, matches),
         Some(("resume", matches)) => resume::resume(runnables, matches),
@@ -164,10 +169,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
     let mut cli = Command::new("convoke")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs Claude commands, each a sandboxed WASM component, in parallel")
-        .after_help(
-            "Exit codes: 0 all done, 1 findings at or above --fail-on, 2 wrong use, 3 degraded, 4 nothing could be \
-             done, 5 parked (limit or budget spent), 130 interrupted.",
-        )
+        .after_help(format!("Exit codes: {}.", ExitCode::listed()))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_help_heading("Commands")
@@ -177,6 +179,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(list::command())
         .subcommand(doctor::command())
         .subcommand(build::command())
+        .subcommand(actions::command())
         .subcommand(cache::command())
         .subcommand(runs::command())
         .subcommand(limits::command())

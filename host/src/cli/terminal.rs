@@ -52,23 +52,51 @@ impl Terminal {
     }
 }
 
-/// Writes a text to a file, or to standard output. A reader that went away is no error.
+/// Writes a text to a file, or to standard output. A reader that went away is no error: a list that is read to its tenth
+/// line has done what it should.
 ///
 /// # Errors
 /// When the file can't be written, or the stream is broken in another way.
 pub(super) fn put(text: &str, file: Option<&Path>) -> Result<(), CliError> {
+    match write(text, file) {
+        Err(Unwritten::Gone) => Ok(()),
+        Err(Unwritten::Other(error)) => Err(error),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The same for the report of a run, which is what was wanted: a reader that went away has not got it.
+///
+/// # Errors
+/// When it can't be written, all of it.
+pub(super) fn deliver(text: &str, file: Option<&Path>) -> Result<(), CliError> {
+    write(text, file).map_err(|unwritten| match unwritten {
+        Unwritten::Gone => CliError::degraded("the report was not read to its end: its reader went away"),
+        Unwritten::Other(error) => error,
+    })
+}
+
+/// Why a text is not where it should be.
+enum Unwritten {
+    /// Who read it has gone.
+    Gone,
+    /// Another error.
+    Other(CliError),
+}
+
+fn write(text: &str, file: Option<&Path>) -> Result<(), Unwritten> {
     if let Some(file) = file {
         // A device or a pipe can't be replaced, only written to.
         let special = fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
         let written = if special { fs::write(file, text) } else { write_atomic(file, text.as_bytes(), None) };
-        return written.map_err(|error| CliError::usage(format!("can't write {}: {error}", file.display())));
+        return written
+            .map_err(|error| Unwritten::Other(CliError::usage(format!("can't write {}: {error}", file.display()))));
     }
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::nothing(format!("can't write the report: {error}")))
-        }
-        _ => Ok(()),
-    }
+    let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Unwritten::Gone,
+        _ => Unwritten::Other(CliError::degraded(format!("can't write the report: {error}"))),
+    })
 }
 
 /// A line for the user, beside the report.

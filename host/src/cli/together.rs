@@ -11,16 +11,16 @@ use futures::future::{join_all, try_join_all};
 use serde_json::json;
 
 use super::carry_out::CarryOut;
-use super::command::{Prepared, announce, how, in_runtime, prepare, rendered, watch_for_signals};
+use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, prepare, rendered};
 use super::error::CliError;
 use super::options::{Format, Options};
 use super::runs::prune;
 use super::terminal::{Terminal, put, say};
-use super::{Runnable, load_file, plan, typed};
+use super::{Runnable, load_file, plan, signals, typed};
 use crate::config::{Budget, nearest};
 use crate::progress::{Detail, show_together};
 use crate::report::together::{Runs, render};
-use crate::report::{ExitCode, Report, RuleInfo, clean, exit_code, sarif};
+use crate::report::{ExitCode, Report, RuleInfo, clean, sarif};
 use crate::run::execute::Stop;
 use crate::run::together::{After, Turns, order, shares};
 use crate::run::{Planned, Session, beside, money, size};
@@ -178,7 +178,7 @@ async fn go(
     let detail = Detail { logs: options.verbose > 0, color: terminal.err_color };
     let shown = show_together(&common, streams, how(options, terminal), detail);
     let stop = Stop::default();
-    let watching = tokio::spawn(watch_for_signals(stop.clone()));
+    let under_way = signals::under_way(&stop, &common);
 
     let workers = planned.iter().map(|planned| planned.allocated.segments.len()).collect();
     let turns = Turns::new(instances(&sessions), workers, after);
@@ -190,7 +190,6 @@ async fn go(
         }
     });
     let reports = join_all(runs).await;
-    watching.abort();
     if let Some(lanes) = sessions.first().and_then(|first| first.lanes.as_ref()) {
         lanes.close().await;
     }
@@ -199,6 +198,7 @@ async fn go(
     }
     // It ends with the last event of the last run; a painter that failed is not worth the reports.
     let _ = shown.await;
+    drop(under_way);
 
     let mut codes = Vec::new();
     let mut done: Vec<(&str, &Session, Report)> = Vec::new();
@@ -208,7 +208,7 @@ async fn go(
                 if let (Some(carry_out), Some(paths)) = (carry_out, &paths) {
                     carry_out.after(session, paths, &mut report, terminal).await;
                 }
-                codes.push(exit_code(&report, session.settings.fail_on.severity()));
+                codes.push(report.exit_code());
                 done.push((name, session, report));
             }
             Err(error) => {
@@ -219,9 +219,15 @@ async fn go(
         }
     }
     let code = ExitCode::strongest(codes);
-    put(&together(done, code, options, terminal)?, options.output.as_deref())?;
-    if let Some(session) = sessions.first() {
-        prune::tidy(&session.journal, &session.settings).await;
+    let worst = done.iter().map(|(.., report)| report).max_by_key(|report| report.exit_code()).cloned();
+    // The reports hold no session.
+    let tidied = sessions.first().map(|session| (session.journal.clone(), session.settings.clone()));
+    let code = delivered(&together(done, code, options, terminal)?, options, terminal, code);
+    if let Some(report) = worst {
+        go_on(&report, options);
+    }
+    if let Some((journal, settings)) = tidied {
+        prune::tidy(&journal, &settings).await;
     }
     Ok(code)
 }

@@ -4,6 +4,7 @@
 //! the project's `convoke.toml` ([`project`]), the environment, the command line. **A project's file can only ask and
 //! tighten**: it may be anybody's. What it asks for beyond the user's own settings is not done, and said.
 
+pub mod actions;
 pub mod cache;
 pub(crate) mod document;
 pub mod error;
@@ -34,6 +35,7 @@ use serde::Deserialize;
 use crate::report::baseline::Baseline;
 use crate::report::suppress::{Filters, Override, Suppression};
 
+pub use actions::Allow;
 pub use cache::Cache;
 pub use error::ConfigError;
 pub use journal::JournalKeep;
@@ -257,6 +259,8 @@ pub struct Settings {
     pub quotas: Quotas,
     /// What is kept of answers.
     pub cache: Cache,
+    /// Which actions run without asking, with `--yes`.
+    pub actions: Allow,
     /// What is kept of runs.
     pub journal: JournalKeep,
     /// Which policy decides.
@@ -358,6 +362,7 @@ impl Settings {
             budget,
             quotas,
             cache: user.cache,
+            actions: user.actions,
             journal: user.journal,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,

@@ -196,6 +196,8 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("policy.use", some(named.map(|name| text(name))));
     add("policy.record", policy.record.to_string());
 
+    add("actions.allow", list(&settings.actions.shown()));
+
     let auto = match settings.tiers.auto {
         Auto::Rule => "rule",
         Auto::Speed => "speed",

@@ -115,7 +115,8 @@ struct Suppress {
 }
 
 /// Keys that only the user's own file has.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("actions", "a project can't say what runs without asking: write [actions] into your own config.toml"),
     ("model", "a project can't choose the model: write it into your own config.toml, or use --model"),
     ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
     ("journal", "a project can't choose how long runs are kept: write [journal] into your own config.toml"),

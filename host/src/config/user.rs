@@ -56,6 +56,9 @@
 //! use = "night-shift"            # a name in policies/ beside this file, or a path; default: built-in
 //! record = true                  # whether what it decides is kept for `convoke policy try`
 //!
+//! [actions]
+//! allow = ["git commit", "gh pr create"]   # what --apply --yes runs without asking: a program, and what it begins with
+//!
 //! [tiers]
 //! auto = "rule"                  # what a question without a tier gets: rule, speed, comprehensive
 //!
@@ -86,6 +89,7 @@ use std::path::Path;
 use convoke_runtime::prices::ListPrice;
 use serde::Deserialize;
 
+use super::actions::{ActionsTable, Allow};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::journal::{JournalKeep, JournalTable};
@@ -121,6 +125,8 @@ pub struct User {
     pub journal: JournalKeep,
     /// `[policy]`.
     pub policy: PolicyChoice,
+    /// `[actions]`.
+    pub actions: Allow,
     /// `[tiers]`.
     pub tiers: Tiers,
     /// `[prices]`.
@@ -149,6 +155,8 @@ struct File {
     journal: JournalTable,
     #[serde(default)]
     policy: PolicyTable,
+    #[serde(default)]
+    actions: ActionsTable,
     #[serde(default)]
     tiers: TiersTable,
     #[serde(default)]
@@ -181,6 +189,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         cache: file.cache.check(document)?,
         journal: file.journal.check(document)?,
         policy: file.policy.check(document)?,
+        actions: file.actions.check(document)?,
         tiers: file.tiers.check(document)?,
         prices: prices::check(file.prices, document)?,
     })
@@ -203,6 +212,7 @@ mod tests {
         assert_eq!((user.prices.len(), user.prices[0].cache_write), (1, Some(3.75)));
         assert_ne!(user.limits, AskedLimits::default());
         assert_eq!(user.cache, Cache::default(), "the example shows the defaults");
+        assert_eq!(user.actions.shown(), ["git commit", "gh pr create"]);
         assert_eq!(user.journal, JournalKeep::default());
         assert_eq!(user.tiers.comprehensive.backend, Some(Backend::ClaudeCli));
         assert_eq!(user.tiers.comprehensive.tools, ["Read", "Grep"]);

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use console::Style;
+use convoke_runtime::event::Fact;
 use convoke_runtime::question::Usage;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::Detail;
-use super::plain::{front, said};
+use super::plain::{front, said, stopping};
+use super::screen::Lines;
 use super::state::{Doing, Line, State, clock};
 use super::streams::Streams;
 use crate::report::clean::line as clean;
@@ -27,10 +29,16 @@ pub(super) async fn show(mut streams: Streams, detail: Detail) {
     let names: Vec<String> = (0..streams.count()).map(|run| streams.name(run).to_owned()).collect();
     let began = Instant::now();
     let mut tick = tokio::time::interval(TICK);
+    // Until when what is under way may go on, once the user has stopped it.
+    let mut until: Option<Instant> = None;
     loop {
         tokio::select! {
             event = streams.next() => {
                 let Some((run, event)) = event else { break };
+                if let Fact::Stopping { at_most } = event.fact {
+                    screen.say(&stopping(&states, at_most));
+                    until = Some(Instant::now() + at_most);
+                }
                 if let Some(run) = run {
                     states[run].hear(&event);
                 }
@@ -38,14 +46,16 @@ pub(super) async fn show(mut streams: Streams, detail: Detail) {
                     screen.say(&format!("{}{text}", front(run.map_or("", |run| &names[run]))));
                 }
             }
-            _ = tick.tick() => screen.draw(&names, &states, began.elapsed()),
+            _ = tick.tick() => {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                screen.draw(&names, &states, began.elapsed(), left);
+            }
         }
     }
-    screen.clear();
 }
 
 struct Screen {
-    bars: MultiProgress,
+    lines: Lines,
     total: ProgressBar,
     /// By run and worker.
     workers: BTreeMap<(usize, usize), ProgressBar>,
@@ -54,49 +64,53 @@ struct Screen {
 
 impl Screen {
     fn new(detail: Detail) -> Self {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let lines = Lines::new(MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
         let columns = Columns::of(console::Term::stderr().size().1.into(), detail.color);
-        let total = bars.add(ProgressBar::new(0));
+        let total = lines.draw(|bars| bars.add(ProgressBar::new(0)));
         // As wide as the column of groups, with its brackets.
         let bar = columns.group.saturating_sub(2);
         let colour = if detail.color { ".cyan" } else { "" };
         total.set_style(style(&format!("  [{{bar:{bar}{colour}}}]  {{wide_msg}}")).progress_chars("=> "));
-        Self { bars, total, workers: BTreeMap::new(), columns }
+        Self { lines, total, workers: BTreeMap::new(), columns }
     }
 
     fn say(&self, text: &str) {
         // A terminal that can't be written to shows nothing; the report comes all the same.
-        let _ = self.bars.println(text);
+        let _ = self.lines.draw(|bars| bars.println(text));
     }
 
-    fn draw(&mut self, names: &[String], states: &[State], now: Duration) {
-        self.workers.retain(|(run, worker), bar| {
-            let stays = states[*run].workers.contains_key(worker);
-            if !stays {
-                bar.finish_and_clear();
-                self.bars.remove(bar);
+    /// `left`: how long what is under way may go on, where the user has stopped it.
+    fn draw(&mut self, names: &[String], states: &[State], now: Duration, left: Option<Duration>) {
+        let Self { lines, total, workers, columns } = self;
+        lines.draw(|bars| {
+            workers.retain(|(run, worker), bar| {
+                let stays = states[*run].workers.contains_key(worker);
+                if !stays {
+                    bar.finish_and_clear();
+                    bars.remove(bar);
+                }
+                stays
+            });
+            for (run, (name, state)) in names.iter().zip(states).enumerate() {
+                for (worker, line) in &state.workers {
+                    let bar = workers.entry((run, *worker)).or_insert_with(|| {
+                        let bar = bars.insert_before(total, ProgressBar::new_spinner());
+                        bar.set_style(style("{wide_msg}"));
+                        bar
+                    });
+                    bar.set_message(columns.worker(name, line, now));
+                }
             }
-            stays
+            let sum = |count: fn(&State) -> usize| states.iter().map(count).sum::<usize>() as u64;
+            total.set_length(sum(|state| state.items));
+            total.set_position(sum(|state| state.ended));
+            let summary = summary(states, now);
+            // What is narrow is cut at its end: what counts now comes first.
+            total.set_message(match left {
+                Some(left) => format!("{}  {summary}", State::finishing(states, left)),
+                None => summary,
+            });
         });
-        for (run, (name, state)) in names.iter().zip(states).enumerate() {
-            for (worker, line) in &state.workers {
-                let bar = self.workers.entry((run, *worker)).or_insert_with(|| {
-                    let bar = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
-                    bar.set_style(style("{wide_msg}"));
-                    bar
-                });
-                bar.set_message(self.columns.worker(name, line, now));
-            }
-        }
-        let sum = |count: fn(&State) -> usize| states.iter().map(count).sum::<usize>() as u64;
-        self.total.set_length(sum(|state| state.items));
-        self.total.set_position(sum(|state| state.ended));
-        self.total.set_message(summary(states, now));
-    }
-
-    fn clear(&self) {
-        // As above.
-        let _ = self.bars.clear();
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod live;
 mod plain;
+mod screen;
 mod state;
 mod streams;
 
 use convoke_runtime::event::Events;
 use tokio::task::JoinHandle;
 
+pub(crate) use screen::alone;
 pub use state::clock;
 
 use streams::Streams;

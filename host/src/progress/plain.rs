@@ -1,11 +1,13 @@
 //! For logs and pipes: a line when something ends.
 
 use std::io::Write;
+use std::time::Duration;
 
 use super::Detail;
 use super::state::{State, clock};
 use super::streams::Streams;
 use crate::report::clean::line as clean;
+use crate::report::words;
 use convoke_runtime::event::Fact;
 use convoke_runtime::work::Outcome;
 
@@ -13,6 +15,10 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, items: bool) {
     let mut states: Vec<State> = (0..streams.count()).map(|_| State::default()).collect();
     let mut labels = std::collections::HashMap::new();
     while let Some((run, event)) = streams.next().await {
+        if let Fact::Stopping { at_most } = &event.fact {
+            say(&stopping(&states, *at_most));
+            continue;
+        }
         let text = match run {
             Some(run) => {
                 states[run].hear(&event);
@@ -21,10 +27,20 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, items: bool) {
             None => said(&event.fact, detail),
         };
         if let Some(text) = text {
-            // Nobody may be reading any more; the run goes on.
-            let _ = writeln!(std::io::stderr(), "{}{text}", front(streams.name(run.unwrap_or(usize::MAX))));
+            say(&format!("{}{text}", front(streams.name(run.unwrap_or(usize::MAX)))));
         }
     }
+}
+
+fn say(line: &str) {
+    // Nobody may be reading any more; the run goes on.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// That the user stops it, and for how long it goes on.
+pub(super) fn stopping(states: &[State], at_most: Duration) -> String {
+    let text = State::finishing(states, at_most);
+    if at_most.is_zero() { text } else { format!("Stopping: {text}; what is done is kept") }
 }
 
 /// What stands before each line of a run among others.
@@ -58,6 +74,8 @@ fn line(
                 width = state.items.to_string().len(),
             ))
         }
+        // The last line; the same word as in the report and the exit code.
+        Fact::Ended { census, status } if items => Some(format!("{}: {}", status.name(), words::census(census))),
         Fact::QuestionRetried { reason, wait, .. } if items => {
             Some(format!("retrying in {} ({})", clock(*wait), clean(reason)))
         }
@@ -81,5 +99,33 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
         Fact::Logged { level, message, .. } if detail.logs => Some(format!("{level}: {}", clean(message))),
         Fact::ItemEnded { outcome: Outcome::Failed(_), .. } => None,
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use convoke_runtime::work::{Census, Status};
+
+    use super::*;
+
+    #[test]
+    fn the_last_line_has_the_status_of_the_run() {
+        let fact = Fact::Ended {
+            census: Census { items: 3, done: 2, failed: 1, ..Census::default() },
+            status: Status::Degraded,
+        };
+        let (state, detail) = (State::default(), Detail { logs: false, color: false });
+        let said = line(&fact, &state, 0, &mut Default::default(), detail, true);
+        assert_eq!(said.as_deref(), Some("degraded: 3 items: 2 done, 1 failed"));
+        assert_eq!(line(&fact, &state, 0, &mut Default::default(), detail, false), None, "quiet");
+    }
+
+    #[test]
+    fn who_stops_it_reads_what_is_finished_and_that_nothing_is_lost() {
+        let said = stopping(&[State::default()], Duration::from_secs(30));
+        assert_eq!(
+            said,
+            "Stopping: finishing what is under way, at most 30 s; Ctrl-C again gives up; what is done is kept"
+        );
     }
 }

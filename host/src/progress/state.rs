@@ -1,6 +1,6 @@
 //! Where a run stands, as told by its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use convoke_runtime::event::{Event, Fact};
@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) cached: usize,
     pub(super) workers: BTreeMap<usize, Line>,
     pub(super) usage: Usage,
+    /// The questions that were sent and have not ended, by their number.
+    pub(super) asked: BTreeSet<u64>,
     holders: BTreeMap<usize, usize>,
     first_start: Option<Duration>,
 }
@@ -63,6 +65,13 @@ impl State {
     /// Takes an event in.
     pub(super) fn hear(&mut self, event: &Event) {
         self.now = event.at;
+        match &event.fact {
+            Fact::QuestionSent { question, .. } => drop(self.asked.insert(*question)),
+            Fact::QuestionRetried { question, .. } | Fact::QuestionSettled { question, .. } => {
+                self.asked.remove(question);
+            }
+            _ => {}
+        }
         match &event.fact {
             Fact::Planned { items, cached, .. } => {
                 self.items = *items;
@@ -137,8 +146,23 @@ impl State {
             | Fact::DispatchStopped { .. }
             | Fact::Warned { .. }
             | Fact::Logged { .. }
+            | Fact::Stopping { .. }
             | Fact::Ended { .. } => {}
         }
+    }
+
+    /// What is said when the user stops it.
+    pub(super) fn finishing(states: &[Self], left: Duration) -> String {
+        let asked: usize = states.iter().map(|state| state.asked.len()).sum();
+        if left.is_zero() {
+            return "Giving up what is under way; what is done is kept. Ctrl-C again ends at once.".to_owned();
+        }
+        let what = match asked {
+            0 => "what is under way".to_owned(),
+            1 => "1 question".to_owned(),
+            asked => format!("{asked} questions"),
+        };
+        format!("finishing {what}, at most {} s; Ctrl-C again gives up", left.as_millis().div_ceil(1_000))
     }
 
     /// How long the rest will probably take: at the pace of this run so far, once that says something.
@@ -214,6 +238,25 @@ mod tests {
         hear(&mut state, 4, settled);
         hear(&mut state, 4, late(Some(90)));
         assert_eq!(state.workers[&0].pace, Pace::default(), "what comes late belongs to no answer");
+    }
+
+    #[test]
+    fn what_is_finished_is_counted_and_how_long_it_may_take() {
+        let (mut one, mut other) = (State::default(), State::default());
+        let said = |states: &[State], seconds| State::finishing(states, Duration::from_secs(seconds));
+        let sent = |question| Fact::QuestionSent { question, item: 0, model: String::new(), attempt: 1 };
+        for question in 0..2 {
+            hear(&mut one, 1, sent(question));
+        }
+        hear(&mut other, 1, sent(9));
+        let settled = Fact::QuestionSettled { question: 1, item: 0, by: String::new(), usage: Usage::default() };
+        let states = [one, other];
+        assert_eq!(said(&states, 28), "finishing 3 questions, at most 28 s; Ctrl-C again gives up");
+        let [mut one, other] = states;
+        hear(&mut one, 2, settled);
+        assert!(said(&[one, other], 10).starts_with("finishing 2 questions, at most 10 s"));
+        assert!(said(&[State::default()], 1).starts_with("finishing what is under way, at most 1 s"));
+        assert!(said(&[], 0).starts_with("Giving up"));
     }
 
     #[test]

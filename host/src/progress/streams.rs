@@ -97,7 +97,7 @@ fn is_common(fact: &Fact) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use convoke_runtime::work::Census;
+    use convoke_runtime::work::{Census, Status};
 
     use super::*;
 
@@ -110,7 +110,7 @@ mod tests {
         }
         for (events, message) in [(&one, "1"), (&two, "2")] {
             events.tell(Fact::Warned { message: message.to_owned() }).await;
-            events.tell(Fact::Ended { census: Census::default() }).await;
+            events.tell(Fact::Ended { census: Census::default(), status: Status::Completed }).await;
         }
         let mut heard = Vec::new();
         while let Some((run, event)) = streams.next().await {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use convoke_runtime::question::Usage;
-use convoke_runtime::work::{Aggregation, Census, Outcome, Partial, Status};
+use convoke_runtime::work::{Aggregation, Census, Outcome, Partial, Severity, Status};
 
 use super::suppress::{Filters, Scope, apply};
+use super::verdict::{Grounds, status};
 use super::words::counted;
 use super::{
-    AttemptInfo, Cost, Counts, FailureInfo, Group, Note, QuestionsInfo, Report, RuleInfo, RunInfo, SCHEMA_VERSION,
-    SuppressedCounts, Timing, UsageInfo, Worker, attempts, clean, edits, merge,
+    AttemptInfo, Cost, Counts, ExitCode, FailureInfo, Group, Note, QuestionsInfo, Report, RuleInfo, RunInfo,
+    SCHEMA_VERSION, SuppressedCounts, Timing, UsageInfo, Worker, attempts, clean, edits, merge,
 };
 
 /// How much of a failed item's log is kept, in lines and characters: its end, where the cause is.
@@ -18,7 +19,7 @@ const LOG_LINES: usize = 40;
 const LOG_CHARACTERS: usize = 8_000;
 
 /// The longest reason, in characters.
-const LONGEST_REASON: usize = 4_000;
+pub(super) const LONGEST_REASON: usize = 4_000;
 
 /// All that is known of a run at its end.
 #[derive(Clone, Debug)]
@@ -49,6 +50,10 @@ pub struct Facts {
     pub notes: Vec<String>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
+    /// What was lost that is no item: the run is degraded for each.
+    pub lost: Vec<String>,
+    /// From which severity on findings count for the exit code; none: they don't.
+    pub fail_on: Option<Severity>,
 }
 
 /// What became of an item.
@@ -91,7 +96,9 @@ pub struct WorkerFacts {
 /// read with it, and diffs are made against it.
 pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<String>) -> Report {
     let census = Census::of(facts.items.iter().map(|item| &item.outcome));
-    let status = status(&facts, &census);
+    let grounds =
+        Grounds { interrupted: facts.interrupted, parked: facts.parked.is_some(), lost: !facts.lost.is_empty() };
+    let status = status(&census, grounds);
     let partials = || facts.items.iter().filter_map(|item| Some((item.id.as_str(), item.partial.as_ref()?)));
 
     let merged = merge::aggregate(facts.aggregate, partials());
@@ -107,10 +114,13 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
     warnings.extend(merged.warnings);
     warnings.extend(losses(&facts, &census));
     warnings.extend(filtered.warnings);
+    warnings.extend(facts.lost.iter().map(|lost| clean::bounded(lost, LONGEST_REASON).into_owned()));
 
-    Report {
+    let mut report = Report {
         schema_version: SCHEMA_VERSION,
         status,
+        exit_code: ExitCode::Nothing,
+        fail_on: facts.fail_on,
         census,
         groups: groups(&facts.items, &findings),
         workers: workers(&facts.workers),
@@ -131,18 +141,9 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
         continuable: true,
         run: facts.run,
-    }
-}
-
-/// An interruption or a spent budget that came when all was done already changes nothing.
-fn status(facts: &Facts, census: &Census) -> Status {
-    if census.pending > 0 && facts.interrupted {
-        Status::Interrupted
-    } else if census.pending > 0 && facts.parked.is_some() {
-        Status::Parked
-    } else {
-        Status::of(census)
-    }
+    };
+    report.judge();
+    report
 }
 
 fn scope(facts: &Facts, status: Status) -> Scope<'_> {

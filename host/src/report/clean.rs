@@ -150,7 +150,7 @@ fn push_visible(out: &mut String, character: char) {
 
 /// Controls, and what is invisible or changes the order of other text. Joiners (U+200C, U+200D) and variation
 /// selectors stay: scripts and emoji need them.
-fn is_unsafe(character: char) -> bool {
+pub(crate) fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}'

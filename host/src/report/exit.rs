@@ -1,6 +1,7 @@
 //! The exit codes, and which one holds.
 
 use convoke_runtime::work::{Severity, Status};
+use serde::{Serialize, Serializer};
 
 use super::Report;
 
@@ -41,9 +42,35 @@ impl ExitCode {
         }
     }
 
+    /// What it tells, in a few words, as the help has it; every cause stands in the README's table.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "all done",
+            Self::Findings => "findings at or above --fail-on",
+            Self::Usage => "wrong use",
+            Self::Degraded => "degraded",
+            Self::Nothing => "nothing could be done",
+            Self::Parked => "parked (limit or budget spent)",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// All of them in a line, for the help: `0 all done, 1 …`.
+    pub fn listed() -> String {
+        let mut codes = Self::ALL;
+        codes.sort_unstable_by_key(|code| code.code());
+        codes.map(|code| format!("{} {}", code.code(), code.meaning())).join(", ")
+    }
+
     /// The one that is used where several hold.
     pub fn strongest(codes: impl IntoIterator<Item = Self>) -> Self {
         codes.into_iter().max().unwrap_or(Self::Success)
+    }
+}
+
+impl Serialize for ExitCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.code())
     }
 }
 
@@ -86,6 +113,28 @@ mod tests {
         assert_eq!(codes.map(ExitCode::code), [130, 2, 5, 4, 3, 1, 0]);
         assert_eq!(ExitCode::strongest(ExitCode::ALL), ExitCode::Interrupted);
         assert_eq!(ExitCode::strongest([]), ExitCode::Success);
+    }
+
+    #[test]
+    fn the_documented_codes_are_those_there_are() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let table = readme.split("| exit code | |\n|---|---|\n").nth(1).unwrap();
+        let rows: Vec<(&str, &str)> =
+            table.lines().map_while(|row| row.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")).collect();
+        let mut codes = ExitCode::ALL;
+        codes.sort_unstable_by_key(|code| code.code());
+        assert_eq!(rows.len(), codes.len());
+        for (code, (number, causes)) in codes.into_iter().zip(rows) {
+            assert_eq!(number, code.code().to_string());
+            let word = code.meaning().replace("--fail-on", "`--fail-on`");
+            let word = word.split(" (").next().unwrap();
+            assert!(causes.starts_with(word), "{number}: {causes:?} does not begin with {word:?}");
+        }
+        assert!(readme.contains("the first of 130, 2, 5, 4, 3, 1, 0 is used"));
+        let all = "0 all done, 1 findings at or above --fail-on, 2 wrong use, 3 degraded, 4 nothing could be done, \
+                   5 parked (limit or budget spent), 130 interrupted";
+        assert_eq!(ExitCode::listed(), all);
     }
 
     #[test]

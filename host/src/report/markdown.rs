@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use convoke_runtime::work::{Severity, Status};
 
-use super::{Counts, Edit, Finding, Report, clean, cost, words};
+use super::{ActionState, Counts, Edit, Finding, Report, clean, cost, words};
 
 /// GitHub takes 65,536 characters; what comes around the report needs some of them.
 const LONGEST: usize = 60_000;
@@ -103,7 +103,13 @@ impl Page {
         }
         self.push("\n### Proposed actions\n\n");
         for action in &report.actions {
-            self.push(&format!("- {}: {}\n", clean::markdown_code(&action.kind), clean::markdown(&action.title)));
+            let (kind, title) = (clean::markdown_code(&action.kind), clean::markdown(&action.title));
+            let state = match (action.state, &action.problem) {
+                (ActionState::Proposed, None) => String::new(),
+                (state, None) => format!(" ({})", state.name()),
+                (state, Some(problem)) => format!(" ({}: {})", state.name(), clean::markdown(problem)),
+            };
+            self.push(&format!("- {kind}: {title}{state}\n"));
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use convoke_runtime::work::{self, Aggregation, Partial, Reduction, Severity};
 
-use super::{Action, Finding, Metric, Note, Place, clean, fingerprint};
+use super::{Action, ActionState, Finding, Metric, Note, Place, clean, fingerprint};
 
 /// The longest message, help and path that a report carries, in characters; what is longer is cut and ends in `…`.
 const LONGEST_TEXT: usize = 4_000;
@@ -249,12 +249,18 @@ fn collect_action(item: &str, action: &work::Action, actions: &mut Vec<Action>, 
         }
         return;
     }
+    let problem = crate::actions::check(&action.key, &action.body).err().map(|error| error.to_string());
     actions.push(Action {
         kind: action.kind.clone(),
         title: clean::bounded(&action.title, LONGEST_TEXT).into_owned(),
         body: action.body.clone(),
         key: action.key.clone(),
         item: item.to_owned(),
+        state: if problem.is_some() { ActionState::Refused } else { ActionState::Proposed },
+        problem,
+        exit_code: None,
+        output: None,
+        errors: None,
     });
 }
 

@@ -11,7 +11,7 @@
 //! - [`explain`]: why each item is done, or need not be; [`go_on`]: how a run that has not done all is continued;
 //! - [`cost`]: what it cost, and what is left of the budgets;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
-//! - [`together`]: several commands in one document; [`exit`]: the exit codes.
+//! - [`together`]: several commands in one document; [`verdict`]: how a run stands; [`exit`]: the exit codes.
 
 pub mod attempts;
 pub mod baseline;
@@ -33,6 +33,7 @@ pub mod sarif;
 pub mod schema;
 pub mod suppress;
 pub mod together;
+pub mod verdict;
 pub(crate) mod words;
 
 #[cfg(test)]
@@ -67,6 +68,9 @@ pub struct Report {
     /// How the run stands.
     #[schemars(with = "schema::StatusName")]
     pub status: Status,
+    /// The exit code that this run ends with: 0, 1, 2, 3, 4, 5 or 130.
+    #[schemars(with = "u8")]
+    pub exit_code: ExitCode,
     /// How its items stand. The parts add up to `items`.
     #[schemars(with = "schema::CensusCounts")]
     pub census: Census,
@@ -104,6 +108,9 @@ pub struct Report {
     pub attempts: Vec<ItemAttempts>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
+    /// From which severity on findings count for the exit code; none: they don't.
+    #[serde(skip)]
+    pub(crate) fail_on: Option<Severity>,
     /// Only for those who render: the groups of the items.
     #[serde(skip)]
     pub(crate) group_of_item: HashMap<String, String>,
@@ -418,12 +425,62 @@ pub struct Action {
     pub kind: String,
     /// What it is, in a line.
     pub title: String,
-    /// What it does, by its kind.
+    /// What it does: a program with arguments. What has another shape is never carried out.
     pub body: Value,
     /// Two actions with the same key are the same action.
     pub key: String,
     /// The id of the item that proposes it.
     pub item: String,
+    /// What has become of it.
+    pub state: ActionState,
+    /// Why it stands so, where there is something to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What its program ended with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The last that its program printed, at most 4 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The last that its program wrote to stderr, at most 4 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
+}
+
+/// What has become of a proposed change of the world outside the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionState {
+    /// It is only proposed: nobody asked to carry it out, or what comes before it hindered.
+    #[default]
+    Proposed,
+    /// It is carried out.
+    Done,
+    /// An earlier run, or the user, has done the same: it was not done again.
+    DoneBefore,
+    /// The user said no.
+    Declined,
+    /// It is none that can be carried out, or is not allowed, or its key is that of another one.
+    Refused,
+    /// Its program says that it failed, or could not be started.
+    Failed,
+    /// It was begun, and nobody knows how it ended: it is not repeated until the user settles it.
+    Unknown,
+}
+
+impl ActionState {
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Done => "done",
+            Self::DoneBefore => "done-before",
+            Self::Declined => "declined",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Something said beside the findings.

@@ -91,7 +91,7 @@ pub(crate) fn facts() -> Facts {
         partial.actions = vec![work::Action {
             kind: "comment".to_owned(),
             title: "Say so".to_owned(),
-            body: json!({"text": "so"}),
+            body: json!({"program": "gh", "arguments": ["pr", "comment", "--body", "It is so."]}),
             key: "say-so".to_owned(),
         }];
     }
@@ -167,6 +167,8 @@ pub(crate) fn facts() -> Facts {
         rules: rules(),
         notes: vec![],
         warnings: vec!["`README.md` is no agent".to_owned()],
+        lost: vec![],
+        fail_on: None,
     }
 }
 

@@ -61,6 +61,7 @@ fn log(report: &Report, rules: &[RuleInfo]) -> Value {
             "properties": {"convoke": {
                 "run": report.run.id,
                 "status": report.status,
+                "exit_code": report.exit_code,
                 "census": report.census,
                 "usage": report.usage,
             }},
@@ -180,6 +181,7 @@ fn invocation(report: &Report) -> Value {
         report.warnings.iter().map(|warning| json!({"level": "warning", "message": {"text": clean::sarif(warning)}}));
     json!({
         "executionSuccessful": report.status == Status::Completed,
+        "exitCode": report.exit_code,
         "startTimeUtc": format!("{:.3}", report.run.started),
         "toolExecutionNotifications": failures.chain(warnings).collect::<Vec<_>>(),
     })

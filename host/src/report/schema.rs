@@ -236,6 +236,7 @@ mod tests {
             "suppressed",
             "metrics",
             "edits",
+            "exit_code",
             "actions",
             "attempts",
             "notes",

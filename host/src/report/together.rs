@@ -12,7 +12,8 @@ pub struct Runs {
     /// The version of this format. A reader refuses a newer one, and ignores members it doesn't know.
     pub schema_version: u32,
     /// The exit code of the whole: of those of all runs the first in the order 130, 2, 5, 4, 3, 1, 0.
-    pub exit_code: u8,
+    #[schemars(with = "u8")]
+    pub exit_code: ExitCode,
     /// The report of each command, in the order in which they were typed.
     pub runs: Vec<Report>,
 }
@@ -20,7 +21,7 @@ pub struct Runs {
 impl Runs {
     /// Puts them together.
     pub fn of(runs: Vec<Report>, code: ExitCode) -> Self {
-        Self { schema_version: SCHEMA_VERSION, exit_code: code.code(), runs }
+        Self { schema_version: SCHEMA_VERSION, exit_code: code, runs }
     }
 }
 

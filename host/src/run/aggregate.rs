@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke_runtime::journal::{ItemKey, ItemRecord, Read, ReadSet};
+use convoke_runtime::outcome::Ending;
+use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::{Aggregation, Census, Finding, Item, Outcome, Partial};
 
 use super::Session;
+use super::execute::Stop;
 use super::seat::Seat;
-use super::shared::{End, Ended, Shared};
+use super::shared::{By, End, Ended, Shared};
 use crate::plugin::project::Project;
 use crate::plugin::sha256_hex;
 use crate::report::{ItemFacts, merge};
@@ -49,8 +52,20 @@ fn of_item(item: &Item, outcome: Outcome, attempts: u32, ended: Option<&Ended>) 
     }
 }
 
-/// Lets the plugin conclude, in the name of an item of its own. It is cached when it was done over the same whole.
-pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregation, item: Item) -> ItemFacts {
+/// How the conclusion stands.
+fn of_conclusion(shared: &Shared, item: &Item, attempts: u32, ended: Option<&Ended>) -> ItemFacts {
+    of_item(item, shared.conclusion().outcome().clone(), attempts, ended)
+}
+
+/// Lets the plugin conclude, in the name of an item of its own. It is cached when it was done over the same whole. When
+/// the user stops the run, what it has asked may end; given up, it stays pending.
+pub async fn conclude(
+    session: &Session,
+    shared: &Arc<Shared>,
+    method: Aggregation,
+    item: Item,
+    stop: &Stop,
+) -> ItemFacts {
     let so_far = items(shared);
     let census = Census::of(so_far.iter().map(|item| &item.outcome));
     let (whole, notes) = whole(method, &so_far);
@@ -66,18 +81,24 @@ pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregati
         reused: None,
     };
     let record = ItemRecord { id: item.id.clone(), label: item.label.clone(), key, ordinal: number, parent: None };
-    if let Some(kept) = session.resume.as_ref().and_then(|resume| resume.concluded(&item, &key)) {
+    if let Some(kept) = session.resume.as_ref().and_then(|resume| resume.concluded(&item, &key))
+        && let Some(written) = shared.journal.written(&shared.run).await.ok().and_then(|mut all| all.remove(&item.id))
+    {
         let ended = Ended { partial: kept.partial.clone(), reads: kept.reads.clone(), log: kept.log.clone() };
-        let (outcome, attempts) = (kept.outcome.clone(), kept.attempts);
-        return known(shared, End { outcome, ended, attempts, ..end }).await;
+        let end = End { outcome: written.outcome().clone(), ended: ended.clone(), attempts: kept.attempts, ..end };
+        // It can end: nothing has happened to it.
+        let _ = shared.conclusion().end(written.into());
+        shared.make_known(None, end).await;
+        return of_conclusion(shared, &item, kept.attempts, Some(&ended));
     }
     let planned = match &session.resume {
         Some(_) => shared.journal.plan_again(&shared.run, record, "the whole has changed".to_owned()).await,
         None => shared.journal.record_items(&shared.run, vec![record]).await,
     };
     if let Err(error) = planned {
-        let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
-        return of_item(&item, outcome, 1, None);
+        // It can end: nothing has happened to it.
+        let _ = shared.conclusion().end(Ending::failed(format!("it could not be written down: {error}")));
+        return of_conclusion(shared, &item, 1, None);
     }
     let mut before = session.concluded_before(&key).await;
     if before.is_none() {
@@ -91,35 +112,51 @@ pub async fn conclude(session: &Session, shared: &Arc<Shared>, method: Aggregati
     let log = session.sandbox.log();
     let seat = Seat::new(shared.clone(), None, log.clone());
     let task = seat.begin(number, item.clone());
-    let concluded =
-        session.sandbox.conclude(Arc::new(seat.clone()), log.clone(), task.clone(), &census, &whole, &notes).await;
+    // It can be taken: nobody else concludes.
+    let _ = shared.conclusion().take();
+    let concluding =
+        session.sandbox.conclude(Arc::new(seat.clone()), log.clone(), task.clone(), &census, &whole, &notes);
+    let concluded = until_given_up(concluding, shared, stop).await;
     seat.settled().await;
     if let Some(ended) = shared.ended().get(&number) {
-        return of_item(&item, seat.outcome().unwrap_or(Outcome::Pending), 1, Some(ended));
+        return of_conclusion(shared, &item, 1, Some(ended));
     }
-    let outcome = match (&task.record().stopped, concluded) {
-        (Some(_), _) => Outcome::Pending,
-        (None, Err(died)) => Outcome::Failed(died.to_string()),
-        (None, Ok(())) => Outcome::Failed("its plugin concluded without finishing it".to_owned()),
-    };
     let ended = Ended { log: log.tail(), ..Ended::default() };
-    if outcome.has_ended() {
-        return written(shared, End { outcome, ended, ..end }).await;
+    let outcome = match (&task.record().stopped, concluded) {
+        (Some(_), _) | (None, None) => None,
+        (None, Some(Err(died))) => Some(Outcome::Failed(died.to_string())),
+        (None, Some(Ok(()))) => Some(Outcome::Failed("its plugin concluded without finishing it".to_owned())),
+    };
+    match outcome {
+        Some(outcome) => written(shared, End { outcome, ended, ..end }).await,
+        None => of_conclusion(shared, &item, 1, Some(&ended)),
     }
-    of_item(&item, outcome, 1, Some(&ended))
+}
+
+/// What comes of it; none: the user gave it up.
+async fn until_given_up<T>(work: impl Future<Output = T>, shared: &Shared, stop: &Stop) -> Option<T> {
+    tokio::pin!(work);
+    let mut is_halted = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.hard.cancelled() => return None,
+            done = &mut work => return Some(done),
+            () = stop.soft.cancelled(), if !is_halted => {
+                is_halted = true;
+                shared.answers.broker().halt(Failure::new(FailureKind::Cancelled, "interrupted")).await;
+            }
+        }
+    }
 }
 
 /// Writes the end of a conclusion, and makes it known.
 async fn written(shared: &Shared, end: End) -> ItemFacts {
-    let (end, _) = shared.write_end(end).await;
-    known(shared, end).await
-}
-
-/// Makes the end of a conclusion known that is written.
-async fn known(shared: &Shared, end: End) -> ItemFacts {
-    let facts = of_item(&end.item, end.outcome.clone(), end.attempts, Some(&end.ended));
-    shared.make_known(None, end).await;
-    facts
+    let (item, ended, attempts) = (end.item.clone(), end.ended.clone(), end.attempts);
+    // It can end: it is closed once. What could not be written has no partial.
+    let is_written = shared.close(By::Conclusion, end).await.is_ok_and(|(_, written)| written.is_ok());
+    let ended = if is_written { ended } else { Ended { partial: None, ..ended } };
+    of_conclusion(shared, &item, attempts, Some(&ended))
 }
 
 /// A conclusion that was not begun, because the run stopped before.

@@ -8,6 +8,7 @@ pub mod assess;
 pub mod beside;
 pub mod execute;
 mod explain;
+pub(crate) mod fault;
 pub(crate) mod ledger;
 pub mod money;
 pub mod resume;
@@ -17,6 +18,7 @@ pub mod since;
 pub mod size;
 pub mod together;
 pub(crate) mod tried;
+mod verify;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,11 +29,11 @@ use convoke_runtime::backend::Backend;
 use convoke_runtime::board::{Board, BoardError, Nesting};
 use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
-use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed};
+use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed, Written};
 use convoke_runtime::machine::Meter;
 use convoke_runtime::question::FailureKind;
 use convoke_runtime::shared::claims::Claims;
-use convoke_runtime::work::{Census, Outcome, Severity, Work};
+use convoke_runtime::work::{Aggregation, Census, Item, Outcome, Severity, Work};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -175,11 +177,22 @@ impl Session {
             self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
         let Assessed { work, reusable, kept, explained, .. } = assessed;
         self.tell_plan(&work, reusable.len() + kept.ends.len(), &allocated).await;
-        keep(&shared, kept).await;
-        use_again(&shared, reusable).await;
+        let conclusion = work.conclusion.clone();
+        let written = match &self.resume {
+            Some(_) => self.journal.written(&id).await?,
+            None => HashMap::new(),
+        };
         let looking = Looking::begin(&shared);
-        let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
-        let mut report = self.aggregate(&shared, work, executed, allocated, filters, (began, started)).await;
+        let going = fault::guarded(async {
+            keep(&shared, kept, written).await;
+            use_again(&shared, reusable).await;
+            let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
+            self.aggregate(&shared, work, executed, &allocated, filters, (began, started), stop).await
+        });
+        let mut report = match going.await {
+            Ok(report) => report,
+            Err(said) => self.wreck(&shared, conclusion, &allocated, filters, (began, started), said).await,
+        };
         let uncertain = shared.answers.broker().spending().uncertain;
         report.warnings.extend(money::unmetered_warning(unmetered.load(Ordering::Relaxed), uncertain));
         report.warnings.extend(arms.warnings());
@@ -195,11 +208,19 @@ impl Session {
         if let Err(error) = self.journal.end_run(&id, report.status, report.census, Timestamp::now()).await {
             // All that was done is in the journal; only that the run has ended is not.
             let lost = if error.is_storage() { ", nor what its last questions have cost" } else { "" };
-            report.warnings.push(format!("the end of the run could not be written down{lost}: {error}"));
+            report.degrade(format!("the end of the run could not be written down{lost}: {error}"));
         }
         looking.end().await;
-        self.events.tell(Fact::Ended { census: report.census }).await;
+        self.events.tell(report.ended()).await;
         Ok(report)
+    }
+
+    /// Writes down that a run stands worse than when it ended, after [`Report::degrade`].
+    pub async fn amend(&self, report: &mut Report) {
+        let Ok(id) = report.run.id.parse() else { return };
+        if let Err(error) = self.journal.amend_end(&id, report.status).await {
+            report.degrade(format!("that the run is {} could not be written down: {error}", report.status.name()));
+        }
     }
 
     /// Runs the plugin without asking anybody, and without leaving a trace: what would be sent.
@@ -282,6 +303,7 @@ impl Session {
             stirred: Notify::new(),
             ended: Mutex::default(),
             aside: Mutex::default(),
+            conclusion: Mutex::default(),
             journal,
             run: id,
             command: Arc::from(self.command.as_str()),
@@ -344,7 +366,7 @@ impl Session {
 
     fn board(&self, assessed: &Assessed, allocated: &Allocated) -> Result<Board, BoardError> {
         let Limits { depth, width, .. } = self.settings.limits;
-        let board = Board::new(assessed.work.items.clone(), &allocated.segments, &[])?;
+        let board = Board::of(assessed.work.items.clone(), &allocated.segments)?;
         Ok(board.nesting(Nesting { depth: depth as usize, width: width as usize }))
     }
 
@@ -356,18 +378,20 @@ impl Session {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all that is known at the end of a run")]
     async fn aggregate(
         &self,
         shared: &Arc<Shared>,
         work: Work,
         executed: Executed,
-        allocated: Allocated,
+        allocated: &Allocated,
         filters: &Filters,
         (began, started): (Instant, Timestamp),
+        stop: &Stop,
     ) -> Report {
-        let whole = executed.parked.is_none() && !executed.interrupted;
+        let whole = executed.parked.is_none() && !executed.interrupted && !stop.soft.is_cancelled();
         let conclusion = match work.conclusion {
-            Some(item) if whole => Some(aggregate::conclude(self, shared, work.aggregate, item).await),
+            Some(item) if whole => Some(aggregate::conclude(self, shared, work.aggregate, item, stop).await),
             Some(item) => Some(aggregate::not_concluded(&item)),
             None => None,
         };
@@ -375,7 +399,9 @@ impl Session {
         items.extend(conclusion);
         // The conclusion asks too; and the user may have stopped a run beside this one.
         let stopped = shared.answers.broker().stopped().borrow().clone().filter(|_| !executed.interrupted);
-        let interrupted = executed.interrupted || stopped.as_ref().is_some_and(is_interruption);
+        let interrupted =
+            executed.interrupted || stop.soft.is_cancelled() || stopped.as_ref().is_some_and(is_interruption);
+        let lost = verify::by_the_journal(shared, &mut items).await.into_iter().collect();
         let stopped = executed.parked.or(stopped.filter(|_| !interrupted));
         // What can't be written down is no budget that comes back: what is left makes the run degraded.
         let (unwritten, stopped): (Option<_>, Option<_>) = match stopped {
@@ -396,20 +422,7 @@ impl Session {
         let left_out = self.sandbox.project.left_out();
         warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
         let facts = Facts {
-            run: RunInfo {
-                id: shared.run.to_string(),
-                command: self.command.clone(),
-                plugin: PluginInfo {
-                    name: self.plugin.manifest.name.clone(),
-                    version: self.plugin.manifest.version.to_string(),
-                    digest: self.plugin.digest.clone(),
-                },
-                mode: self.settings.mode.name().to_owned(),
-                backend: self.backend_names(),
-                started,
-                continued: 0,
-                arguments: self.arguments(),
-            },
+            run: self.run_info(shared, started),
             aggregate: work.aggregate,
             items,
             workers: executed.workers,
@@ -420,10 +433,67 @@ impl Session {
             parked: stopped.map(|failure| failure.message),
             whole_project: self.whole_project,
             rules: self.rules(),
-            notes: work.notes.into_iter().chain(allocated.notes).collect(),
+            notes: work.notes.into_iter().chain(allocated.notes.clone()).collect(),
             warnings,
+            lost,
+            fail_on: self.settings.fail_on.severity(),
         };
         crate::report::build(facts, filters, |path| texts.get(path).cloned())
+    }
+
+    /// The report of a run in which the host itself had a fault: what the journal has of the items, and nothing that could
+    /// be at fault. What was not written is pending.
+    async fn wreck(
+        &self,
+        shared: &Arc<Shared>,
+        conclusion: Option<Item>,
+        allocated: &Allocated,
+        filters: &Filters,
+        (began, started): (Instant, Timestamp),
+        said: String,
+    ) -> Report {
+        let mut items = aggregate::items(shared);
+        items.extend(conclusion.as_ref().map(aggregate::not_concluded));
+        for item in &mut items {
+            (item.partial, item.reads) = (None, Vec::new());
+        }
+        let mut lost = vec![format!("the host had a fault, and the run ended there: {said}")];
+        lost.extend(verify::by_the_journal(shared, &mut items).await);
+        let facts = Facts {
+            run: self.run_info(shared, started),
+            aggregate: Aggregation::default(),
+            items,
+            workers: Vec::new(),
+            usage: shared.answers.broker().spent(),
+            cost: money::cost(shared.answers.broker(), &allocated.estimate, &self.broker.prices),
+            wall: began.elapsed(),
+            interrupted: false,
+            parked: None,
+            whole_project: false,
+            rules: self.rules(),
+            notes: Vec::new(),
+            warnings: self.events.warned(),
+            lost,
+            fail_on: self.settings.fail_on.severity(),
+        };
+        crate::report::build(facts, filters, |_| None)
+    }
+
+    fn run_info(&self, shared: &Shared, started: Timestamp) -> RunInfo {
+        RunInfo {
+            id: shared.run.to_string(),
+            command: self.command.clone(),
+            plugin: PluginInfo {
+                name: self.plugin.manifest.name.clone(),
+                version: self.plugin.manifest.version.to_string(),
+                digest: self.plugin.digest.clone(),
+            },
+            mode: self.settings.mode.name().to_owned(),
+            backend: self.backend_names(),
+            started,
+            continued: 0,
+            arguments: self.arguments(),
+        }
     }
 
     /// The rules of the plugin, for reports.
@@ -481,14 +551,15 @@ fn over_tolerance(census: &Census, tolerance: f64, mode: Mode) -> Option<String>
         .then(|| format!("{failed} of {tried} items failed or fell back: the mode {mode} tolerates {percent:.0} %"))
 }
 
-/// What stands of a run that goes on: it is in the journal already.
-async fn keep(shared: &Shared, kept: Kept) {
+/// What stands of a run that goes on: `written` has the journal's word for it, by the items' ids.
+async fn keep(shared: &Shared, kept: Kept, mut written: HashMap<String, Written>) {
     for (number, end) in kept.ends {
         let Some(item) = shared.board().item(number).cloned() else { continue };
+        let Some(word) = written.remove(&item.id) else { continue };
         let ended = Ended { partial: end.partial, reads: end.reads, log: end.log };
-        let (outcome, attempts) = (end.outcome, end.attempts);
+        let (outcome, attempts) = (word.outcome().clone(), end.attempts);
         // Nobody holds anything yet: it can't fail.
-        if shared.board().keep(number, outcome.clone(), attempts).is_ok() {
+        if shared.board().keep(number, word.into(), attempts).is_ok() {
             let took = Duration::ZERO;
             shared.make_known(None, End { number, item, outcome, ended, took, attempts, reused: end.reused }).await;
         }

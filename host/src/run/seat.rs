@@ -7,6 +7,7 @@ use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
 use convoke_runtime::journal::{Became, Digest, ItemRecord, Read, Reusable};
+use convoke_runtime::outcome::Ending as ItemEnding;
 use convoke_runtime::question::{AnsweredBy, Failure, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use futures::future::BoxFuture;
@@ -15,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::beside::Begin;
-use super::shared::{End, Ended, Shared};
+use super::shared::{By, End, Ended, Shared};
 use super::tried::Nothing;
 use crate::plugin::imports::{Services, Task};
 use crate::plugin::{Ending, Log, Refused};
@@ -55,8 +56,6 @@ struct Hands {
     since: Option<Instant>,
     items: u64,
     work: Duration,
-    /// How the last item ended.
-    outcome: Option<Outcome>,
 }
 
 /// The item was set aside, and has not ended.
@@ -86,11 +85,6 @@ impl Seat {
     /// How long the item has been in its hands.
     pub(super) fn in_hands(&self) -> Duration {
         self.hands().since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    /// How the last item ended.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
-        self.hands().outcome.clone()
     }
 
     /// Returns when no end is being written any more.
@@ -167,12 +161,8 @@ impl Seat {
         let attempts = self.0.worker.map_or(1, |_| shared.board().attempts(task.index));
         let ended = Ended { partial, reads: task.recorder.read_set(), log: self.0.log.tail() };
         let end = End { number: task.index, item: task.item.clone(), outcome, ended, took, attempts, reused: None };
-        let (end, written) = shared.write_end(end).await;
-        self.hands().outcome = Some(end.outcome.clone());
-        if let Some(worker) = self.0.worker {
-            shared.board().finish(worker, task.index, end.outcome.clone()).map_err(refused)?;
-        }
-        shared.make_known(self.0.worker, end).await;
+        let by = self.0.worker.map_or(By::Conclusion, By::Worker);
+        let (_, written) = shared.close(by, end).await.map_err(refused)?;
         if shared.board().has_aside() {
             // It may have been the last before those.
             shared.stirred.notify_one();
@@ -187,10 +177,8 @@ impl Seat {
         let (outcome, reused) = (Outcome::Cached, Some(earlier.run));
         shared.note_beside(number, earlier.run);
         let end = End { number, item, outcome, ended, took: Duration::ZERO, attempts: 0, reused };
-        let (end, _) = shared.write_end(end).await;
-        shared.board().finish(worker, number, end.outcome.clone()).map_err(refused)?;
-        shared.make_known(None, end).await;
-        Ok(())
+        let (_, written) = shared.close(By::Beside(worker), end).await.map_err(refused)?;
+        written.map_err(|error| Refused::new(error.to_string()))
     }
 
     /// An item has failed in a way that passes by itself: it is done again when the others are done. Else how it ends.
@@ -303,9 +291,9 @@ impl Seat {
         if let Err(error) = written {
             shared.stop_where_unwritten(&error).await;
             for number in added.new {
-                let outcome = Outcome::Failed(format!("it could not be written down: {error}"));
+                let ending = ItemEnding::failed(format!("it could not be written down: {error}"));
                 // It was added just now, and nobody can have taken it.
-                let _ = shared.board().settle(number, outcome);
+                let _ = shared.board().settle(number, ending);
             }
             return Err(Refused::new(error.to_string()));
         }

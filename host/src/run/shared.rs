@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use convoke_runtime::board::Board;
+use convoke_runtime::board::{Board, BoardError};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemEnd, Journal, JournalError, ReadSet, RunId};
+use convoke_runtime::outcome::{Ending, Standing};
 use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::{Item, Outcome, Partial};
 use jiff::Timestamp;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub ended: Mutex<HashMap<usize, Ended>>,
     /// How the items would have ended that failed in a way that passes, and are done again at the end; by their number.
     pub aside: Mutex<HashMap<usize, End>>,
+    /// How the conclusion stands, which has no place at the board.
+    pub conclusion: Mutex<Standing>,
     /// Where it is written.
     pub journal: Journal,
     /// The run.
@@ -57,6 +60,19 @@ pub struct Ended {
     pub log: String,
 }
 
+/// Who ends an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The worker that holds it.
+    Worker(usize),
+    /// The worker that holds it, which did not do it: another host has.
+    Beside(usize),
+    /// Nobody holds it.
+    Nobody,
+    /// It is the conclusion.
+    Conclusion,
+}
+
 /// An end that is to be written down.
 pub struct End {
     /// The item's number.
@@ -81,6 +97,11 @@ impl Shared {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How the conclusion stands.
+    pub fn conclusion(&self) -> MutexGuard<'_, Standing> {
+        self.conclusion.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How the items would have ended that are done again.
     pub fn aside(&self) -> MutexGuard<'_, HashMap<usize, End>> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
@@ -91,8 +112,45 @@ impl Shared {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends an item: written first, then ended where it stands, then known. Every end that a run comes to by itself goes
+    /// through here, the conclusion's too. Returns the outcome, and whether it could be written.
+    ///
+    /// # Errors
+    /// The item can't end now: it has ended, or another one holds it. Then nothing is made known.
+    pub async fn close(&self, by: By, end: End) -> Result<(Outcome, Result<(), JournalError>), BoardError> {
+        let (end, ending, written) = self.write(end).await;
+        let worker = match by {
+            By::Worker(worker) => {
+                self.board().finish(worker, end.number, ending)?;
+                Some(worker)
+            }
+            By::Beside(worker) => {
+                self.board().finish(worker, end.number, ending)?;
+                None
+            }
+            By::Nobody => {
+                self.board().settle(end.number, ending)?;
+                None
+            }
+            By::Conclusion => {
+                let ended = self.conclusion().end(ending);
+                ended.map_err(|misstep| BoardError::Misstep { item: end.item.id.clone(), misstep })?;
+                None
+            }
+        };
+        let outcome = end.outcome.clone();
+        self.make_known(worker, end).await;
+        Ok((outcome, written))
+    }
+
+    /// Writes the end of an item that the board has ended as failed, with its worker.
+    pub async fn write_end(&self, end: End) -> (End, Result<(), JournalError>) {
+        let (end, _, written) = self.write(end).await;
+        (end, written)
+    }
+
     /// Writes an end to the journal. What could not be written has not happened: the item has failed, and why.
-    pub async fn write_end(&self, mut end: End) -> (End, Result<(), JournalError>) {
+    async fn write(&self, mut end: End) -> (End, Ending, Result<(), JournalError>) {
         let written = self
             .journal
             .finish_item(
@@ -110,12 +168,16 @@ impl Shared {
                 },
             )
             .await;
-        if let Err(error) = &written {
-            self.stop_where_unwritten(error).await;
-            end.outcome = Outcome::Failed(format!("its result could not be written down: {error}"));
-            end.ended.partial = None;
+        match written {
+            Ok(written) => (end, written.into(), Ok(())),
+            Err(error) => {
+                self.stop_where_unwritten(&error).await;
+                let ending = Ending::failed(format!("its result could not be written down: {error}"));
+                end.outcome = ending.outcome().clone();
+                end.ended.partial = None;
+                (end, ending, Err(error))
+            }
         }
-        (end, written)
     }
 
     /// Where the journal's storage fails nothing more is asked: it would be paid for, and lost.
@@ -163,10 +225,7 @@ impl Shared {
         let Some(item) = self.board().item(number).cloned() else { return };
         let attempts = self.board().attempts(number);
         let end = End { number, item, outcome, ended, took: Duration::ZERO, attempts, reused };
-        let (end, _) = self.write_end(end).await;
         // It fails where the item has ended meanwhile; then there is nothing to make known.
-        if self.board().settle(number, end.outcome.clone()).is_ok() {
-            self.make_known(None, end).await;
-        }
+        let _ = self.close(By::Nobody, end).await;
     }
 }

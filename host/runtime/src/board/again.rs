@@ -2,6 +2,7 @@
 
 use super::{Board, BoardError, Worker};
 use crate::ladder::{Recovery, Tally, partial_failure_recovery, same_words};
+use crate::outcome::Standing;
 use crate::policy::builtin::PartialProfile;
 
 /// What becomes of an item that failed in a way that passes by itself.
@@ -36,7 +37,8 @@ impl Board {
         if draining || !entry.item.repeatable || entry.attempts >= tries {
             return Ok(Passing::Stays);
         }
-        entry.failures.push(words);
+        self.step(number, Standing::set_aside)?;
+        self.entries[number].failures.push(words);
         self.release(number);
         self.workers.insert(worker, Worker::default());
         self.aside.insert(number);
@@ -70,7 +72,12 @@ impl Board {
         let tally = self.tally();
         let recovery = partial_failure_recovery(&self.partial, &tally);
         self.sequential |= recovery == Recovery::Sequential;
-        self.again.append(&mut self.aside);
+        for number in std::mem::take(&mut self.aside) {
+            // What is set aside can always be done again: the table has that step.
+            if self.step(number, Standing::again).is_ok() {
+                self.again.insert(number);
+            }
+        }
         (recovery, tally)
     }
 

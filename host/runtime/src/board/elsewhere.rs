@@ -2,7 +2,7 @@
 //! earlier part of the same run.
 
 use super::{Board, BoardError, Worker};
-use crate::work::Outcome;
+use crate::outcome::{Ending, Standing};
 
 impl Board {
     /// The item that this worker has just taken is in the hands of another host: it is left alone until it
@@ -12,6 +12,7 @@ impl Board {
     /// The item isn't in this worker's hands.
     pub fn leave_to_other(&mut self, worker: usize, number: usize) -> Result<(), BoardError> {
         self.check_holder(worker, number)?;
+        self.step(number, Standing::give_back)?;
         self.release(number);
         self.entries[number].attempts -= 1;
         self.workers.insert(worker, Worker::default());
@@ -23,8 +24,8 @@ impl Board {
     ///
     /// # Errors
     /// As [`settle`](Self::settle).
-    pub fn keep(&mut self, number: usize, outcome: Outcome, attempts: u32) -> Result<(), BoardError> {
-        self.settle(number, outcome)?;
+    pub fn keep(&mut self, number: usize, ending: Ending, attempts: u32) -> Result<(), BoardError> {
+        self.settle(number, ending)?;
         self.entries[number].attempts = attempts;
         Ok(())
     }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
     use crate::allocate::Segment;
     use crate::board::{Passing, Take};
-    use crate::work::Item;
+    use crate::work::{Item, Outcome};
 
     fn board(ids: &[&str]) -> Board {
         let item = |id: &&str| Item { id: (*id).to_owned(), weight: 1, repeatable: true, ..Item::default() };
@@ -97,9 +98,9 @@ mod tests {
     #[test]
     fn what_an_earlier_part_of_the_run_did_stays() {
         let mut board = board(&["a", "b"]);
-        board.keep(0, Outcome::Failed("no".to_owned()), 2).unwrap();
+        board.keep(0, Outcome::Failed("no".to_owned()).into(), 2).unwrap();
         assert_eq!((board.attempts(0), board.take(0)), (2, Ok(Take::Item(1))));
-        assert!(board.keep(1, Outcome::Done, 1).is_err(), "it is under way");
+        assert!(board.keep(1, Outcome::Done.into(), 1).is_err(), "it is under way");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What can be wrong with items, and with what is asked of the board.
 
+use crate::outcome::Misstep;
+
 /// Why the board refused. It is then as it was before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BoardError {
@@ -90,6 +92,20 @@ pub enum BoardError {
     NotAnEnd {
         /// The item's id.
         item: String,
+    },
+    /// What the journal has written is the end of another item.
+    #[error("the end that is written is not that of item {item:?}")]
+    EndOfAnother {
+        /// The item's id.
+        item: String,
+    },
+    /// An item goes from state to state only as the table says.
+    #[error("item {item:?}: {misstep}")]
+    Misstep {
+        /// The item's id.
+        item: String,
+        /// What can't be.
+        misstep: Misstep,
     },
     /// Items add items only so deep.
     #[error("item {item:?} can't add items: it is added {depth} deep, and that is the limit")]

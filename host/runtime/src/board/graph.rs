@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Board, BoardError, Entry};
 use crate::near::nearest;
-use crate::work::{Item, Outcome};
+use crate::outcome::Standing;
+use crate::work::Item;
 
 impl Board {
     /// Numbers new items and ties them to those they come after; all or none. They stand in no line yet.
@@ -41,7 +42,7 @@ impl Board {
             self.numbers.insert(item.id.clone(), number);
             self.entries.push(Entry {
                 item,
-                outcome: Outcome::Pending,
+                standing: Standing::default(),
                 holder: None,
                 attempts: 0,
                 deaths: 0,
@@ -103,7 +104,7 @@ impl Board {
     /// paths of.
     pub(super) fn waited_for(&self) -> Option<usize> {
         let awaited = self.workers.values().filter_map(|worker| worker.awaits);
-        let mut look: Vec<usize> = awaited.filter(|&number| !self.entries[number].outcome.has_ended()).collect();
+        let mut look: Vec<usize> = awaited.filter(|&number| !self.entries[number].standing.has_ended()).collect();
         if look.is_empty() {
             return None;
         }
@@ -124,7 +125,7 @@ impl Board {
     /// What an item waits for itself, at this moment.
     fn waits_for(&self, number: usize) -> Vec<usize> {
         let entry = &self.entries[number];
-        if entry.outcome.has_ended() {
+        if entry.standing.has_ended() {
             return Vec::new();
         }
         match entry.holder {

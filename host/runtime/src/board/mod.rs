@@ -10,7 +10,8 @@
 //!   result may be none.
 //! - Items with a common path in `writes` are never in two workers' hands at the same time. A path is common too with one
 //!   that it is inside of. Each may ask for the result of the other, if that has ended.
-//! - An item ends once, by the worker that holds it. One whose worker died goes to another, [`ATTEMPTS`] times in all
+//! - An item ends once, by the worker that holds it, and only with the journal's word for it: [`outcome`](crate::outcome)
+//!   has the states and the ways between them. One whose worker died goes to another, [`ATTEMPTS`] times in all
 //!   and only if it is repeatable.
 //! - One that failed in a way that passes by itself is set aside, and done again when the others are done.
 //! - No item waits for ever: what would wait in a circle is refused when it begins to.
@@ -30,6 +31,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::allocate::Segment;
+use crate::outcome::{Ending, Misstep, Standing};
 use crate::policy::builtin::PartialProfile;
 use crate::work::{Census, Item, Outcome};
 
@@ -126,7 +128,7 @@ pub struct Board {
 #[derive(Debug)]
 struct Entry {
     item: Item,
-    outcome: Outcome,
+    standing: Standing,
     holder: Option<usize>,
     attempts: u32,
     /// How many workers died of it.
@@ -170,18 +172,33 @@ struct Worker {
 }
 
 impl Board {
-    /// A board of these items, of which some are cached, and the others dealt to workers: worker 0 has the first
-    /// segment, and so on. An item that is in no segment is for everybody.
+    /// A board of these items, dealt to workers: worker 0 has the first segment, and so on. An item that is in no
+    /// segment is for everybody.
     ///
     /// # Errors
     /// Two items with one id; an item after one that isn't there, or after itself by way of others; an item dealt twice
     /// or a number that isn't an item's.
-    pub fn new(items: Vec<Item>, segments: &[Segment], cached: &[usize]) -> Result<Self, BoardError> {
+    pub fn of(items: Vec<Item>, segments: &[Segment]) -> Result<Self, BoardError> {
+        Self::undealt(items, segments.len())?.dealt(segments)
+    }
+
+    /// The same for tests, where some have ended before as `cached`.
+    #[cfg(test)]
+    pub(crate) fn new(items: Vec<Item>, segments: &[Segment], cached: &[usize]) -> Result<Self, BoardError> {
+        let mut board = Self::undealt(items, segments.len())?;
+        for &number in cached {
+            board.entries.get(number).ok_or(BoardError::UnknownNumber { number })?;
+            board.step(number, |standing| standing.end(Outcome::Cached.into()))?;
+        }
+        board.dealt(segments)
+    }
+
+    fn undealt(items: Vec<Item>, segments: usize) -> Result<Self, BoardError> {
         let mut board = Self {
             entries: Vec::new(),
             numbers: HashMap::new(),
             paths: Paths::default(),
-            lines: (0..=segments.len()).map(|_| Line::default()).collect(),
+            lines: (0..=segments).map(|_| Line::default()).collect(),
             returned: BTreeSet::new(),
             aside: BTreeSet::new(),
             again: BTreeSet::new(),
@@ -194,25 +211,25 @@ impl Board {
             draining: None,
             nesting: Nesting::default(),
         };
-        let all = 0..items.len();
         board.append(items, None)?;
-        for &number in cached {
-            board.entries.get_mut(number).ok_or(BoardError::UnknownNumber { number })?.outcome = Outcome::Cached;
-        }
+        Ok(board)
+    }
+
+    fn dealt(mut self, segments: &[Segment]) -> Result<Self, BoardError> {
         let mut dealt = BTreeSet::new();
         for (line, segment) in segments.iter().enumerate() {
             for (place, &number) in segment.items.iter().enumerate() {
-                let entry = board.entries.get_mut(number).ok_or(BoardError::UnknownNumber { number })?;
-                if entry.outcome.has_ended() || !dealt.insert(number) {
+                let entry = self.entries.get_mut(number).ok_or(BoardError::UnknownNumber { number })?;
+                if entry.standing.has_ended() || !dealt.insert(number) {
                     return Err(BoardError::DealtTwice { id: entry.item.id.clone() });
                 }
                 (entry.line, entry.place) = (line, place);
             }
         }
-        for number in all {
-            board.line_up(number);
+        for number in 0..self.entries.len() {
+            self.line_up(number);
         }
-        Ok(board)
+        Ok(self)
     }
 
     /// With other limits of what items may add.
@@ -237,6 +254,7 @@ impl Board {
         let Some(number) = self.next(worker) else {
             return Ok(if self.is_over() { Take::Nothing } else { Take::Wait });
         };
+        self.step(number, Standing::take)?;
         self.unline(number);
         let entry = &mut self.entries[number];
         (entry.holder, entry.attempts) = (Some(worker), entry.attempts + 1);
@@ -247,33 +265,33 @@ impl Board {
         Ok(Take::Item(number))
     }
 
-    /// Ends an item. Its partial must be in the journal.
+    /// Ends an item, as the journal has it.
     ///
     /// # Errors
-    /// The item isn't in this worker's hands or has ended; `pending` is no end.
-    pub fn finish(&mut self, worker: usize, number: usize, outcome: Outcome) -> Result<(), BoardError> {
-        self.check_end(number, &outcome)?;
+    /// The item isn't in this worker's hands or has ended; what the journal wrote is the end of another item.
+    pub fn finish(&mut self, worker: usize, number: usize, ending: impl Into<Ending>) -> Result<(), BoardError> {
+        let ending = ending.into();
+        self.check_end(number, &ending)?;
         self.check_holder(worker, number)?;
         if let Some(worker) = self.workers.get_mut(&worker) {
             *worker = Worker::default();
         }
-        self.end(number, outcome);
-        Ok(())
+        self.end(number, ending)
     }
 
     /// Ends an item that nobody holds: an added one that turned out to be cached, one that can't be begun.
     ///
     /// # Errors
-    /// A worker holds it; it has ended; `pending` is no end.
-    pub fn settle(&mut self, number: usize, outcome: Outcome) -> Result<(), BoardError> {
-        self.check_end(number, &outcome)?;
+    /// A worker holds it; it has ended; what the journal wrote is the end of another item.
+    pub fn settle(&mut self, number: usize, ending: impl Into<Ending>) -> Result<(), BoardError> {
+        let ending = ending.into();
+        self.check_end(number, &ending)?;
         let entry = &self.entries[number];
         if let Some(worker) = entry.holder {
             return Err(BoardError::Held { item: entry.item.id.clone(), worker });
         }
         self.unline(number);
-        self.end(number, outcome);
-        Ok(())
+        self.end(number, ending)
     }
 
     /// Adds items in the name of one that this worker holds. They can be taken once they are
@@ -346,7 +364,7 @@ impl Board {
             return Err(BoardError::NotRelated { item, id: id.to_owned() });
         }
         let mut awaits = None;
-        if !self.entries[awaited].outcome.has_ended() {
+        if !self.entries[awaited].standing.has_ended() {
             if let (Some(reason), None) = (&self.draining, self.entries[awaited].holder) {
                 return Err(BoardError::Draining { reason: reason.clone() });
             }
@@ -378,7 +396,7 @@ impl Board {
     /// Whether nothing is left to happen: every item has ended, or the run is being stopped and no worker holds one.
     pub fn is_over(&self) -> bool {
         let held = self.workers.values().any(|worker| worker.holds.is_some());
-        !held && (self.draining.is_some() || self.entries.iter().all(|entry| entry.outcome.has_ended()))
+        !held && (self.draining.is_some() || self.entries.iter().all(|entry| entry.standing.has_ended()))
     }
 
     /// The count of the items as they stand. It adds up.
@@ -388,7 +406,7 @@ impl Board {
 
     /// How each item stands, by its number.
     pub fn outcomes(&self) -> impl ExactSizeIterator<Item = &Outcome> {
-        self.entries.iter().map(|entry| &entry.outcome)
+        self.entries.iter().map(|entry| entry.standing.outcome())
     }
 
     /// The item of this number.
@@ -398,7 +416,7 @@ impl Board {
 
     /// How the item of this number stands.
     pub fn outcome(&self, number: usize) -> Option<&Outcome> {
-        self.entries.get(number).map(|entry| &entry.outcome)
+        self.entries.get(number).map(|entry| entry.standing.outcome())
     }
 
     /// How many workers have had the item of this number.
@@ -448,12 +466,14 @@ impl Board {
         self.workers.get(&worker).ok_or(BoardError::UnknownWorker { worker })
     }
 
-    fn check_end(&self, number: usize, outcome: &Outcome) -> Result<(), BoardError> {
+    fn check_end(&self, number: usize, ending: &Ending) -> Result<(), BoardError> {
         let entry = self.entries.get(number).ok_or(BoardError::UnknownNumber { number })?;
         let item = || entry.item.id.clone();
-        if !outcome.has_ended() {
+        if !ending.outcome().has_ended() {
             Err(BoardError::NotAnEnd { item: item() })
-        } else if entry.outcome.has_ended() {
+        } else if !ending.is_of(&entry.item.id) {
+            Err(BoardError::EndOfAnother { item: item() })
+        } else if entry.standing.has_ended() {
             Err(BoardError::Ended { item: item() })
         } else {
             Ok(())
@@ -478,19 +498,30 @@ impl Board {
         }
     }
 
-    fn end(&mut self, number: usize, outcome: Outcome) {
+    /// Every end of an item of the board comes through here.
+    fn end(&mut self, number: usize, ending: Ending) -> Result<(), BoardError> {
+        self.step(number, |standing| standing.end(ending))?;
         self.release(number);
-        self.entries[number].outcome = outcome;
         for next in self.entries[number].next.clone() {
             self.entries[next].missing -= 1;
             self.make_ready(next);
         }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        number: usize,
+        step: impl FnOnce(&mut Standing) -> Result<(), Misstep>,
+    ) -> Result<(), BoardError> {
+        let entry = &mut self.entries[number];
+        step(&mut entry.standing).map_err(|misstep| BoardError::Misstep { item: entry.item.id.clone(), misstep })
     }
 
     /// If it is.
     fn make_ready(&mut self, number: usize) {
         let entry = &self.entries[number];
-        let untaken = entry.attempts == 0 && !entry.outcome.has_ended();
+        let untaken = entry.attempts == 0 && !entry.standing.has_ended();
         if untaken && entry.published && entry.missing == 0 {
             self.lines[entry.line].ready.insert((entry.place, number));
         }
@@ -499,10 +530,10 @@ impl Board {
     /// Puts a new item into its line.
     fn line_up(&mut self, number: usize) {
         let before = self.entries[number].before.iter();
-        let missing = before.filter(|before| !self.entries[**before].outcome.has_ended()).count();
+        let missing = before.filter(|before| !self.entries[**before].standing.has_ended()).count();
         let entry = &mut self.entries[number];
         entry.missing = missing;
-        if entry.outcome.has_ended() {
+        if entry.standing.has_ended() {
             return;
         }
         let weight = entry.weight();

@@ -373,3 +373,56 @@ fn what_is_waited_for_goes_first_so_that_few_wait() {
     }
     assert!(most <= 2, "{most} wait at once");
 }
+
+#[tokio::test]
+async fn an_item_ends_by_the_word_of_the_journal_for_itself_and_for_no_other() {
+    use crate::journal::{Digest, ItemEnd, ItemKey, ItemRecord, Journal, ReadSet, RunId, RunRecord};
+    use crate::work::Partial;
+
+    let journal = Journal::in_memory().unwrap();
+    let run = RunRecord {
+        id: RunId::new(),
+        command: String::new(),
+        subcommand: None,
+        plugin_name: String::new(),
+        plugin_version: String::new(),
+        plugin_digest: String::new(),
+        arguments: serde_json::Value::Null,
+        project: String::new(),
+        mode: String::new(),
+        backend: String::new(),
+        started: jiff::Timestamp::UNIX_EPOCH,
+        typed: None,
+    };
+    let id = run.id;
+    journal.begin_run(run).await.unwrap();
+    let record = |name: &str, ordinal| ItemRecord {
+        id: name.to_owned(),
+        label: String::new(),
+        key: ItemKey(Digest::of(name.as_bytes())),
+        ordinal,
+        parent: None,
+    };
+    journal.record_items(&id, vec![record("a", 0), record("b", 1)]).await.unwrap();
+    let end = ItemEnd {
+        item: "a".to_owned(),
+        outcome: Outcome::Done,
+        partial: Some(Partial::default()),
+        reads: ReadSet::default(),
+        reused: None,
+        took: std::time::Duration::ZERO,
+        attempts: 1,
+        log: String::new(),
+        ended: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let mut board = Board::of(vec![item("a"), item("b")], &[]).unwrap();
+    let of_a = journal.finish_item(&id, end.clone()).await.unwrap();
+    let refused = board.settle(1, of_a);
+    assert_eq!(refused, Err(BoardError::EndOfAnother { item: "b".to_owned() }));
+    assert_eq!(board.outcome(1), Some(&Outcome::Pending));
+    // The word was used up, and the journal gives it once.
+    assert!(journal.finish_item(&id, end.clone()).await.is_err());
+    let of_b = journal.finish_item(&id, ItemEnd { item: "b".to_owned(), ..end }).await.unwrap();
+    board.settle(1, of_b).unwrap();
+    assert_eq!(board.outcome(1), Some(&Outcome::Done));
+}

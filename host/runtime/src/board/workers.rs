@@ -1,7 +1,7 @@
 //! Workers come, go and die.
 
 use super::{ATTEMPTS, Board, BoardError, Lost, Worker};
-use crate::work::Outcome;
+use crate::outcome::{Ending, Standing};
 
 impl Board {
     /// A worker begins. Its number is new, and says which segment is its own.
@@ -24,9 +24,8 @@ impl Board {
     pub fn leave(&mut self, worker: usize, said: Option<&str>) -> Result<Option<Lost>, BoardError> {
         let Some(number) = self.dismiss(worker)? else { return Ok(None) };
         let reason = "its plugin returned without finishing it";
-        let outcome = Outcome::Failed(said.map_or_else(|| reason.to_owned(), |said| format!("{reason}: {said}")));
-        self.end(number, outcome.clone());
-        Ok(Some(Lost::Ended(number, outcome)))
+        let ending = Ending::failed(said.map_or_else(|| reason.to_owned(), |said| format!("{reason}: {said}")));
+        self.lose(number, ending)
     }
 
     /// A worker has died, and why. The item it held can be taken again at once; it fails if it has been tried
@@ -50,11 +49,16 @@ impl Board {
             None
         };
         let Some(reason) = failed else {
+            self.step(number, Standing::give_back)?;
             self.returned.insert(number);
             return Ok(Some(Lost::Again(number)));
         };
-        let outcome = Outcome::Failed(reason);
-        self.end(number, outcome.clone());
+        self.lose(number, Ending::failed(reason))
+    }
+
+    fn lose(&mut self, number: usize, ending: Ending) -> Result<Option<Lost>, BoardError> {
+        let outcome = ending.outcome().clone();
+        self.end(number, ending)?;
         Ok(Some(Lost::Ended(number, outcome)))
     }
 
@@ -75,7 +79,7 @@ impl Board {
     }
 
     pub(super) fn is_blocked(&self, worker: &Worker) -> bool {
-        worker.awaits.is_some_and(|number| !self.entries[number].outcome.has_ended())
+        worker.awaits.is_some_and(|number| !self.entries[number].standing.has_ended())
     }
 
     /// Takes the worker off the board and the item out of its hands.

@@ -153,8 +153,10 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::journal::Journal;
+    use crate::journal::{AttemptRow, Became, Journal};
     use crate::policy::{
         Adapt, AdaptFacts, Admit, AdmitFacts, Load, Mode, Now, RecoverFacts, RouteFacts, RouteTo, Size, SizeFacts,
         Spending, Tier, WatchFacts,
@@ -208,6 +210,32 @@ mod tests {
         assert_eq!(journal.decisions(&run).await.unwrap(), all);
         assert_eq!(journal.decisions(&other).await.unwrap().len(), 1);
         assert_eq!(journal.decisions(&RunId::new()).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn while_the_storage_fails_who_writes_a_decision_is_told_so_and_does_not_wait_for_it_to_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let journal = Journal::open_with(&path, Duration::ZERO).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let one = row(RunId::new(), Facts::Watch(WatchFacts::default()), Decision::Watch(Default::default()));
+        let attempt = AttemptRow {
+            item: "a".to_owned(),
+            number: 1,
+            worker: None,
+            became: Became::Died,
+            reason: String::new(),
+            log: String::new(),
+            took: Duration::ZERO,
+            ended: Timestamp::UNIX_EPOCH,
+        };
+        // It stays with the writer, which goes on trying.
+        journal.record_attempt(&one.run, attempt).await.unwrap();
+        assert!(journal.flush().await.is_err());
+        let told = tokio::time::timeout(Duration::from_secs(30), journal.record_decision(one)).await;
+        assert_eq!(told, Ok(Err(JournalError::Locked { path })));
+        other.execute_batch("ROLLBACK").unwrap();
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ mod error;
 mod history;
 mod key;
 mod living;
+mod outcomes;
 mod read;
 mod record;
 mod reopen;
@@ -23,6 +24,7 @@ mod schema;
 mod tests;
 mod write;
 mod writer;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,11 +35,12 @@ use rusqlite::Connection;
 
 use crate::money::Usd;
 use crate::question::Usage;
-use crate::work::{Census, Status};
+use crate::work::{Census, Outcome, Status};
 
 pub use actions::{ActionEnd, ActionRecord, ActionRow, ActionState, OUTPUT_LIMIT};
 pub use error::JournalError;
 pub(crate) use schema::write_ahead;
+pub use written::Written;
 
 pub use history::{Page, RunSummary};
 pub use key::{Digest, ItemKey, KeyParts, NotADigest, item_key};
@@ -180,13 +183,16 @@ impl Journal {
         self.inner.writer.write(Write::Items(*run, items)).await
     }
 
-    /// Ends an item. Once this has returned, the result is not lost.
+    /// Ends an item. Once this has returned, the result is not lost: that is what the returned word says, without which
+    /// nothing counts as done.
     ///
     /// # Errors
     /// The item is unknown or has ended; it is `pending`; it is `done` or `fallback` without a partial; a metric is not
     /// finite; the storage fails.
-    pub async fn finish_item(&self, run: &RunId, end: ItemEnd) -> Result<(), JournalError> {
-        self.inner.writer.write(Write::Finish(*run, Box::new(EndTexts::of(end)?))).await
+    pub async fn finish_item(&self, run: &RunId, end: ItemEnd) -> Result<Written, JournalError> {
+        let written = Written::new(*run, end.item.clone(), end.outcome.clone());
+        self.inner.writer.write(Write::Finish(*run, Box::new(EndTexts::of(end)?))).await?;
+        Ok(written)
     }
 
     /// Writes down an attempt that came to nothing, as soon as the money ledger is.
@@ -293,6 +299,14 @@ impl Journal {
         written
     }
 
+    /// A run that has ended turns out to stand otherwise: what came after its items was not done.
+    ///
+    /// # Errors
+    /// The run is unknown or has not ended; the storage fails.
+    pub async fn amend_end(&self, run: &RunId, status: Status) -> Result<(), JournalError> {
+        self.inner.writer.write(Write::Amend(*run, status)).await
+    }
+
     /// Returns when everything written before, by whomever in this process, is committed.
     ///
     /// # Errors
@@ -396,6 +410,15 @@ impl Journal {
     pub async fn decisions(&self, run: &RunId) -> Result<Vec<DecisionRow>, JournalError> {
         let run = *run;
         self.read(move |reader| reader.decisions(run)).await
+    }
+
+    /// How the items of a run stand as they are written, by their number: their ids and outcomes, and nothing else.
+    ///
+    /// # Errors
+    /// The run is unknown; the storage fails; a record doesn't make sense.
+    pub async fn outcomes(&self, run: &RunId) -> Result<Vec<(String, Outcome)>, JournalError> {
+        let run = *run;
+        self.read(move |reader| reader.outcomes(run)).await
     }
 
     /// Everything about a run.

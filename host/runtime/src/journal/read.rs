@@ -315,7 +315,7 @@ pub(super) fn number(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-fn outcome_of(state: &str, reason: String) -> Option<Outcome> {
+pub(super) fn outcome_of(state: &str, reason: String) -> Option<Outcome> {
     Some(match state {
         "done" => Outcome::Done,
         "cached" => Outcome::Cached,

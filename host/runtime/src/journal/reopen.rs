@@ -1,12 +1,12 @@
 //! A run that goes on: what of it stays, and what is done again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::read::{Reader, added, sum_of};
 use super::write::{Fault, Write, count, item_seq};
-use super::{ItemRecord, Journal, JournalError, RunId};
+use super::{ItemRecord, Journal, JournalError, RunId, Written};
 use crate::money::Usd;
 use crate::question::Usage;
 
@@ -60,6 +60,17 @@ impl Journal {
     /// The run is unknown; the storage fails.
     pub async fn plan_again(&self, run: &RunId, item: ItemRecord, why: String) -> Result<(), JournalError> {
         self.inner.writer.write(Write::Again(*run, Box::new((item, why)))).await
+    }
+
+    /// The ends of a run's items that are committed, by the items' ids: for one that goes on.
+    ///
+    /// # Errors
+    /// The storage fails; a record doesn't make sense.
+    pub async fn written(&self, run: &RunId) -> Result<HashMap<String, Written>, JournalError> {
+        let run = *run;
+        let outcomes = self.read(move |reader| reader.outcomes(run)).await?;
+        let ended = outcomes.into_iter().filter(|(_, outcome)| outcome.has_ended());
+        Ok(ended.map(|(item, outcome)| (item.clone(), Written::new(run, item, outcome))).collect())
     }
 
     /// What each model took in a run, by its name.

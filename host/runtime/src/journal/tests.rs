@@ -498,3 +498,61 @@ async fn a_run_is_running_while_its_process_lives_and_else_how_it_ended_or_gone(
     theirs.hold(&killed.id).unwrap();
     assert!(theirs.is_under_way(&killed.id));
 }
+
+#[tokio::test]
+async fn the_word_of_the_journal_names_the_item_and_its_end() {
+    let journal = Journal::in_memory().unwrap();
+    let run = begun(&journal, &["a", "b"]).await;
+    let written = journal.finish_item(&run, end("a", Outcome::Done)).await.unwrap();
+    assert_eq!((written.run(), written.item(), written.outcome()), (run, "a", &Outcome::Done));
+    assert_eq!(
+        journal.outcomes(&run).await.unwrap(),
+        [("a".to_owned(), Outcome::Done), ("b".to_owned(), Outcome::Pending)]
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_may_turn_out_worse_and_no_other() {
+    let journal = Journal::in_memory().unwrap();
+    let run = begun(&journal, &["a"]).await;
+    let early = journal.amend_end(&run, Status::Degraded).await;
+    assert!(matches!(early, Err(JournalError::Unwritable { .. })), "{early:?}");
+    journal.end_run(&run, Status::Completed, Census::default(), then()).await.unwrap();
+    journal.amend_end(&run, Status::Degraded).await.unwrap();
+    let read = journal.run(&run).await.unwrap().row.end.unwrap();
+    assert_eq!((read.status, read.ended), (Status::Degraded, then()));
+    let other = RunId::new();
+    let unknown = journal.amend_end(&other, Status::Failed).await;
+    assert_eq!(unknown, Err(JournalError::UnknownRun { run: other.to_string() }));
+}
+
+/// Whoever reads at any moment finds no result whose cost is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_item_has_ended_whose_questions_are_not_in_the_ledger() {
+    let (_folder, path) = on_disk();
+    let journal = Journal::open(&path).unwrap();
+    let ids: Vec<String> = (0..200).map(|number| format!("item-{number}")).collect();
+    let run = begun(&journal, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let tasks = ids.into_iter().map(|id| {
+        let journal = journal.clone();
+        async move {
+            journal
+                .record_question(QuestionRow { item: id.clone(), ..question(run, then(), Usd::ZERO) })
+                .await
+                .unwrap();
+            journal.finish_item(&run, end(&id, Outcome::Done)).await.unwrap();
+        }
+    });
+    let writing = tokio::spawn(futures::future::join_all(tasks));
+    // As another process sees it, and as this one would find it after a kill.
+    let other = Connection::open(&path).unwrap();
+    let lacking = "SELECT count(*) FROM ends JOIN items ON items.seq = ends.item
+                   WHERE NOT EXISTS (SELECT 1 FROM questions WHERE questions.item = items.id)";
+    let ended = "SELECT count(*) FROM ends";
+    let count = |question: &str| other.query_row(question, [], |row| row.get::<_, i64>(0)).unwrap();
+    while count(ended) < 200 {
+        assert_eq!(count(lacking), 0);
+    }
+    assert_eq!(count(lacking), 0);
+    writing.await.unwrap();
+}

@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, Reopening, RunEnd, RunId, RunRecord,
-    actions, attempts, decisions, earlier, reopen, retention,
+    actions, attempts, decisions, earlier, outcomes, reopen, retention,
 };
-use crate::work::Outcome;
+use crate::work::{Outcome, Status};
 
 /// A write.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub(super) enum Write {
     Shrink,
     Ledger(Timestamp),
     GiveBack,
+    Amend(RunId, Status),
     /// Nothing: waits for what was written before.
     Flush,
 }
@@ -95,6 +96,7 @@ impl Write {
             | Self::Leave(_)
             | Self::Ledger(_)
             | Self::GiveBack
+            | Self::Amend(..)
             | Self::Flush => true,
             Self::Items(..) | Self::Reopen(_) | Self::Again(..) | Self::Action(_) | Self::Shrink => false,
         }
@@ -109,7 +111,7 @@ impl Write {
 
     /// Whether all that was written before must be committed with it.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::End(..) | Self::Action(_) | Self::Flush)
+        matches!(self, Self::End(..) | Self::Amend(..) | Self::Action(_) | Self::Flush)
     }
 }
 
@@ -132,6 +134,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Shrink => retention::shrink(connection),
         Write::Ledger(before) => retention::forget(connection, *before),
         Write::GiveBack => retention::give_back(connection),
+        Write::Amend(run, status) => outcomes::amend(connection, *run, *status),
         Write::Flush => Ok(()),
     }
 }
@@ -268,7 +271,7 @@ pub(super) fn item_seq(connection: &Connection, run: RunId, item: &str) -> Resul
     Ok(select.query_row(params![run.to_string(), item], |row| row.get(0)).optional()?)
 }
 
-fn run_seq(connection: &Connection, run: RunId) -> Result<i64, Fault> {
+pub(super) fn run_seq(connection: &Connection, run: RunId) -> Result<i64, Fault> {
     let id = run.to_string();
     let seq = connection.query_row("SELECT seq FROM runs WHERE id = ?1", [&id], |row| row.get(0)).optional()?;
     seq.ok_or(Fault::Record(JournalError::UnknownRun { run: id }))

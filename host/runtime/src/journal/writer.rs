@@ -19,7 +19,7 @@ const GROUP: usize = 512;
 /// How long a write that nobody waits for stays for company.
 const COMPANY: Duration = Duration::from_millis(100);
 
-/// How many decisions stay for company while others are committed. Nobody waits for them, and what a kill takes of them
+/// How many decisions that nobody waits for stay for company while others are committed. Usually nobody does, and what a kill takes of them
 /// is no result: so they need not be in every commit.
 const DECISIONS: usize = 128;
 
@@ -112,7 +112,8 @@ impl Service {
         loop {
             let open = gather(&mut queue, &mut group).await;
             let all = !open || group.iter().any(|entry| entry.write.is_last());
-            decisions.extend(group.extract_if(.., |entry| entry.write.is_decision()));
+            // One that somebody waits for does not stay: while the storage fails, all wait.
+            decisions.extend(group.extract_if(.., |entry| entry.write.is_decision() && entry.reply.is_none()));
             if all || group.is_empty() || decisions.len() >= DECISIONS {
                 group.append(&mut decisions);
             }

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -241,6 +241,15 @@ fn end_tree(program: u32, signal: Signal) {
     {
         let _ = kill_process_group(group, signal);
     }
+}
+
+/// Ends the program of a warden that doesn't do so itself, with all that it started: its id, if it lives, and its record.
+pub fn overrule(warden: Option<u32>, record: &Path) {
+    let doomed = warden.map_or_else(Vec::new, tree::descendants);
+    for pid in Record::program(record).into_iter().chain(doomed) {
+        tree::send(pid, Signal::KILL);
+    }
+    let _ = std::fs::remove_file(record);
 }
 
 fn exit_code(status: ExitStatus) -> u8 {

@@ -6,7 +6,7 @@ use clap::ArgMatches;
 use convoke_runtime::journal::{Journal, JournalError, RunId};
 use serde_json::Value;
 
-use super::lines::{DecisionLine, EndLine, ItemLine, Line, QuestionLine, RunLine, What};
+use super::lines::{ActionLine, DecisionLine, EndLine, ItemLine, Line, QuestionLine, RunLine, What};
 use super::{find, to_read};
 use crate::cli::error::CliError;
 use crate::config::Paths;
@@ -113,6 +113,9 @@ async fn run_lines<W: Write>(journal: &Journal, run: RunId, out: &mut Out<W>) ->
             out.line(What::Question(Box::new(QuestionLine::from(row))))?;
         }
         at = page.next;
+    }
+    for row in journal.actions_of(&run).await? {
+        out.line(What::Action(Box::new(ActionLine::from(&row))))?;
     }
     let mut at = Some(0);
     while let Some(after) = at {

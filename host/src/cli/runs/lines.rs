@@ -1,7 +1,7 @@
 //! The shapes in which runs are written for programs. `convoke schema export` publishes them; a member is added, never
 //! removed or given another meaning.
 
-use convoke_runtime::journal::{AttemptRow, DecisionRow, ItemRow, QuestionRow, RunSummary};
+use convoke_runtime::journal::{ActionRow, AttemptRow, DecisionRow, ItemRow, QuestionRow, RunSummary};
 use convoke_runtime::policy::Decision;
 use convoke_runtime::work::Census;
 use schemars::JsonSchema;
@@ -31,7 +31,7 @@ impl From<What> for Line {
     }
 }
 
-/// What a line tells of. Those of a run follow its own: its items, its questions, its decisions.
+/// What a line tells of. Those of a run follow its own: its items, its questions, its actions, its decisions.
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(super) enum What {
@@ -41,6 +41,8 @@ pub(super) enum What {
     Item(Box<ItemLine>),
     /// A question, as the money ledger has it.
     Question(Box<QuestionLine>),
+    /// What the user had carried out outside the files, or would have.
+    Action(Box<ActionLine>),
     /// What a policy decided.
     Decision(Box<DecisionLine>),
     /// The last line: without it an export is not whole.
@@ -268,6 +270,64 @@ impl From<&QuestionRow> for QuestionLine {
             waited_ms: millis(row.waited),
             first_ms: row.first.map(millis),
             took_ms: millis(row.took),
+        }
+    }
+}
+
+/// What the user had carried out outside the files, or would have.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ActionLine {
+    /// The id of the run that proposed it last, or had it carried out.
+    pub run: String,
+    /// The id of the item that proposed it.
+    pub item: String,
+    /// In the project, two actions with the same key are the same action.
+    pub key: String,
+    /// What kind of action.
+    pub action: String,
+    /// What it is, in a line.
+    pub title: String,
+    /// What it does: JSON as a text.
+    pub body: String,
+    /// `proposed`, `started`, `done`, `failed` or `unknown`.
+    pub state: &'static str,
+    /// When it was proposed.
+    pub proposed: String,
+    /// When its program was started last.
+    pub started: Option<String>,
+    /// When that ended.
+    pub ended: Option<String>,
+    /// When the user said how it stands.
+    pub settled: Option<String>,
+    /// What its program said.
+    pub exit_code: Option<i32>,
+    /// Why it stands so, where there is something to say.
+    pub reason: String,
+    /// The end of what it printed.
+    pub output: String,
+    /// The end of what it wrote to stderr.
+    pub errors: String,
+}
+
+impl From<&ActionRow> for ActionLine {
+    fn from(row: &ActionRow) -> Self {
+        let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());
+        Self {
+            run: row.action.run.to_string(),
+            item: row.action.item.clone(),
+            key: row.action.key.clone(),
+            action: row.action.kind.clone(),
+            title: row.action.title.clone(),
+            body: row.action.body.clone(),
+            state: row.state.name(),
+            proposed: row.action.at.to_string(),
+            started: time(row.started),
+            ended: time(row.ended),
+            settled: time(row.settled),
+            exit_code: row.exit_code,
+            reason: row.reason.clone(),
+            output: row.output.clone(),
+            errors: row.errors.clone(),
         }
     }
 }

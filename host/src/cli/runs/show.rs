@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use clap::ArgMatches;
-use convoke_runtime::journal::{AttemptRow, ItemRow, QuestionRow, RunSummary};
+use convoke_runtime::journal::{ActionRow, AttemptRow, ItemRow, QuestionRow, RunSummary};
 use convoke_runtime::money::Usd;
 use convoke_runtime::work::Outcome;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 
-use super::lines::{ItemLine, QuestionLine, RunLine, VERSION, millis};
+use super::lines::{ActionLine, ItemLine, QuestionLine, RunLine, VERSION, millis};
 use super::{columns, command_line, cost, find, is_json, local_time, took_ms};
 use crate::cli::error::CliError;
 use crate::cli::terminal::put;
@@ -34,8 +34,8 @@ pub(super) async fn show(paths: &Paths, matches: &ArgMatches) -> Result<ExitCode
     let mut items = journal.items(&run, 0, usize::MAX).await?.rows;
     items.sort_by_key(|row| row.item.ordinal);
     let questions = journal.questions(&run, 0, usize::MAX).await?.rows;
-    let decisions = journal.count_decisions(&run).await?;
-    let shown = Shown { summary, items, questions, decisions };
+    let (actions, decisions) = (journal.actions_of(&run).await?, journal.count_decisions(&run).await?);
+    let shown = Shown { summary, items, questions, actions, decisions };
     if is_json(matches) {
         put(&clean::json(format!("{:#}\n", shown.json())), None)?;
     } else {
@@ -49,6 +49,7 @@ struct Shown {
     summary: RunSummary,
     items: Vec<ItemRow>,
     questions: Vec<QuestionRow>,
+    actions: Vec<ActionRow>,
     decisions: u64,
 }
 
@@ -112,6 +113,7 @@ impl Shown {
             "run": RunLine::from(&self.summary),
             "items": self.items.iter().map(|row| ItemLine::of(&run, row)).collect::<Vec<_>>(),
             "questions": self.questions.iter().map(QuestionLine::from).collect::<Vec<_>>(),
+            "actions": self.actions.iter().map(ActionLine::from).collect::<Vec<_>>(),
             "sums": self.sums(),
             "decisions": self.decisions,
         })
@@ -137,6 +139,7 @@ impl Shown {
             &again,
             verbose,
         );
+        text += &self.actions_text();
         text += &self.questions_text();
         if !verbose {
             let short = self.summary.row.run.id.short();
@@ -166,6 +169,22 @@ impl Shown {
         ];
         let rows: Vec<_> = rows.map(|(name, value)| vec![name.to_owned(), clean::line(&value)]).into();
         columns(&rows)
+    }
+
+    fn actions_text(&self) -> String {
+        if self.actions.is_empty() {
+            return String::new();
+        }
+        let line = |row: &ActionRow| {
+            let text = format!("{}  {}: {}", row.state.name(), row.action.kind, clean::bounded(&row.action.title, 200));
+            let why = if row.reason.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", clean::bounded(&row.reason, REASON))
+            };
+            format!("  {}\n", clean::line(&format!("{text}{why}")))
+        };
+        format!("\nActions\n{}", self.actions.iter().map(line).collect::<String>())
     }
 
     fn questions_text(&self) -> String {
@@ -287,7 +306,9 @@ fn indented(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use convoke_runtime::journal::{Became, Digest, ItemEnd, ItemKey, ItemRecord, ReadSet, Standing};
+    use convoke_runtime::journal::{
+        ActionRecord, ActionState, Became, Digest, ItemEnd, ItemKey, ItemRecord, ReadSet, Standing,
+    };
     use convoke_runtime::question::Usage;
     use convoke_runtime::work::Status;
     use jiff::Timestamp;
@@ -354,6 +375,33 @@ mod tests {
         }
     }
 
+    fn action() -> ActionRow {
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        let action = ActionRecord {
+            project: "/p".to_owned(),
+            key: "k".to_owned(),
+            run: summary(Standing::Running).row.run.id,
+            item: "good.md".to_owned(),
+            kind: "git-commit".to_owned(),
+            title: "Mend\nit".to_owned(),
+            body: "{}".to_owned(),
+            at,
+        };
+        let (started, ended, settled) = (Some(at), None, None);
+        let (reason, output, errors) = ("its host is gone".to_owned(), String::new(), String::new());
+        ActionRow {
+            action,
+            state: ActionState::Unknown,
+            started,
+            ended,
+            settled,
+            exit_code: None,
+            reason,
+            output,
+            errors,
+        }
+    }
+
     fn shown() -> Shown {
         Shown {
             summary: summary(Standing::Ended(Status::Degraded)),
@@ -363,6 +411,7 @@ mod tests {
                 row("good.md", Some(Outcome::Done)),
             ],
             questions: vec![question("model"), question("rate-limited")],
+            actions: vec![action()],
             decisions: 2,
         }
     }
@@ -387,6 +436,7 @@ Pending
             text.starts_with("Run      0198a3c2-7d1e-7b52-9c3f-8f3a9c01d2e4\nCommand  agent-audit deep\n"),
             "{text}"
         );
+        assert!(text.contains("\nActions\n  unknown git-commit: Mend it: its host is gone\n"), "{text}");
         let sums = "speed  a-model  2          1 model, 1 failed  2,000  20      $1.00  10 ms   100 ms";
         assert!(text.contains(sums), "{text}");
         assert!(text.find("Status   degraded") < text.find("Failed"));

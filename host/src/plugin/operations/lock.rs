@@ -28,8 +28,8 @@ pub struct LockError {
 
 impl LockError {
     /// The thread that waited is gone.
-    pub(super) fn gave_up(kind: Kind, error: &tokio::task::JoinError) -> Self {
-        Self { kind: kind.name(), path: PathBuf::new(), source: io::Error::other(error.to_string()) }
+    pub(crate) fn gave_up(kind: &'static str, error: &tokio::task::JoinError) -> Self {
+        Self { kind, path: PathBuf::new(), source: io::Error::other(error.to_string()) }
     }
 }
 
@@ -47,20 +47,39 @@ impl Exclusive {
     /// # Errors
     /// The file can't be made or locked.
     pub fn hold(folder: &Path, kind: Kind, told: impl FnOnce(String)) -> Result<Self, LockError> {
-        let path = folder.join(format!("{}.lock", kind.name()));
-        let failed = |source| LockError { kind: kind.name(), path: path.clone(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        Self::hold_file(&folder.join(format!("{}.lock", kind.name())), kind.name(), told)
+    }
+
+    /// As [`hold`](Self::hold), of something that has this file for a lock and this name in messages.
+    ///
+    /// # Errors
+    /// The file can't be made or locked.
+    pub fn hold_file(path: &Path, kind: &'static str, told: impl FnOnce(String)) -> Result<Self, LockError> {
+        let failed = |source| LockError { kind, path: path.to_owned(), source };
+        let file = open(path).map_err(failed)?;
         if !try_for(&file, MOMENT).map_err(failed)? {
             let who = holder(&file).map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-            told(format!("waiting for {who}, which uses {}: one at a time", kind.name()));
+            told(format!("waiting for {who}, which uses {kind}: one at a time"));
             file.lock().map_err(failed)?;
         }
+        Ok(Self::signed(file))
+    }
+
+    /// As [`hold_file`](Self::hold_file), without waiting. None: another process holds it.
+    ///
+    /// # Errors
+    /// The file can't be made or locked.
+    pub fn try_file(path: &Path, kind: &'static str) -> Result<Option<Self>, LockError> {
+        let failed = |source| LockError { kind, path: path.to_owned(), source };
+        let file = open(path).map_err(failed)?;
+        Ok(try_for(&file, Duration::ZERO).map_err(failed)?.then(|| Self::signed(file)))
+    }
+
+    fn signed(file: File) -> Self {
         let mut lock = Self { file };
         // Only said to those who wait: without it they wait all the same.
         let _ = lock.sign();
-        Ok(lock)
+        lock
     }
 
     fn sign(&mut self) -> io::Result<()> {
@@ -68,6 +87,13 @@ impl Exclusive {
         self.file.rewind()?;
         write!(self.file, "{}", std::process::id())
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 /// Whether the lock was free within that time.

@@ -161,7 +161,7 @@ impl Operations {
                 let lock = Exclusive::hold(&locks, kind, told)?;
                 Ok(Operation { _lock: Some(lock), _files: None, _permit: permit })
             });
-            return locked.await.unwrap_or_else(|error| Err(LockError::gave_up(kind, &error)));
+            return locked.await.unwrap_or_else(|error| Err(LockError::gave_up(kind.name(), &error)));
         }
         let files = match kind.files() {
             0 => None,

@@ -3,7 +3,11 @@
 use console::Style as Paint;
 
 use super::{Out, Verbosity};
-use crate::report::{Edit, Report, clean, words};
+use crate::actions::program::Program;
+use crate::report::{Action, ActionState, Edit, Report, clean, words};
+
+/// So many lines are shown of each stream of an action that did not end well.
+const OUTPUT_LINES: usize = 10;
 
 /// So many lines of all diffs together are shown.
 const DIFF_LINES: usize = 200;
@@ -68,10 +72,43 @@ fn actions(out: &mut Out, report: &Report) {
     if report.actions.is_empty() {
         return;
     }
-    out.title("Proposed actions");
+    let wanted = |action: &Action| !matches!(action.state, ActionState::Proposed | ActionState::Refused);
+    out.title(if report.actions.iter().any(wanted) { "Actions" } else { "Proposed actions" });
     for action in &report.actions {
-        let kind = clean::line(&action.kind);
-        out.wrapped("  ", 2, &format!("{kind}: {}", action.title), &Paint::new());
+        one_action(out, action);
+    }
+}
+
+fn one_action(out: &mut Out, action: &Action) {
+    let paint = match action.state {
+        ActionState::Done | ActionState::DoneBefore => Paint::new().green(),
+        ActionState::Failed | ActionState::Unknown | ActionState::Refused => Paint::new().red().bold(),
+        ActionState::Proposed | ActionState::Declined => Paint::new(),
+    };
+    let kind = clean::line(&action.kind);
+    let state = match action.state {
+        ActionState::Proposed => String::new(),
+        state => format!("{}  ", out.paint(&paint, state.name())),
+    };
+    let used = 2 + console::measure_text_width(&state);
+    out.wrapped(&format!("  {state}"), used, &format!("{kind}: {}", action.title), &Paint::new());
+    // What would be run is read before anybody asks for it.
+    if let Ok(program) = Program::of(&action.body) {
+        out.wrapped("    ", 4, &program.quoted(), &Paint::new().dim());
+    }
+    if let Some(problem) = &action.problem {
+        out.wrapped("    ", 4, problem, &Paint::new());
+    }
+    if !matches!(action.state, ActionState::Failed | ActionState::Unknown) {
+        return;
+    }
+    for text in [&action.output, &action.errors].into_iter().flatten() {
+        let text = clean::block(text);
+        let lines: Vec<&str> = text.lines().collect();
+        for line in &lines[lines.len().saturating_sub(OUTPUT_LINES)..] {
+            let line = out.paint(&Paint::new().dim(), line);
+            out.line(&format!("    | {line}"));
+        }
     }
 }
 

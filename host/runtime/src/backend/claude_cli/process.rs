@@ -5,7 +5,6 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, watch};
@@ -20,7 +19,7 @@ use super::slot::Slot;
 use super::{ClaudeConfig, writes};
 use crate::backend::Profile;
 use crate::question::{Failure, FailureKind};
-use crate::warden::{Charge, Record, tree};
+use crate::warden::{Charge, Record, overrule, tree};
 
 /// The longest line that is read. The program prints lines of 2 MB and more: whole tool results.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
@@ -257,13 +256,8 @@ async fn end(mut child: Child, record: &Path) {
     if timeout(ENDING, child.wait()).await.is_ok() {
         return;
     }
-    let program = Record::program(record);
-    let doomed: Vec<u32> = child.id().map_or_else(Vec::new, tree::descendants);
-    for pid in program.into_iter().chain(doomed) {
-        tree::send(pid, Signal::KILL);
-    }
+    overrule(child.id(), record);
     let _ = child.kill().await;
-    let _ = std::fs::remove_file(record);
 }
 
 /// Reads lines until there are no more, or one can't be used.
