@@ -104,7 +104,7 @@ impl Host {
         if self.chance.random() {
             self.board.come_back(number);
         } else {
-            self.board.settle(number, Outcome::Cached.into()).unwrap();
+            self.board.settle(number, Outcome::Cached).unwrap();
             self.note(Some(Lost::Ended(number, Outcome::Cached)));
         }
         true
