@@ -1,6 +1,7 @@
 //! The host of convoke: terminal, files and sandbox around [`convoke_runtime`].
 
 pub mod actions;
+pub mod apply;
 pub mod backends;
 pub mod cli;
 pub mod config;

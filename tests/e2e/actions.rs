@@ -317,6 +317,32 @@ async fn a_key_that_failed_can_be_forgotten_and_what_is_not_there_is_said() {
 }
 
 #[tokio::test]
+async fn a_commit_follows_the_edits_and_a_rollback_names_it() {
+    let user = User::new("\"git add\", \"git commit\"");
+    let git = async |arguments: &'static str| {
+        let mut command = tokio::process::Command::new("git");
+        command.args(arguments.split(' ')).current_dir(user.world.project()).env("HOME", user.world.path("home"));
+        command.env("GIT_CONFIG_SYSTEM", "/dev/null");
+        let output = command.output().await.expect("git runs");
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    fs::write(user.world.path("home/.gitconfig"), "[user]\nname = A\nemail = a@example.org\n").expect("written");
+    user.world.write("a.txt", "old\n");
+    git("init --quiet").await;
+    let edit = json!({"change": "replace", "path": "a.txt", "from": "old", "to": "new"});
+    let add = json!({"program": "git", "arguments": ["add", "a.txt"]});
+    let commit = json!({"program": "git", "arguments": ["commit", "-F", "-"], "input": "It's $(new)\n"});
+    user.proposes_with(&[edit], &[("add-1", add), ("commit-1", commit)]);
+    let (states, report) = user.applied().await;
+    assert_eq!(states, ["done", "done"], "{report:#}");
+    assert_eq!((git("log --format=%B").await.trim(), git("show HEAD:a.txt").await.as_str()), ("It's $(new)", "new\n"));
+    let rolled = user.call(&["rollback", "last", "--yes"]).run().await.exits(0);
+    assert!(rolled.stdout.contains("Its actions are not taken back: add-1, commit-1."), "{}", rolled.stdout);
+    assert_eq!(git("show HEAD:a.txt").await, "new\n");
+}
+
+#[tokio::test]
 async fn actions_come_after_the_edits_and_not_without_them() {
     let user = User::new("\"record\"");
     user.world.write("a.txt", "new");

@@ -5,6 +5,7 @@
 #[cfg(unix)]
 mod actions;
 mod agent_audit;
+mod apply;
 mod backend;
 mod cache;
 mod claims;

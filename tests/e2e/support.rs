@@ -213,6 +213,17 @@ impl Call {
         self
     }
 
+    /// Starts it by a shell's script, in which `"$@"` is the call.
+    pub(crate) fn through(self, script: &str) -> Self {
+        let call = self.command.as_std();
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(call.get_program()).args(call.get_args()).env_clear();
+        command.envs(call.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(call.get_current_dir().expect("the project"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        Self { command }
+    }
+
     /// Asks a stand-in, with [`KEY`].
     pub(crate) fn asking(self, standin: &Standin) -> Self {
         self.env("ANTHROPIC_BASE_URL", standin.url()).env("ANTHROPIC_API_KEY", KEY)

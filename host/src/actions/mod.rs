@@ -137,6 +137,14 @@ pub fn hold_back(actions: &mut [Action], why: &str) {
     }
 }
 
+/// Says that the user does not want actions that nothing is known against.
+pub fn decline(actions: &mut [Action], why: &str) {
+    for action in actions.iter_mut().filter(|action| action.state == ActionState::Proposed) {
+        action.state = ActionState::Declined;
+        action.problem = Some(why.to_owned());
+    }
+}
+
 /// Whether an action may be carried out, as far as that is known beforehand.
 fn admitted(site: &Site<'_>, consent: &Consent<'_>, action: &Action) -> Result<Program, String> {
     let program = check(&action.key, &action.body).map_err(|error| error.to_string())?;

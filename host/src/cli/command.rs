@@ -27,6 +27,8 @@ use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, deliver, put, say};
 use super::{Runnable, cache, plan, signals};
+use crate::apply::Place;
+use crate::apply::recover::recover;
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
@@ -35,7 +37,7 @@ use crate::plugin::inspect::inspect;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
-use crate::policy::{InUse, Place, Policies};
+use crate::policy::{InUse, Policies};
 use crate::progress::{Detail, Show, show};
 use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
@@ -248,7 +250,8 @@ fn policy_of(
     settings: &Settings,
     events: &Events,
 ) -> Result<InUse, CliError> {
-    let place = Place { own: paths.policies(), project: Some(project.to_owned()), kept: paths.components() };
+    let place =
+        crate::policy::Place { own: paths.policies(), project: Some(project.to_owned()), kept: paths.components() };
     let policies = Policies { place, folder: cwd.to_owned() };
     Ok(InUse::prepare(policies, settings.policy.clone(), settings.mode.for_policies(), events.clone())?)
 }
@@ -323,6 +326,7 @@ pub(super) async fn go(
         Some(policy) => Some(policy.start().await),
         None => None,
     };
+    mend(&paths, &session.journal).await;
     // A replay does nothing that another one could do.
     if taped.player().is_none() && !options.dry_run {
         beside::join(&paths, &mut session);
@@ -377,6 +381,11 @@ pub(super) async fn go(
     recorded?;
     prune::tidy(&session.journal, &session.settings).await;
     Ok(code)
+}
+
+/// Mends what a crash left of earlier edits, before anything looks at the project.
+pub(super) async fn mend(paths: &Paths, journal: &Journal) {
+    recover(&Place::of(paths, journal)).await.iter().for_each(|line| say(&clean::line(line)));
 }
 
 /// Which backend `auto` took, and why: on standard error, whatever the form of the report.

@@ -16,6 +16,7 @@ mod options;
 mod plan;
 mod policy;
 mod resume;
+mod rollback;
 mod runs;
 mod schema;
 mod signals;
@@ -107,6 +108,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("policy", matches)) => policy::policy(matches),
         Some(("runs", matches)) => runs::runs(matches),
         Some(("config", matches)) => config::config(matches),
+        Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches, typed::all(&arguments)),
@@ -185,6 +187,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())
+        .subcommand(rollback::command())
         .subcommand(schema::command())
         .subcommand(schema::completions_command());
     for runnable in runnables {

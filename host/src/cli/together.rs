@@ -11,7 +11,7 @@ use futures::future::{join_all, try_join_all};
 use serde_json::json;
 
 use super::carry_out::CarryOut;
-use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, prepare, rendered};
+use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, mend, prepare, rendered};
 use super::error::CliError;
 use super::options::{Format, Options};
 use super::runs::prune;
@@ -146,6 +146,9 @@ async fn go(
         None => None,
     };
     let Some(first) = sessions.first() else { return Err(CliError::usage("which commands?")) };
+    if let Some(paths) = &paths {
+        mend(paths, &first.journal).await;
+    }
     let budget = money::budget(first.settings.budget, &first.journal, None).await?;
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
 

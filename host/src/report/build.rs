@@ -92,9 +92,9 @@ pub struct WorkerFacts {
     pub died: Option<String>,
 }
 
-/// Makes the report. `read` gives the text of a project file as the items saw it, or none: comments that suppress are
+/// Makes the report. `read` gives the content of a project file as the items saw it, or none: comments that suppress are
 /// read with it, and diffs are made against it.
-pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<String>) -> Report {
+pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<u8>>) -> Report {
     let census = Census::of(facts.items.iter().map(|item| &item.outcome));
     let grounds =
         Grounds { interrupted: facts.interrupted, parked: facts.parked.is_some(), lost: !facts.lost.is_empty() };
@@ -104,7 +104,8 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
     let merged = merge::aggregate(facts.aggregate, partials());
     let mut findings = merged.findings;
     let scope = scope(&facts, status);
-    let filtered = apply(&mut findings, filters, &scope, &read);
+    let text = |path: &str| String::from_utf8(read(path)?).ok();
+    let filtered = apply(&mut findings, filters, &scope, text);
     // Severities may have changed, and findings may have come.
     merge::sort(&mut findings);
     let edits =
@@ -133,6 +134,8 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
         usage: UsageInfo::from(facts.usage),
         explain: None,
         comparison: None,
+        apply: None,
+        previewed: false,
         cost: facts.cost,
         timing: timing(facts.wall, &facts.workers),
         failures: facts.items.iter().filter_map(failure).collect(),

@@ -17,13 +17,13 @@ const LONGEST_DIFF: usize = 256 * 1024;
 const DIFF_TIME: Duration = Duration::from_secs(2);
 
 /// Puts the edits of all items together, file by file: `edits` are given with the ids of their items, in the order of
-/// the plan; `read` gives the text of a file as it is now, or none.
+/// the plan; `read` gives the content of a file as it is now, or none.
 ///
 /// Equal proposals are one. Replacements in different parts of the same text are one edit. Everything else that
 /// concerns the same file is a conflict: each proposal is listed with it, none is chosen.
 pub fn propose<'a>(
     edits: impl IntoIterator<Item = (&'a str, &'a work::Edit)>,
-    read: impl Fn(&str) -> Option<String>,
+    read: impl Fn(&str) -> Option<Vec<u8>>,
 ) -> Vec<Edit> {
     let mut files: BTreeMap<&str, Vec<Edit>> = BTreeMap::new();
     for (item, edit) in edits {
@@ -81,7 +81,7 @@ fn remember(known: &mut Edit, item: &str, reason: &str) {
     }
 }
 
-fn one_file(mut proposals: Vec<Edit>, read: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
+fn one_file(mut proposals: Vec<Edit>, read: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<Edit> {
     let now = proposals.first().and_then(|edit| read(&edit.path));
     if let Some(clash) = clash(&proposals) {
         for edit in &mut proposals {
@@ -161,36 +161,70 @@ fn joined(proposals: Vec<Edit>) -> Vec<Edit> {
 }
 
 /// The edit as a diff against the file as it is now, or why it can't be carried out.
-fn preview(edit: &Edit, now: Option<&str>) -> Result<Option<String>, String> {
-    if let (Some(base), Some(now)) = (&edit.base, now)
-        && !base.eq_ignore_ascii_case(&hex(&Sha256::digest(now.as_bytes())))
+fn preview(edit: &Edit, now: Option<&[u8]>) -> Result<Option<String>, String> {
+    let new = changed(&edit.change, edit.base.as_deref(), now)?;
+    let old = if matches!(edit.change, Change::Create(_)) && edit.base.is_none() { None } else { now };
+    Ok(unified(&edit.path, old, new.as_deref()))
+}
+
+/// What a change makes of a file; none: it is removed. `base` is the sha-256 in hex of what it is made against, none: of
+/// no file. `now` is what is there.
+///
+/// # Errors
+/// Why it can't be made: the file is another one by now, or what it says makes no sense.
+pub fn changed(change: &Change, base: Option<&str>, now: Option<&[u8]>) -> Result<Option<Vec<u8>>, String> {
+    if let (Some(base), Some(now)) = (base, now)
+        && !base.eq_ignore_ascii_case(&hex(&Sha256::digest(now)))
     {
         return Err("the file has changed since it was read".to_owned());
     }
-    let old = match (&edit.change, now) {
-        (Change::Create(_), Some(_)) if edit.base.is_none() => return Err("the file exists already".to_owned()),
-        (Change::Create(_), now) => now.unwrap_or_default(),
-        (Change::Replace(_) | Change::Delete, Some(now)) => now,
-        (Change::Replace(_) | Change::Delete, None) => return Err("the file can't be read".to_owned()),
-    };
-    let new = match &edit.change {
-        Change::Create(text) => text.clone(),
-        Change::Replace(replacements) => replace(old, replacements)?,
-        Change::Delete => String::new(),
-    };
-    Ok(diff(&edit.path, old, &new, edit))
+    match (change, now) {
+        (Change::Create(_), Some(_)) if base.is_none() => Err("the file exists already".to_owned()),
+        (Change::Create(_), None) if base.is_some() => Err("the file is not there any more".to_owned()),
+        (Change::Create(text), _) => Ok(Some(text.clone().into_bytes())),
+        (Change::Replace(_) | Change::Delete, _) if base.is_none() => {
+            Err("it doesn't say what content it is made against".to_owned())
+        }
+        (Change::Replace(_) | Change::Delete, None) => Err("the file is not there, or can't be read".to_owned()),
+        (Change::Replace(parts), Some(now)) => replace_bytes(now, parts).map(Some),
+        (Change::Delete, Some(_)) => Ok(None),
+    }
 }
 
-/// None where it would be too long to look at.
-fn diff(path: &str, old: &str, new: &str, edit: &Edit) -> Option<String> {
-    if old.len().max(new.len()) > 16 * LONGEST_DIFF {
+/// Carries replacements out: of text as text, of anything else as bytes.
+fn replace_bytes(old: &[u8], replacements: &[Replacement]) -> Result<Vec<u8>, String> {
+    if let Ok(text) = std::str::from_utf8(old) {
+        return replace(text, replacements).map(String::into_bytes);
+    }
+    let mut out = Vec::with_capacity(old.len());
+    let mut position = 0;
+    for Replacement { start, end, text } in replacements {
+        let range = usize::try_from(*start).ok().zip(usize::try_from(*end).ok());
+        let kept = range.and_then(|(start, end)| old.get(position..start).filter(|_| old.get(start..end).is_some()));
+        let Some((kept, (_, end))) = kept.zip(range) else {
+            return Err(format!("bytes {start} to {end} can't be replaced: they are out of the file or of order"));
+        };
+        out.extend_from_slice(kept);
+        out.extend_from_slice(text.as_bytes());
+        position = end;
+    }
+    out.extend_from_slice(old.get(position..).unwrap_or_default());
+    Ok(out)
+}
+
+/// A diff of two contents of a file, none of which is no file. None where it can't be shown: it is no text, or too long to
+/// look at.
+pub fn unified(path: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Option<String> {
+    let length = |content: Option<&[u8]>| content.map_or(0, <[u8]>::len);
+    if length(old).max(length(new)) > 16 * LONGEST_DIFF {
         return None;
     }
     // A path with a line end in it could pass for a part of the diff.
     let path = crate::report::clean::line(path);
-    let path = path.as_str();
-    let from = if matches!(edit.change, Change::Create(_)) && edit.base.is_none() { "/dev/null" } else { path };
-    let to = if edit.change == Change::Delete { "/dev/null" } else { path };
+    let named = |content: Option<&[u8]>| if content.is_some() { path.as_str() } else { "/dev/null" };
+    let (from, to) = (named(old), named(new));
+    let old = std::str::from_utf8(old.unwrap_or_default()).ok()?;
+    let new = std::str::from_utf8(new.unwrap_or_default()).ok()?;
     let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(old, new);
     let text = diff.unified_diff().context_radius(3).header(from, to).to_string();
     (text.len() <= LONGEST_DIFF).then_some(text)
@@ -206,8 +240,8 @@ mod tests {
         Some(hex(&Sha256::digest(TEXT.as_bytes())))
     }
 
-    fn read(path: &str) -> Option<String> {
-        (path == "a.md").then(|| TEXT.to_owned())
+    fn read(path: &str) -> Option<Vec<u8>> {
+        (path == "a.md").then(|| TEXT.into())
     }
 
     fn edit(path: &str, base: Option<String>, change: Change) -> work::Edit {
@@ -275,7 +309,7 @@ mod tests {
         );
         assert_eq!(
             proposed(&[edit("gone.md", base(), Change::Delete)])[0].conflict.as_deref(),
-            Some("the file can't be read")
+            Some("the file is not there, or can't be read")
         );
     }
 
@@ -294,6 +328,9 @@ mod tests {
         for ranges in nonsense {
             assert!(proposed(&[replacing(ranges)])[0].conflict.is_some(), "{ranges:?}");
         }
+        let bytes = replace_bytes(b"a\xffb", &[Replacement { start: 2, end: 3, text: "c".to_owned() }]);
+        assert_eq!(bytes.as_deref(), Ok(b"a\xffc".as_slice()), "what is no text is replaced by its bytes");
+        assert!(replace_bytes(b"\xff", &[Replacement { start: 1, end: 9, text: String::new() }]).is_err());
         let inside_a_character = [Replacement { start: 1, end: 2, text: String::new() }];
         assert!(replace("é", &inside_a_character).is_err());
     }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use convoke_runtime::work::{Severity, Status};
 
-use super::{ActionState, Counts, Edit, Finding, Report, clean, cost, words};
+use super::{ActionState, Counts, Edit, EditState, Finding, Report, clean, cost, words};
 
 /// GitHub takes 65,536 characters; what comes around the report needs some of them.
 const LONGEST: usize = 60_000;
@@ -91,7 +91,13 @@ impl Page {
         if report.edits.is_empty() {
             return;
         }
-        self.push("\n### Proposed edits\n");
+        let is_applied = report.edits.iter().all(|edit| edit.state == EditState::Applied);
+        self.push(if is_applied { "\n### Applied edits\n" } else { "\n### Proposed edits\n" });
+        match report.apply.as_ref().map(|apply| (&apply.message, &apply.rollback)) {
+            Some((Some(message), _)) => self.push(&format!("\nNothing was changed: {}\n", clean::markdown(message))),
+            Some((_, Some(id))) => self.push(&format!("\n`convoke rollback {id}` takes them back.\n")),
+            _ => {}
+        }
         for edit in &report.edits {
             self.push(&proposal(edit));
         }
@@ -203,6 +209,9 @@ fn proposal(edit: &Edit) -> String {
     }
     if let Some(conflict) = &edit.conflict {
         let _ = write!(text, " **conflict: {}**", clean::markdown(conflict));
+    }
+    if let Some(problem) = &edit.problem {
+        let _ = write!(text, " **not done: {}**", clean::markdown(problem));
     }
     text.push_str("\n\n");
     if let Some(diff) = &edit.diff {

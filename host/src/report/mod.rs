@@ -108,6 +108,12 @@ pub struct Report {
     pub attempts: Vec<ItemAttempts>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
+    /// What came of carrying the edits out, where that was asked for and there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apply: Option<ApplyInfo>,
+    /// Only for those who render: whether the edits were shown before.
+    #[serde(skip)]
+    pub(crate) previewed: bool,
     /// From which severity on findings count for the exit code; none: they don't.
     #[serde(skip)]
     pub(crate) fail_on: Option<Severity>,
@@ -399,6 +405,34 @@ pub struct Edit {
     /// Why it was refused, or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+/// What came of carrying edits out. All of them are, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ApplyInfo {
+    /// What came of it.
+    pub outcome: ApplyOutcome,
+    /// How many files were changed.
+    pub files: u64,
+    /// What `convoke rollback` takes to undo it; null where there is nothing to undo.
+    pub rollback: Option<String>,
+    /// Why nothing was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What came of carrying edits out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApplyOutcome {
+    /// All are carried out.
+    Applied,
+    /// None is: the user did not want it.
+    Declined,
+    /// None is: something was in the way of at least one, and the edits say what.
+    Hindered,
+    /// None is: it failed in the middle, and was undone.
+    Failed,
 }
 
 /// What has become of a proposed change of a file.

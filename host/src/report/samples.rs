@@ -9,10 +9,12 @@ use convoke_runtime::work::{
 };
 use jiff::civil::date;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::attempts::{AttemptEnd, FailureCount, QuestionsInfo};
 use super::build::{Facts, ItemFacts, WorkerFacts, build};
 use super::cost::{BudgetInfo, Cost, CostEstimate, ModelCost};
+use super::fingerprint::hex;
 use super::suppress::Filters;
 use super::{AttemptInfo, Finding, PluginInfo, Report, RuleInfo, RunInfo, UsageInfo};
 
@@ -81,7 +83,7 @@ pub(crate) fn facts() -> Facts {
     if let Some(partial) = &mut api.partial {
         partial.edits = vec![Edit {
             path: "core/api.md".to_owned(),
-            base: None,
+            base: Some(hex(&Sha256::digest(TEXT.as_bytes()))),
             change: Change::Replace(vec![Replacement { start: 10, end: 13, text: "api".to_owned() }]),
             reason: "kebab case".to_owned(),
         }];
@@ -213,8 +215,8 @@ pub(crate) fn filters() -> Filters {
     Filters::new(date(2026, 11, 20))
 }
 
-pub(crate) fn read(path: &str) -> Option<String> {
-    (path == "core/api.md").then(|| TEXT.to_owned())
+pub(crate) fn read(path: &str) -> Option<Vec<u8>> {
+    (path == "core/api.md").then(|| TEXT.into())
 }
 
 pub(crate) fn full() -> Report {
@@ -226,7 +228,7 @@ pub(crate) fn full() -> Report {
         vec![found("secret", Severity::Critical, "a GitHub token", "ops/later.md", Some(2))],
     ));
     let read = |path: &str| match path {
-        "ops/later.md" => Some("x\nkey # convoke: allow(secret) reason=\"a made-up one\"\n".to_owned()),
+        "ops/later.md" => Some("x\nkey # convoke: allow(secret) reason=\"a made-up one\"\n".into()),
         path => read(path),
     };
     build(facts, &filters(), read)

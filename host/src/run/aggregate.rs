@@ -1,6 +1,6 @@
 //! The fourth phase: the partials become a report, and the plugin may conclude.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,8 +205,9 @@ fn whole(method: Aggregation, items: &[ItemFacts]) -> (Partial, Vec<(String, Str
     (whole, notes)
 }
 
-/// The texts that the report needs: of files with findings, for comments that suppress, and of files with edits.
-pub async fn texts(project: &Project, items: &[ItemFacts]) -> HashMap<String, String> {
+/// What the report needs of files: the text of those with findings, for comments that suppress, and all of those with
+/// edits.
+pub async fn texts(project: &Project, items: &[ItemFacts]) -> HashMap<String, Vec<u8>> {
     let partials = || items.iter().filter_map(|item| item.partial.as_ref());
     let paths: BTreeSet<&str> = partials()
         .flat_map(|partial| {
@@ -215,13 +216,15 @@ pub async fn texts(project: &Project, items: &[ItemFacts]) -> HashMap<String, St
         })
         .chain(items.iter().flat_map(|item| item.reads.iter().map(String::as_str)))
         .collect();
+    let edited: HashSet<&str> =
+        partials().flat_map(|partial| partial.edits.iter().map(|edit| edit.path.as_str())).collect();
     let mut texts = HashMap::new();
     for path in paths {
         // What can't be read has no comments and no diff.
         if let Ok(bytes) = project.read(None, path).await
-            && let Ok(text) = std::str::from_utf8(&bytes)
+            && (edited.contains(path) || std::str::from_utf8(&bytes).is_ok())
         {
-            texts.insert(path.to_owned(), text.to_owned());
+            texts.insert(path.to_owned(), bytes.to_vec());
         }
     }
     texts

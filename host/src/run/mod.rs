@@ -408,7 +408,7 @@ impl Session {
             Some(failure) if failure.kind == FailureKind::Journal => (Some(failure.message), None),
             stopped => (None, stopped),
         };
-        let texts: HashMap<String, String> = aggregate::texts(&self.sandbox.project, &items).await;
+        let texts: HashMap<String, Vec<u8>> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         warnings.extend(self.events.warned());
         warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));

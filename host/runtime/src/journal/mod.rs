@@ -7,6 +7,7 @@
 //! The journal is written first, then the fact is told: see [`event`](crate::event).
 
 mod actions;
+mod applies;
 mod attempts;
 mod decisions;
 mod earlier;
@@ -38,6 +39,7 @@ use crate::question::Usage;
 use crate::work::{Census, Outcome, Status};
 
 pub use actions::{ActionEnd, ActionRecord, ActionRow, ActionState, OUTPUT_LIMIT};
+pub use applies::{ApplyFile, ApplyRecord, ApplyRow, ApplyState, FileContent, Rights};
 pub use error::JournalError;
 pub(crate) use schema::write_ahead;
 pub use written::Written;

@@ -242,7 +242,7 @@ impl Reader<'_> {
             let mut select = snapshot.prepare(
                 "SELECT seq, id, command, project, coalesce(ended, started),
                         row_number() OVER (PARTITION BY project ORDER BY seq DESC)
-                 FROM runs WHERE leaving = 0 ORDER BY seq",
+                 FROM runs WHERE leaving = 0 AND seq NOT IN (SELECT run FROM applies WHERE ended IS NULL) ORDER BY seq",
             )?;
             let mut rows = select.query([])?;
             let mut leavers = Vec::new();
@@ -326,7 +326,11 @@ impl Reader<'_> {
                             + coalesce(octet_length(ends.reads_json), 0) + coalesce(octet_length(ends.log), 0)), 0)
                         FROM items LEFT JOIN ends ON ends.item = items.seq WHERE items.run = ?1";
         let mut select = self.connection.prepare_cached(question)?;
-        select.query_row([seq], |row| Ok(number(row.get(0)?) * AROUND + number(row.get(1)?)))
+        let items = select.query_row([seq], |row| Ok(number(row.get(0)?) * AROUND + number(row.get(1)?)))?;
+        let question = "SELECT coalesce(sum(coalesce(octet_length(old), 0) + coalesce(octet_length(new), 0)), 0)
+                        FROM applied_files JOIN applies ON applies.seq = applied_files.apply WHERE applies.run = ?1";
+        let edits = self.connection.prepare_cached(question)?.query_row([seq], |row| row.get(0)).map(number)?;
+        Ok(items + edits)
     }
 
     fn room(&self) -> Result<Room, JournalError> {
@@ -361,9 +365,12 @@ const NEWEST_RESULTS: &str = "FROM items JOIN ends ON ends.item = items.seq
 /// Hides a run: of what is half removed nobody must think that it was all.
 pub(super) fn leave(connection: &Connection, run: RunId) -> Result<(), Fault> {
     let id = run.to_string();
-    // Without a project none of its results is used any more.
-    let hidden =
-        connection.execute("UPDATE runs SET leaving = 1, project = '' WHERE id = ?1 AND leaving = 0", [&id])?;
+    // Without a project none of its results is used any more. What a crash cut off is mended first.
+    let hidden = connection.execute(
+        "UPDATE runs SET leaving = 1, project = '' WHERE id = ?1 AND leaving = 0
+         AND seq NOT IN (SELECT run FROM applies WHERE ended IS NULL)",
+        [&id],
+    )?;
     if hidden == 0 { Err(Fault::Record(JournalError::UnknownRun { run: id })) } else { Ok(()) }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, Reopening, RunEnd, RunId, RunRecord,
-    actions, attempts, decisions, earlier, outcomes, reopen, retention,
+    actions, applies, attempts, decisions, earlier, outcomes, reopen, retention,
 };
 use crate::work::{Outcome, Status};
 
@@ -22,6 +22,7 @@ pub(super) enum Write {
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
     Action(Box<actions::Change>),
+    Apply(Box<applies::ApplyWrite>),
     End(RunId, Box<RunEnd>),
     Route(RunId, String),
     Reopen(Box<Reopening>),
@@ -98,7 +99,8 @@ impl Write {
             | Self::GiveBack
             | Self::Amend(..)
             | Self::Flush => true,
-            Self::Items(..) | Self::Reopen(_) | Self::Again(..) | Self::Action(_) | Self::Shrink => false,
+            Self::Items(..) | Self::Reopen(_) | Self::Again(..) => false,
+            Self::Action(_) | Self::Apply(_) | Self::Shrink => false,
         }
     }
 }
@@ -126,6 +128,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
         Write::Action(change) => actions::change(connection, change),
+        Write::Apply(write) => applies::write(connection, write),
         Write::End(run, end) => end_run(connection, *run, end),
         Write::Route(run, route) => earlier::route(connection, *run, route),
         Write::Reopen(how) => reopen::reopen(connection, how),

@@ -67,6 +67,23 @@ pub fn render(report: &Report, style: &Style) -> String {
     out.text
 }
 
+/// Only the edits.
+pub fn edits(report: &Report, style: &Style) -> String {
+    let mut out = Out { text: String::new(), style: *style };
+    proposals::edits(&mut out, report);
+    out.text
+}
+
+/// Diffs of files, each after its name; none where it can't be shown.
+pub fn diffs<'a>(diffs: impl Iterator<Item = (&'a str, Option<String>)>, style: &Style) -> String {
+    let mut out = Out { text: String::new(), style: *style };
+    for (path, diff) in diffs {
+        proposals::changed(&mut out, path, diff.as_deref());
+    }
+    out.gap();
+    out.text
+}
+
 /// That nobody was asked, in words that stay true where earlier answers were used.
 pub(super) fn offline_words(report: &Report) -> &'static str {
     if report.findings.iter().any(|finding| finding.source == Source::Model) {

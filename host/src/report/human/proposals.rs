@@ -4,7 +4,7 @@ use console::Style as Paint;
 
 use super::{Out, Verbosity};
 use crate::actions::program::Program;
-use crate::report::{Action, ActionState, Edit, Report, clean, words};
+use crate::report::{Action, ActionState, ApplyInfo, ApplyOutcome, Edit, EditState, Report, clean, words};
 
 /// So many lines are shown of each stream of an action that did not end well.
 const OUTPUT_LINES: usize = 10;
@@ -18,39 +18,94 @@ pub(super) fn show(out: &mut Out, report: &Report) {
     actions(out, report);
 }
 
-fn edits(out: &mut Out, report: &Report) {
-    if report.edits.is_empty() {
-        return;
-    }
-    out.title(&format!("Proposed edits: {}", words::counted(report.edits.len() as u64, "file", "files")));
+/// Shows the edits, and what has become of them.
+pub(super) fn edits(out: &mut Out, report: &Report) {
+    let Some(first) = report.edits.first() else { return };
+    let files = report.edits.chunk_by(|one, other| one.path == other.path);
+    let counted = words::counted(files.clone().count() as u64, "file", "files");
+    let is_applied = first.state == EditState::Applied;
+    out.title(&format!("{} edits: {counted}", if is_applied { "Applied" } else { "Proposed" }));
     let mut left = if out.style.verbosity == Verbosity::Verbose { usize::MAX } else { DIFF_LINES };
     let mut hidden = 0;
-    for edit in &report.edits {
-        hidden += one(out, edit, &mut left);
+    for file in files {
+        hidden += one(out, file, &mut left, report.previewed);
     }
     if hidden > 0 {
         let text = format!("{} {hidden} more lines of diffs; -v shows them", out.drawn("…", "..."));
         out.wrapped("  ", 2, &text, &Paint::new().dim());
     }
+    if let Some(apply) = &report.apply {
+        outcome(out, apply);
+    }
+}
+
+/// What came of `--apply`.
+fn outcome(out: &mut Out, apply: &ApplyInfo) {
+    out.gap();
+    if let Some(id) = &apply.rollback {
+        out.wrapped("  ", 2, &format!("`convoke rollback {id}` takes them back"), &Paint::new());
+    }
+    if let Some(message) = &apply.message {
+        let paint = if apply.outcome == ApplyOutcome::Declined { Paint::new() } else { Paint::new().red().bold() };
+        let before = format!("  {} ", out.paint(&paint, "Nothing was changed:"));
+        out.wrapped(&before, 4, message, &Paint::new());
+    }
+}
+
+/// The proposals for one file. Returns how many lines were not shown.
+fn one(out: &mut Out, file: &[Edit], left: &mut usize, previewed: bool) -> usize {
+    let Some(first) = file.first() else { return 0 };
+    if !previewed {
+        out.gap();
+    }
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in file.iter().flat_map(|edit| &edit.reasons) {
+        if !reasons.contains(&reason.as_str()) {
+            reasons.push(reason);
+        }
+    }
+    let title = if reasons.is_empty() { first.path.clone() } else { format!("{}: {}", first.path, reasons.join("; ")) };
+    out.wrapped("  ", 2, &title, &Paint::new().bold());
+    for (word, text) in [("conflict:", &first.conflict), ("not done:", &first.problem)] {
+        if let Some(text) = text {
+            let before = format!("  {} ", out.paint(&Paint::new().red().bold(), word));
+            out.wrapped(&before, 12, text, &Paint::new());
+        }
+    }
+    if previewed {
+        return 0;
+    }
+    let mut hidden = 0;
+    for edit in file {
+        if file.len() > 1 {
+            // Of a conflict each side is shown with those who want it.
+            out.wrapped("  ", 2, &format!("what {} would do:", edit.items.join(", ")), &Paint::new().dim());
+        }
+        hidden += diff(out, edit.diff.as_deref(), left);
+    }
+    hidden
+}
+
+/// A file that changes, with its diff.
+pub(super) fn changed(out: &mut Out, path: &str, text: Option<&str>) {
+    out.gap();
+    out.wrapped("  ", 2, path, &Paint::new().bold());
+    if text.is_none() {
+        out.wrapped("  ", 2, "(no text, or too long to be shown)", &Paint::new().dim());
+    }
+    diff(out, text, &mut usize::MAX.clone());
 }
 
 /// Returns how many lines were not shown.
-fn one(out: &mut Out, edit: &Edit, left: &mut usize) -> usize {
-    out.gap();
-    let mut title = edit.path.clone();
-    if !edit.reasons.is_empty() {
-        title = format!("{title}: {}", edit.reasons.join("; "));
-    }
-    out.wrapped("  ", 2, &title, &Paint::new().bold());
-    if let Some(conflict) = &edit.conflict {
-        let before = format!("  {} ", out.paint(&Paint::new().red().bold(), "conflict:"));
-        out.wrapped(&before, 12, conflict, &Paint::new());
-    }
-    let Some(diff) = &edit.diff else { return 0 };
+fn diff(out: &mut Out, diff: Option<&str>, left: &mut usize) -> usize {
+    let Some(diff) = diff else { return 0 };
     let diff = clean::block(diff);
     let mut hidden = 0;
     // The two lines of the header name the file again.
-    for line in diff.lines().skip_while(|line| line.starts_with("--- ") || line.starts_with("+++ ")) {
+    for (number, line) in diff.lines().enumerate() {
+        if number < 2 && (line.starts_with("--- ") || line.starts_with("+++ ")) {
+            continue;
+        }
         if *left == 0 {
             hidden += 1;
             continue;

@@ -7,7 +7,7 @@ use textwrap::core::display_width;
 use super::{Out, Verbosity, offline_words, paint_of};
 use crate::report::explain::{self, Explain};
 use crate::report::go_on::how_to_go_on;
-use crate::report::{AttemptEnd, Counts, Report, attempts, clean, comparison, cost, words};
+use crate::report::{ApplyOutcome, AttemptEnd, Counts, Report, attempts, clean, comparison, cost, words};
 
 /// So many warnings are shown.
 const WARNINGS: usize = 20;
@@ -227,11 +227,18 @@ fn next(report: &Report) -> Option<String> {
         Some(command) => (format!("`{command}` goes on"), format!("`{command}` tries")),
         None => ("run the same command again to go on".to_owned(), "run the same command again to try".to_owned()),
     };
+    let again = "run the same command again";
+    let open = report.census.failed + report.census.fallback + report.census.pending;
+    let stopped = report.apply.as_ref().filter(|apply| apply.message.is_some() && open == 0);
+    if let Some(apply) = stopped.filter(|apply| apply.outcome != ApplyOutcome::Declined) {
+        let hindered = apply.outcome == ApplyOutcome::Hindered;
+        let mend = if hindered { "mend what is in the way of the edits" } else { "see why the edits failed" };
+        return Some(format!("{mend}, then {again}: nothing is asked twice"));
+    }
     match report.status {
         Status::Interrupted => Some(format!("{goes_on}; what is done is kept")),
         Status::Parked => Some(format!("{goes_on} when the limit is reset or raised; what is done is kept")),
         Status::Degraded | Status::Failed => {
-            let open = report.census.failed + report.census.fallback + report.census.pending;
             let items = words::counted(open, "item", "items");
             Some(format!("{tries} the {items} that did not go well; the others are kept"))
         }

@@ -1,0 +1,43 @@
+//! The places between two steps, for tests that end the process or let the disk fail there.
+
+use std::io;
+
+/// What has just been done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The files are what the edits were made against.
+    Checked,
+    /// All is written down.
+    Prepared,
+    /// A folder was made.
+    FolderMade,
+    /// The new content of this file is beside the old one.
+    Written(usize),
+    /// It is written down that files are changed from now on.
+    Committing,
+    /// This file has its new content.
+    Placed(usize),
+    /// All is on the disk.
+    Synced,
+    /// It is written down that all is done.
+    Done,
+}
+
+/// Hears of each step.
+pub trait Steps: Sync {
+    /// A step was done.
+    ///
+    /// # Errors
+    /// To have the next one fail.
+    fn passed(&self, step: Step) -> io::Result<()>;
+}
+
+/// Lets all be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Undisturbed;
+
+impl Steps for Undisturbed {
+    fn passed(&self, _: Step) -> io::Result<()> {
+        Ok(())
+    }
+}
