@@ -14,6 +14,8 @@ mod claude_cli;
 mod cli;
 #[cfg(unix)]
 mod doctor;
+mod explain;
+mod go_on;
 mod hostile;
 mod input;
 mod interrupt;

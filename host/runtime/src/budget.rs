@@ -182,6 +182,18 @@ impl Budget {
         Self { config, clock, state: Mutex::new(state), waiting: Mutex::default() }
     }
 
+    /// Of a run that goes on: with what it has spent already. Of the day and the month that is known.
+    #[must_use]
+    pub fn of_a_run_that_has_spent(self, amount: Amount) -> Self {
+        let parts = amount.parts();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for limit in [Limit::Run, Limit::Requests, Limit::InputTokens, Limit::OutputTokens] {
+            state.spent[limit as usize] = parts[limit as usize];
+        }
+        drop(state);
+        self
+    }
+
     /// Counts, and stops nobody.
     pub fn unlimited() -> Self {
         Self::new(BudgetConfig::default(), Usd::ZERO, Usd::ZERO, Arc::new(Timestamp::now))

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use convoke_runtime::admission::AdmissionConfig;
 use convoke_runtime::broker::BrokerConfig;
 use convoke_runtime::event::Events;
-use convoke_runtime::journal::Journal;
+use convoke_runtime::journal::{Journal, Typed};
 use convoke_runtime::limiter::LimiterConfig;
 use convoke_runtime::machine::Meter;
 use convoke_runtime::policy::builtin::Profile;
@@ -46,6 +46,7 @@ use crate::report::{ExitCode, Report, clean, human, json, markdown, sarif};
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::fault::guarded;
+use crate::run::resume::Resume;
 use crate::run::since::Since;
 use crate::run::{Session, beside, money};
 
@@ -53,10 +54,17 @@ use crate::run::{Session, beside, money};
 const LONGEST_LINE: usize = 1_000;
 
 /// Runs it.
-pub(super) fn run(runnable: &Runnable, matches: &ArgMatches, options: &Options) -> Result<ExitCode, CliError> {
+pub(super) fn run(
+    runnable: &Runnable,
+    matches: &ArgMatches,
+    options: &Options,
+    typed: Option<Typed>,
+) -> Result<ExitCode, CliError> {
     let terminal = Terminal::find(options.color);
     let carry_out = CarryOut::of(options)?;
-    let prepared = prepare(runnable, matches, options, None)?;
+    let mut prepared = prepare(runnable, matches, options, None)?;
+    // A recording is of one run from its beginning to its end, and a replay is not written down.
+    prepared.session.typed = typed.filter(|_| matches!(prepared.taped, Taped::No));
     in_runtime(go(prepared, options, &terminal, carry_out))
 }
 
@@ -224,6 +232,8 @@ pub(super) fn prepare(
         since,
         fresh: options.fresh || taped.is_fresh(),
         typed: None,
+        resume: None,
+        explain: options.explain,
         settings,
         operations,
         claims: None,
@@ -298,7 +308,8 @@ fn broker(settings: &Settings, route: Route, policy: Option<&InUse>) -> Result<B
     })
 }
 
-async fn go(
+/// Runs it to its report.
+pub(super) async fn go(
     prepared: Prepared,
     options: &Options,
     terminal: &Terminal,
@@ -307,7 +318,8 @@ async fn go(
     let Prepared { mut session, baseline, today, said, taped, policy, paths } = prepared;
     // What a replay answers was paid when it was recorded.
     if taped.player().is_none() {
-        session.broker.budget = money::budget(session.settings.budget, &session.journal).await?;
+        let spent = session.resume.as_ref().map(Resume::spent);
+        session.broker.budget = money::budget(session.settings.budget, &session.journal, spent).await?;
     }
     let chosen = policy.as_ref().and_then(InUse::said);
     let _swaps = match policy {

@@ -15,6 +15,7 @@ mod most;
 mod options;
 mod plan;
 mod policy;
+mod resume;
 mod rollback;
 mod runs;
 mod schema;
@@ -22,12 +23,14 @@ mod signals;
 mod taped;
 mod terminal;
 mod together;
+mod typed;
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use convoke_runtime::journal::Typed;
 
 use crate::plugin::embedded::EMBEDDED;
 use crate::plugin::inspect::{InspectError, read_manifest};
@@ -82,7 +85,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
     let mut runnables = embedded()?;
     runnables.extend(from_file(&arguments)?);
     let cli = command_line(&runnables);
-    let matches = match cli.clone().try_get_matches_from(arguments) {
+    let matches = match cli.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version go to standard output, and are no mistake.
@@ -99,6 +102,8 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("actions", matches)) => actions::actions(matches),
         Some(("cache", matches)) => cache::cache(matches),
         Some(("run", matches)) => together::run(&runnables, matches),
+        Some(("resume", matches)) => resume::resume(runnables, matches),
+        Some(("retry", matches)) => resume::retry(runnables, matches),
         Some(("limits", matches)) => limits::limits(matches),
         Some(("policy", matches)) => policy::policy(matches),
         Some(("runs", matches)) => runs::runs(matches),
@@ -106,18 +111,18 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("completions", matches)) => schema::completions(cli, matches),
-        Some((name, matches)) => run(&runnables, name, matches),
+        Some((name, matches)) => run(&runnables, name, matches, typed::all(&arguments)),
         None => Err(CliError::usage("which command?")),
     }
 }
 
-fn run(runnables: &[Runnable], name: &str, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+fn run(runnables: &[Runnable], name: &str, matches: &ArgMatches, typed: Option<Typed>) -> Result<ExitCode, CliError> {
     let Some(runnable) = runnables.iter().find(|runnable| runnable.name == name) else {
         return Err(CliError::usage(format!("there is no command {name}")));
     };
     let innermost = matches.subcommand().map_or(matches, |(_, inner)| inner);
     let options = Options::from_arg_matches(innermost).map_err(|error| CliError::usage(error.to_string()))?;
-    command::run(runnable, matches, &options)
+    command::run(runnable, matches, &options, typed)
 }
 
 fn embedded() -> Result<Vec<Runnable>, InspectError> {
@@ -171,6 +176,8 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .arg_required_else_help(true)
         .subcommand_help_heading("Commands")
         .subcommand(together::command())
+        .subcommand(resume::resume_command())
+        .subcommand(resume::retry_command())
         .subcommand(list::command())
         .subcommand(doctor::command())
         .subcommand(build::command())

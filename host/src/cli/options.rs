@@ -20,6 +20,10 @@ pub(super) struct Options {
     #[arg(long, requires = "dry_run")]
     pub show_prompts: bool,
 
+    /// Say of each item why it is done, or need not be
+    #[arg(long)]
+    pub explain: bool,
+
     /// Only what has changed since this git revision
     #[arg(long, value_name = "REV")]
     pub since: Option<String>,

@@ -87,8 +87,10 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, mos
             })
             .collect::<Vec<_>>()
     });
+    let explain = session.sums(planned.assessed.explained.clone());
     json!({
         "schema_version": 1,
+        "explain": explain,
         "command": session.command,
         "backend": session.backend_names(),
         "mode": session.settings.mode.name(),
@@ -112,7 +114,18 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, mos
 
 fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, most: Option<&Most>) -> String {
     let (work, estimate) = (&planned.assessed.work, &planned.allocated.estimate);
-    let mut text = format!("{}\n\n", headline(session, planned));
+    let mut text = format!("{}\n", headline(session, planned));
+    let explain = session.sums(planned.assessed.explained.clone());
+    if explain.says_something() {
+        text += &format!("{}\n", explain.sums());
+    }
+    text += "\n";
+    for line in explain.lines() {
+        text += &format!("  {line}\n");
+    }
+    if explain.items.is_some() {
+        text += "\n";
+    }
     for (number, segment) in planned.allocated.segments.iter().enumerate() {
         text +=
             &format!("  worker {:<3} {:>4} items  {}\n", number + 1, segment.items.len(), clean::line(&segment.label));

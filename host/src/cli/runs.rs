@@ -111,7 +111,7 @@ async fn find(paths: &Paths, matches: &ArgMatches, name: &str) -> Result<(Journa
 }
 
 /// The run that a user means: `last`, an id, or the end of one.
-async fn named(journal: &Journal, name: &str, project: Option<&Path>) -> Result<RunId, CliError> {
+pub(super) async fn named(journal: &Journal, name: &str, project: Option<&Path>) -> Result<RunId, CliError> {
     if name != "last" {
         return Ok(journal.find_run(name).await?);
     }

@@ -16,7 +16,7 @@ use super::error::CliError;
 use super::options::{Format, Options};
 use super::runs::prune;
 use super::terminal::{Terminal, put, say};
-use super::{Runnable, load_file, plan, signals};
+use super::{Runnable, load_file, plan, signals, typed};
 use crate::config::{Budget, nearest};
 use crate::progress::{Detail, show_together};
 use crate::report::together::{Runs, render};
@@ -70,9 +70,12 @@ pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCo
     let terminal = Terminal::find(options.color);
     let carry_out = CarryOut::of(&options)?;
     let mut prepared: Vec<Prepared> = Vec::new();
+    let shared = typed::options(matches, &["output"]);
     for text in &typed {
         let ready = ready(runnables, text, &options, prepared.first().map(|first| &first.session));
-        prepared.push(ready.map_err(|error| error.within(text))?);
+        let mut ready = ready.map_err(|error| error.within(text))?;
+        ready.session.typed = shared.as_deref().and_then(|options| typed::alone(text, options));
+        prepared.push(ready);
     }
     let names = names(&typed, &prepared);
     in_runtime(go(prepared, names, &options, &terminal, carry_out))
@@ -146,7 +149,7 @@ async fn go(
     if let Some(paths) = &paths {
         mend(paths, &first.journal).await;
     }
-    let budget = money::budget(first.settings.budget, &first.journal).await?;
+    let budget = money::budget(first.settings.budget, &first.journal, None).await?;
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
 
     if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {

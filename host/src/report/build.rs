@@ -132,6 +132,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
         actions: merged.actions,
         notes: notes(&facts, merged.notes),
         usage: UsageInfo::from(facts.usage),
+        explain: None,
         comparison: None,
         apply: None,
         previewed: false,
@@ -141,6 +142,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
         attempts: attempts::items(&facts.items),
         warnings,
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
+        continuable: true,
         run: facts.run,
     };
     report.judge();

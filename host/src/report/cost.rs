@@ -108,6 +108,26 @@ impl Cost {
     }
 }
 
+impl Cost {
+    /// Adds what an earlier part of the run took.
+    pub fn add(&mut self, earlier: ModelCost) {
+        self.usd += earlier.usage.usd;
+        self.uncertain_usd += earlier.uncertain_usd;
+        let same = |one: &&mut ModelCost| one.model == earlier.model && one.backend == earlier.backend;
+        match self.by_model.iter_mut().find(same) {
+            Some(one) => {
+                self.notional_usd += if one.notional { earlier.usage.usd } else { 0.0 };
+                one.usage.add(earlier.usage);
+                one.uncertain_usd += earlier.uncertain_usd;
+            }
+            None => {
+                self.notional_usd += if earlier.notional { earlier.usage.usd } else { 0.0 };
+                self.by_model.push(earlier);
+            }
+        }
+    }
+}
+
 fn usd(dollars: f64) -> Usd {
     Usd::from_dollars(dollars)
 }

@@ -8,6 +8,7 @@
 //!   same in the next run;
 //! - [`suppress`], [`comment`], [`baseline`]: what is not to be shown again;
 //! - [`attempts`]: what was tried before an item ended;
+//! - [`explain`]: why each item is done, or need not be; [`go_on`]: how a run that has not done all is continued;
 //! - [`cost`]: what it cost, and what is left of the budgets;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
 //! - [`together`]: several commands in one document; [`verdict`]: how a run stands; [`exit`]: the exit codes.
@@ -21,7 +22,9 @@ pub mod comparison;
 pub mod cost;
 pub mod edits;
 pub mod exit;
+pub mod explain;
 pub mod fingerprint;
+pub mod go_on;
 pub mod human;
 pub mod json;
 pub mod markdown;
@@ -89,6 +92,9 @@ pub struct Report {
     pub notes: Vec<Note>,
     /// What was used, as the provider counted it.
     pub usage: UsageInfo,
+    /// What of the plan was to be done, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<explain::Explain>,
     /// Two tiers side by side, if `--ab` compared them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
@@ -114,6 +120,9 @@ pub struct Report {
     /// Only for those who render: the groups of the items.
     #[serde(skip)]
     pub(crate) group_of_item: HashMap<String, String>,
+    /// Only for those who render: whether the run is written down so that it can be continued.
+    #[serde(skip)]
+    pub(crate) continuable: bool,
 }
 
 impl Report {
@@ -149,8 +158,16 @@ pub struct RunInfo {
     /// When it began.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub started: Timestamp,
+    /// How often it was continued after it had stopped. What it used and cost is that of all parts together.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub continued: u32,
     /// What the user typed, as an object by the names in the command's manifest.
     pub arguments: Value,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A plugin.
@@ -524,6 +541,18 @@ pub struct UsageInfo {
     pub cache_write_tokens: u64,
     /// US dollars at list price.
     pub usd: f64,
+}
+
+impl UsageInfo {
+    /// Adds what an earlier part of the run used.
+    pub fn add(&mut self, earlier: Self) {
+        self.requests = self.requests.saturating_add(earlier.requests);
+        self.input_tokens = self.input_tokens.saturating_add(earlier.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(earlier.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(earlier.cache_read_tokens);
+        self.cache_write_tokens = self.cache_write_tokens.saturating_add(earlier.cache_write_tokens);
+        self.usd += earlier.usd;
+    }
 }
 
 impl From<Usage> for UsageInfo {

@@ -133,6 +133,7 @@ pub(crate) fn facts() -> Facts {
             mode: "balanced".to_owned(),
             backend: "anthropic".to_owned(),
             started: "2026-11-20T10:00:00Z".parse().unwrap(),
+            continued: 0,
             arguments: json!({"path": "agents"}),
         },
         aggregate: Aggregation::Merge,

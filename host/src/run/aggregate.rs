@@ -81,7 +81,21 @@ pub async fn conclude(
         reused: None,
     };
     let record = ItemRecord { id: item.id.clone(), label: item.label.clone(), key, ordinal: number, parent: None };
-    if let Err(error) = shared.journal.record_items(&shared.run, vec![record]).await {
+    if let Some(kept) = session.resume.as_ref().and_then(|resume| resume.concluded(&item, &key))
+        && let Some(written) = shared.journal.written(&shared.run).await.ok().and_then(|mut all| all.remove(&item.id))
+    {
+        let ended = Ended { partial: kept.partial.clone(), reads: kept.reads.clone(), log: kept.log.clone() };
+        let end = End { outcome: written.outcome().clone(), ended: ended.clone(), attempts: kept.attempts, ..end };
+        // It can end: nothing has happened to it.
+        let _ = shared.conclusion().end(written.into());
+        shared.make_known(None, end).await;
+        return of_conclusion(shared, &item, kept.attempts, Some(&ended));
+    }
+    let planned = match &session.resume {
+        Some(_) => shared.journal.plan_again(&shared.run, record, "the whole has changed".to_owned()).await,
+        None => shared.journal.record_items(&shared.run, vec![record]).await,
+    };
+    if let Err(error) = planned {
         // It can end: nothing has happened to it.
         let _ = shared.conclusion().end(Ending::failed(format!("it could not be written down: {error}")));
         return of_conclusion(shared, &item, 1, None);

@@ -6,10 +6,12 @@ use convoke_runtime::journal::{ItemKey, Journal, JournalError, KeyParts, Reusabl
 use convoke_runtime::work::{Item, Work};
 use serde_json::Value;
 
-use super::beside::holds;
+use super::explain::why_not;
+use super::resume::Kept;
 use super::since::Since;
 use crate::plugin::project::Project;
 use crate::plugin::sandbox::{Died, Sandbox};
+use crate::report::explain::{ItemWhy, Why};
 
 /// The plan, and what of it stands already.
 pub struct Assessed {
@@ -19,12 +21,19 @@ pub struct Assessed {
     pub keys: Vec<ItemKey>,
     /// Earlier results that still hold, by the item's number.
     pub reusable: HashMap<usize, Reusable>,
+    /// What stands of the run itself, where one goes on.
+    pub kept: Kept,
+    /// Why the newest result of an item does not stand, by the item's number.
+    pub why: HashMap<usize, (Why, String)>,
+    /// Why each item is done or need not be, in their order.
+    pub explained: Vec<ItemWhy>,
 }
 
 impl Assessed {
     /// The items that no earlier result stands for, with their numbers.
     pub fn to_do(&self) -> impl Iterator<Item = (usize, &Item)> {
-        self.work.items.iter().enumerate().filter(|(number, _)| !self.reusable.contains_key(number))
+        let stands = |number: &usize| self.reusable.contains_key(number) || self.kept.ends.contains_key(number);
+        self.work.items.iter().enumerate().filter(move |(number, _)| !stands(number))
     }
 }
 
@@ -103,9 +112,11 @@ pub async fn assess(
     }
     check(&work)?;
     let keys: Vec<ItemKey> = work.items.iter().map(|item| identity.key(item)).collect();
-    let reusable =
-        if fresh { HashMap::new() } else { still_standing(&work, &keys, identity, journal, &sandbox.project).await? };
-    Ok(Assessed { work, keys, reusable })
+    let (reusable, why) = match fresh {
+        true => Default::default(),
+        false => still_standing(&work, &keys, identity, journal, &sandbox.project).await?,
+    };
+    Ok(Assessed { work, keys, reusable, kept: Kept::default(), why, explained: Vec::new() })
 }
 
 /// Two items of one name could not be told apart in the report or the journal.
@@ -119,22 +130,29 @@ fn check(work: &Work) -> Result<(), AssessError> {
     Ok(())
 }
 
+/// The results that stand by the item's number, and why those of others do not.
+type Standing = (HashMap<usize, Reusable>, HashMap<usize, (Why, String)>);
+
 async fn still_standing(
     work: &Work,
     keys: &[ItemKey],
     identity: &Identity,
     journal: &Journal,
     project: &Project,
-) -> Result<HashMap<usize, Reusable>, AssessError> {
+) -> Result<Standing, AssessError> {
     let found = journal.reusable_all(keys.to_vec(), &identity.project).await?;
-    let mut standing = HashMap::new();
+    let (mut standing, mut why) = Standing::default();
     for (index, earlier) in found.into_iter().enumerate().take(work.items.len()) {
         for result in earlier {
-            if holds(&result, project).await? {
-                standing.insert(index, result);
-                break;
+            match why_not(&result, project).await? {
+                None => {
+                    standing.insert(index, result);
+                    break;
+                }
+                // The newest one says it best.
+                Some(not) => drop(why.entry(index).or_insert(not)),
             }
         }
     }
-    Ok(standing)
+    Ok((standing, why))
 }

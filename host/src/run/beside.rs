@@ -1,20 +1,21 @@
 //! Other hosts at work on the same project: what they are at is left alone, and what they have done is used.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use convoke_runtime::board::BoardError;
-use convoke_runtime::journal::{ItemKey, Journal, JournalError, Reusable};
+use convoke_runtime::journal::{ItemKey, Journal, JournalError, Reusable, RunId};
 use convoke_runtime::shared::Clock;
 use convoke_runtime::shared::claims::{Claimed, Claims, RENEWED, folder_of, warning};
 use convoke_runtime::shared::clock::boot;
 use convoke_runtime::work::{Item, Outcome};
-use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Session;
+use super::explain::why_not;
 use super::shared::{Ended, Shared};
 use crate::config::Paths;
 use crate::plugin::project::{Project, ProjectError};
@@ -29,6 +30,8 @@ pub struct Beside {
     pub uses: bool,
     /// Told when something is left to another host.
     pub left: Notify,
+    /// Which run has done an item since this one was planned, by the item's number.
+    pub done: Mutex<HashMap<usize, RunId>>,
 }
 
 /// Whether an item can be begun.
@@ -79,10 +82,8 @@ pub(super) enum Unknown {
 }
 
 /// Whether an earlier result can stand for an item.
-pub(super) async fn holds(result: &Reusable, project: &Project) -> Result<bool, ProjectError> {
-    // What it got from other items, or had them do, can't be checked by looking at files.
-    let alone = result.added == 0 && !result.reads.depends_on_items();
-    Ok(alone && result.is_fresh(Timestamp::now()) && project.still_holds(&result.reads).await?.is_empty())
+async fn holds(result: &Reusable, project: &Project) -> Result<bool, ProjectError> {
+    Ok(why_not(result, project).await?.is_none())
 }
 
 impl Shared {
@@ -104,6 +105,20 @@ impl Shared {
             }
             Claimed::Mine { .. } => Begin::Here,
         }
+    }
+
+    /// Another host has done an item.
+    pub(super) fn note_beside(&self, number: usize, run: RunId) {
+        if let Some(beside) = &self.beside {
+            beside.done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, run);
+        }
+    }
+
+    /// The items that other hosts have done since the plan, by their numbers, and which runs.
+    pub(super) fn done_beside(&self) -> HashMap<usize, RunId> {
+        let done =
+            self.beside.as_ref().map(|beside| beside.done.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        done.unwrap_or_default()
     }
 
     /// Waits while another host concludes over the same whole. What it came to, if it has.
@@ -179,6 +194,7 @@ impl Shared {
             any |= result.is_some() || !held;
             match result {
                 Some(earlier) => {
+                    self.note_beside(number, earlier.run);
                     let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
                     self.settle(number, Outcome::Cached, ended, Some(earlier.run)).await;
                 }

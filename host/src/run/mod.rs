@@ -7,9 +7,11 @@ pub mod arms;
 pub mod assess;
 pub mod beside;
 pub mod execute;
+mod explain;
 pub(crate) mod fault;
 pub(crate) mod ledger;
 pub mod money;
+pub mod resume;
 mod seat;
 mod shared;
 pub mod since;
@@ -21,12 +23,13 @@ mod verify;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use convoke_runtime::backend::Backend;
 use convoke_runtime::board::{Board, BoardError, Nesting};
 use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
-use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed};
+use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed, Written};
 use convoke_runtime::machine::Meter;
 use convoke_runtime::question::FailureKind;
 use convoke_runtime::shared::claims::Claims;
@@ -51,7 +54,8 @@ use assess::{AssessError, Assessed, Identity, assess};
 use beside::{Beside, Looking};
 use execute::{Executed, Stop, execute, is_interruption};
 use ledger::JournalLedger;
-use shared::{Ended, Shared};
+use resume::{Kept, Resume};
+use shared::{End, Ended, Shared};
 use since::Since;
 use size::Sized;
 use tried::Tried;
@@ -84,6 +88,10 @@ pub struct Session {
     pub fresh: bool,
     /// What the user typed; none: it can't be continued.
     pub typed: Option<Typed>,
+    /// Whether it is said of each item why it is done.
+    pub explain: bool,
+    /// The run that goes on; none: a new one begins.
+    pub resume: Option<Resume>,
     /// Whether all of the project is looked at.
     pub whole_project: bool,
     /// What may be done at once.
@@ -125,13 +133,17 @@ impl Session {
     /// # Errors
     /// When there is no plan.
     pub async fn plan(&self) -> Result<Planned, RunError> {
-        let assessed =
+        let mut assessed =
             assess(&self.command, &self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh)
                 .await?;
         let missed = self.sandbox.project.take_missed();
         if !missed.is_empty() {
             return Err(RunError::NotRecorded(missed.join(", ")));
         }
+        if let Some(resume) = &self.resume {
+            resume.look(&mut assessed, &self.sandbox.project).await.map_err(AssessError::from)?;
+        }
+        assessed.explained = self.explained(&assessed).await?;
         let sized = size::size(self, &assessed).await;
         self.deal(assessed, sized)
     }
@@ -153,17 +165,26 @@ impl Session {
     /// # Errors
     /// When the run can't be written down at all.
     pub async fn run(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
-        let (began, started, id) = (Instant::now(), Timestamp::now(), RunId::new());
+        let began = Instant::now();
+        let (id, started) = match &self.resume {
+            Some(resume) => (resume.detail.row.run.id, resume.detail.row.run.started),
+            None => (RunId::new(), to_the_microsecond(Timestamp::now())),
+        };
         let Planned { assessed, allocated } = planned;
         let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
         let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried)));
         let shared =
             self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
-        let Assessed { work, reusable, .. } = assessed;
-        self.tell_plan(&work, reusable.len(), &allocated).await;
+        let Assessed { work, reusable, kept, explained, .. } = assessed;
+        self.tell_plan(&work, reusable.len() + kept.ends.len(), &allocated).await;
         let conclusion = work.conclusion.clone();
+        let written = match &self.resume {
+            Some(_) => self.journal.written(&id).await?,
+            None => HashMap::new(),
+        };
         let looking = Looking::begin(&shared);
         let going = fault::guarded(async {
+            keep(&shared, kept, written).await;
             use_again(&shared, reusable).await;
             let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
             self.aggregate(&shared, work, executed, &allocated, filters, (began, started), stop).await
@@ -175,6 +196,11 @@ impl Session {
         let uncertain = shared.answers.broker().spending().uncertain;
         report.warnings.extend(money::unmetered_warning(unmetered.load(Ordering::Relaxed), uncertain));
         report.warnings.extend(arms.warnings());
+        report.explain = Some(self.sums(explain::with_beside(explained, &shared.done_beside())));
+        report.continuable = self.typed.is_some();
+        if let Some(resume) = &self.resume {
+            resume.add_to(&mut report, &self.backends);
+        }
         report.comparison = self.broker.route.ab.map(|test| arms.compare(&test, &report.findings));
         if self.lanes.is_none() {
             shared.answers.broker().close().await;
@@ -269,33 +295,11 @@ impl Session {
     ) -> Result<Arc<Shared>, RunError> {
         let mut board = self.board(assessed, allocated)?;
         board.set_partial_failure(answers.broker().lanes().policy().in_force().profile.recover.partial);
-        journal
-            .begin_run(RunRecord {
-                id,
-                command: self.command.clone(),
-                subcommand: self.identity.subcommand.clone(),
-                plugin_name: self.plugin.manifest.name.clone(),
-                plugin_version: self.plugin.manifest.version.to_string(),
-                plugin_digest: self.plugin.digest.clone(),
-                arguments: self.identity.arguments.clone(),
-                project: self.identity.project.clone(),
-                mode: self.settings.mode.name().to_owned(),
-                backend: self.backend_names(),
-                started,
-                typed: self.typed.clone(),
-            })
-            .await?;
-        let items = assessed.work.items.iter().zip(&assessed.keys).enumerate();
-        let records = items
-            .map(|(ordinal, (item, key))| ItemRecord {
-                id: item.id.clone(),
-                label: item.label.clone(),
-                key: *key,
-                ordinal,
-                parent: None,
-            })
-            .collect();
-        journal.record_items(&id, records).await?;
+        let going_on = self.resume.as_ref().filter(|_| matches!(answers, Answers::Broker(_)));
+        match going_on {
+            Some(resume) => journal.reopen(resume.reopening(assessed)).await?,
+            None => self.begin(&journal, id, started, assessed).await?,
+        }
         Ok(Arc::new(Shared {
             board: Mutex::new(board),
             changed: Notify::new(),
@@ -314,9 +318,53 @@ impl Session {
         }))
     }
 
+    /// Writes down that a run begins, and with which items.
+    async fn begin(
+        &self,
+        journal: &Journal,
+        id: RunId,
+        started: Timestamp,
+        assessed: &Assessed,
+    ) -> Result<(), JournalError> {
+        journal
+            .begin_run(RunRecord {
+                id,
+                command: self.command.clone(),
+                subcommand: self.identity.subcommand.clone(),
+                plugin_name: self.plugin.manifest.name.clone(),
+                plugin_version: self.plugin.manifest.version.to_string(),
+                plugin_digest: self.plugin.digest.clone(),
+                arguments: self.identity.arguments.clone(),
+                project: self.identity.project.clone(),
+                mode: self.settings.mode.name().to_owned(),
+                backend: self.backend_names(),
+                started,
+                typed: self.typed.clone(),
+            })
+            .await?;
+        journal.record_route(&id, self.identity.route.clone()).await?;
+        let items = assessed.work.items.iter().zip(&assessed.keys).enumerate();
+        let records = items
+            .map(|(ordinal, (item, key))| ItemRecord {
+                id: item.id.clone(),
+                label: item.label.clone(),
+                key: *key,
+                ordinal,
+                parent: None,
+            })
+            .collect();
+        journal.record_items(&id, records).await
+    }
+
     fn beside(&self) -> Option<Beside> {
         let claims = self.claims.clone()?;
-        Some(Beside { claims, project: self.sandbox.project.clone(), uses: !self.fresh, left: Notify::new() })
+        Some(Beside {
+            claims,
+            project: self.sandbox.project.clone(),
+            uses: !self.fresh,
+            left: Notify::new(),
+            done: Mutex::default(),
+        })
     }
 
     fn board(&self, assessed: &Assessed, allocated: &Allocated) -> Result<Board, BoardError> {
@@ -446,6 +494,7 @@ impl Session {
             mode: self.settings.mode.name().to_owned(),
             backend: self.backend_names(),
             started,
+            continued: 0,
             arguments: self.arguments(),
         }
     }
@@ -491,6 +540,11 @@ impl Session {
     }
 }
 
+/// As the journal keeps it, so that a run that goes on has begun when it began.
+fn to_the_microsecond(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
 /// What is said where more has failed than the mode tolerates.
 fn over_tolerance(census: &Census, tolerance: f64, mode: Mode) -> Option<String> {
     let failed = census.failed + census.fallback;
@@ -498,6 +552,21 @@ fn over_tolerance(census: &Census, tolerance: f64, mode: Mode) -> Option<String>
     let (percent, mode) = (tolerance * 100.0, mode.name());
     (failed as f64 > tried as f64 * tolerance)
         .then(|| format!("{failed} of {tried} items failed or fell back: the mode {mode} tolerates {percent:.0} %"))
+}
+
+/// What stands of a run that goes on: `written` has the journal's word for it, by the items' ids.
+async fn keep(shared: &Shared, kept: Kept, mut written: HashMap<String, Written>) {
+    for (number, end) in kept.ends {
+        let Some(item) = shared.board().item(number).cloned() else { continue };
+        let Some(word) = written.remove(&item.id) else { continue };
+        let ended = Ended { partial: end.partial, reads: end.reads, log: end.log };
+        let (outcome, attempts) = (word.outcome().clone(), end.attempts);
+        // Nobody holds anything yet: it can't fail.
+        if shared.board().keep(number, word.into(), attempts).is_ok() {
+            let took = Duration::ZERO;
+            shared.make_known(None, End { number, item, outcome, ended, took, attempts, reused: end.reused }).await;
+        }
+    }
 }
 
 /// Ends the items that earlier runs have done, all at once: the journal writes them together.
@@ -513,7 +582,11 @@ async fn use_again(shared: &Shared, reusable: HashMap<usize, Reusable>) {
 pub fn census(planned: &Planned) -> Census {
     let reusable = &planned.assessed.reusable;
     let outcomes: Vec<Outcome> = (0..planned.assessed.work.items.len())
-        .map(|number| if reusable.contains_key(&number) { Outcome::Cached } else { Outcome::Pending })
+        .map(|number| match planned.assessed.kept.ends.get(&number) {
+            Some(end) => end.outcome.clone(),
+            None if reusable.contains_key(&number) => Outcome::Cached,
+            None => Outcome::Pending,
+        })
         .collect();
     Census::of(&outcomes)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use convoke_runtime::broker::Broker;
-use convoke_runtime::budget::{Budget, BudgetConfig, beginnings};
+use convoke_runtime::budget::{Amount, Budget, BudgetConfig, beginnings};
 use convoke_runtime::journal::{Journal, JournalError};
 use convoke_runtime::money::Usd;
 use convoke_runtime::prices::Prices;
@@ -17,17 +17,23 @@ use crate::report::Cost;
 use crate::report::cost::CostEstimate;
 
 /// The budget of a run that begins now: what earlier runs of this day and month have spent counts, whatever their project.
+/// `spent`: what the run itself has taken, where it goes on.
 ///
 /// # Errors
 /// When the journal can't be read.
-pub async fn budget(config: BudgetConfig, journal: &Journal) -> Result<Arc<Budget>, JournalError> {
+pub async fn budget(
+    config: BudgetConfig,
+    journal: &Journal,
+    spent: Option<Amount>,
+) -> Result<Arc<Budget>, JournalError> {
     let (day, month) = beginnings(Timestamp::now());
     let paid = async |limit: Option<Usd>, since| match limit {
         Some(_) => journal.paid(since).await,
         None => Ok(Usd::ZERO),
     };
     let (day, month) = (paid(config.usd_per_day, day).await?, paid(config.usd_per_month, month).await?);
-    Ok(Arc::new(Budget::new(config, day, month, Arc::new(Timestamp::now))))
+    let budget = Budget::new(config, day, month, Arc::new(Timestamp::now));
+    Ok(Arc::new(budget.of_a_run_that_has_spent(spent.unwrap_or_default())))
 }
 
 /// What all processes of the user have in common. Where it can't be had, the run has limits of its own, and what was

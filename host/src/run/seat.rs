@@ -175,6 +175,7 @@ impl Seat {
         let (shared, Some(worker)) = (&self.0.shared, self.0.worker) else { return Ok(()) };
         let ended = Ended { partial: Some(earlier.partial), reads: earlier.reads, log: String::new() };
         let (outcome, reused) = (Outcome::Cached, Some(earlier.run));
+        shared.note_beside(number, earlier.run);
         let end = End { number, item, outcome, ended, took: Duration::ZERO, attempts: 0, reused };
         let (_, written) = shared.close(By::Unbegun(worker), end).await.map_err(refused)?;
         written.map_err(|error| Refused::new(error.to_string()))

@@ -1,7 +1,8 @@
-//! Items that another host is at: left alone until it has done them, or has not.
+//! Items that are done elsewhere: by another host, which is left alone until it has done them or has not, or by an
+//! earlier part of the same run.
 
 use super::{Board, BoardError, Worker};
-use crate::outcome::Standing;
+use crate::outcome::{Ending, Standing};
 
 impl Board {
     /// The item that this worker has just taken is in the hands of another host: it is left alone until it
@@ -16,6 +17,16 @@ impl Board {
         self.entries[number].attempts -= 1;
         self.workers.insert(worker, Worker::default());
         self.elsewhere.insert(number);
+        Ok(())
+    }
+
+    /// Ends an item as an earlier part of the run has, with so many attempts.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub fn keep(&mut self, number: usize, ending: Ending, attempts: u32) -> Result<(), BoardError> {
+        self.settle(number, ending)?;
+        self.entries[number].attempts = attempts;
         Ok(())
     }
 
@@ -83,6 +94,14 @@ mod tests {
         board.come_back(0);
         assert!(board.is_again(0));
         assert_eq!((board.take(0), board.attempts(0)), (Ok(Take::Item(0)), 2));
+    }
+
+    #[test]
+    fn what_an_earlier_part_of_the_run_did_stays() {
+        let mut board = board(&["a", "b"]);
+        board.keep(0, Outcome::Failed("no".to_owned()).into(), 2).unwrap();
+        assert_eq!((board.attempts(0), board.take(0)), (2, Ok(Take::Item(1))));
+        assert!(board.keep(1, Outcome::Done.into(), 1).is_err(), "it is under way");
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Host {
                 self.idle.insert(self.next_worker);
                 self.next_worker += 1;
             }
-            let acted = self.step();
+            let acted = self.step() | self.look_elsewhere();
             assert!(acted || self.board.wants_more_workers() > 0, "everybody waits: {:#?}", self.board);
             self.check();
         }
@@ -98,6 +98,18 @@ impl Host {
         true
     }
 
+    /// Another host has done one of its items, or has not.
+    fn look_elsewhere(&mut self) -> bool {
+        let Some(&number) = self.board.elsewhere().first() else { return false };
+        if self.chance.random() {
+            self.board.come_back(number);
+        } else {
+            self.board.settle(number, Outcome::Cached).unwrap();
+            self.note(Some(Lost::Ended(number, Outcome::Cached)));
+        }
+        true
+    }
+
     fn take(&mut self, worker: usize) -> bool {
         match self.board.take(worker).unwrap() {
             Take::Wait => return false,
@@ -108,6 +120,11 @@ impl Host {
                 for before in &self.board.item(number).unwrap().after {
                     let before = self.board.number(before).unwrap();
                     assert!(self.ends.contains_key(&before), "{number} came before {before}");
+                }
+                assert!(!self.board.elsewhere().contains(&number), "{number} is in other hands");
+                if self.chance.random_ratio(1, 8) {
+                    self.board.leave_to_other(worker, number).unwrap();
+                    return true;
                 }
                 self.holding.insert(worker, number);
             }
@@ -194,6 +211,7 @@ impl Host {
             );
             assert!(self.board.attempts(number) == 1 || self.board.item(number).unwrap().repeatable);
         }
+        assert!(self.board.elsewhere().iter().all(|number| !held.contains(number)));
         let census = self.board.census();
         assert_eq!(census.pending as usize, self.board.outcomes().len() - self.ends.len());
     }
@@ -255,7 +273,7 @@ proptest! {
         }
         host.board.drain("interrupted");
         while !host.board.is_over() {
-            prop_assert!(host.step());
+            prop_assert!(host.step() || host.look_elsewhere());
         }
         let census = host.board.census();
         let ended = host.ends.len() as u64;

@@ -98,6 +98,12 @@ pub enum JournalError {
         /// Which.
         run: RunId,
     },
+    /// The run has gone on since it was looked at.
+    #[error("run {run} was continued by another convoke at the same time")]
+    WentOn {
+        /// Which.
+        run: RunId,
+    },
     /// The run was ended before.
     #[error("run {run} has ended already")]
     RunEnded {
@@ -175,6 +181,7 @@ impl JournalError {
                 "Check that the file and its folder belong to you and can be written."
             }
             Self::Full { .. } => "Make room, then run the same again: what is done is not repeated.",
+            Self::WentOn { .. } => "Look at the run, and do it again if something is left to do.",
             Self::UnknownRun { .. } => "`convoke runs` shows this project's runs, with --all those of all projects.",
             Self::Ambiguous { .. } => "Give more digits; `convoke runs --format json` shows whole ids.",
             Self::UnderWay { .. } => "Wait for it, or stop it with Ctrl-C where it runs.",

@@ -10,6 +10,7 @@ mod actions;
 mod applies;
 mod attempts;
 mod decisions;
+mod earlier;
 mod error;
 mod history;
 mod key;
@@ -17,6 +18,7 @@ mod living;
 mod outcomes;
 mod read;
 mod record;
+mod reopen;
 mod retention;
 mod schema;
 #[cfg(test)]
@@ -50,6 +52,9 @@ pub use record::{
     Reusable, RunDetail, RunEnd, RunId, RunRecord, RunRow, Typed,
 };
 pub use retention::{Because, Keep, Leaver, Retained, Room};
+
+pub use earlier::Earlier;
+pub use reopen::{ModelRow, Reopening};
 
 use living::Living;
 use read::Reader;

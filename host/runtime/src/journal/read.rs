@@ -300,12 +300,12 @@ impl From<rusqlite::Error> for Trouble {
 }
 
 /// A sum in two halves of 32 bits each: SQLite gives up where a sum of whole numbers overflows.
-fn sum_of(column: &str) -> String {
+pub(super) fn sum_of(column: &str) -> String {
     format!("coalesce(sum({column} >> 32), 0), coalesce(sum({column} & 4294967295), 0)")
 }
 
 /// The two halves from this column on, together.
-fn added(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn added(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let (high, low) = (number(row.get(column)?), number(row.get(column + 1)?));
     Ok(high.saturating_mul(1 << 32).saturating_add(low))
 }

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
-    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, RunEnd, RunId, RunRecord, actions,
-    applies, attempts, decisions, outcomes, retention,
+    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, Reopening, RunEnd, RunId, RunRecord,
+    actions, applies, attempts, decisions, earlier, outcomes, reopen, retention,
 };
 use crate::work::{Outcome, Status};
 
@@ -24,6 +24,9 @@ pub(super) enum Write {
     Action(Box<actions::Change>),
     Apply(Box<applies::ApplyWrite>),
     End(RunId, Box<RunEnd>),
+    Route(RunId, String),
+    Reopen(Box<Reopening>),
+    Again(RunId, Box<(ItemRecord, String)>),
     Leave(RunId),
     Shrink,
     Ledger(Timestamp),
@@ -89,13 +92,15 @@ impl Write {
             | Self::Attempt(..)
             | Self::Question(_)
             | Self::Decision(_)
+            | Self::Route(..)
             | Self::End(..)
             | Self::Leave(_)
             | Self::Ledger(_)
             | Self::GiveBack
             | Self::Amend(..)
             | Self::Flush => true,
-            Self::Items(..) | Self::Action(_) | Self::Apply(_) | Self::Shrink => false,
+            Self::Items(..) | Self::Reopen(_) | Self::Again(..) => false,
+            Self::Action(_) | Self::Apply(_) | Self::Shrink => false,
         }
     }
 }
@@ -125,6 +130,9 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Action(change) => actions::change(connection, change),
         Write::Apply(write) => applies::write(connection, write),
         Write::End(run, end) => end_run(connection, *run, end),
+        Write::Route(run, route) => earlier::route(connection, *run, route),
+        Write::Reopen(how) => reopen::reopen(connection, how),
+        Write::Again(run, item) => reopen::plan_again(connection, *run, &item.0, &item.1),
         Write::Leave(run) => retention::leave(connection, *run),
         Write::Shrink => retention::shrink(connection),
         Write::Ledger(before) => retention::forget(connection, *before),
@@ -256,6 +264,14 @@ fn end_run(connection: &Connection, run: RunId, end: &RunEnd) -> Result<(), Faul
         return Err(Fault::Record(JournalError::RunEnded { run }));
     }
     Ok(())
+}
+
+/// The item's place in the file, if the run has it.
+pub(super) fn item_seq(connection: &Connection, run: RunId, item: &str) -> Result<Option<i64>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT items.seq FROM items JOIN runs ON runs.seq = items.run WHERE runs.id = ?1 AND items.id = ?2",
+    )?;
+    Ok(select.query_row(params![run.to_string(), item], |row| row.get(0)).optional()?)
 }
 
 pub(super) fn run_seq(connection: &Connection, run: RunId) -> Result<i64, Fault> {

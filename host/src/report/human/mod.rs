@@ -58,6 +58,7 @@ pub fn render(report: &Report, style: &Style) -> String {
         summary::metrics(&mut out, report);
         summary::notes(&mut out, report);
     }
+    summary::explained(&mut out, report);
     summary::comparison(&mut out, report);
     summary::failures(&mut out, report);
     summary::attempts(&mut out, report);

@@ -5,6 +5,8 @@ use convoke_runtime::work::{Severity, Status};
 use textwrap::core::display_width;
 
 use super::{Out, Verbosity, offline_words, paint_of};
+use crate::report::explain::{self, Explain};
+use crate::report::go_on::how_to_go_on;
 use crate::report::{ApplyOutcome, AttemptEnd, Counts, Report, attempts, clean, comparison, cost, words};
 
 /// So many warnings are shown.
@@ -144,6 +146,18 @@ fn more(out: &mut Out, all: usize, shown: usize) {
     }
 }
 
+/// Why each item was done or was not, where that was asked for.
+pub(super) fn explained(out: &mut Out, report: &Report) {
+    let lines = report.explain.as_ref().map(Explain::lines).unwrap_or_default();
+    if lines.is_empty() {
+        return;
+    }
+    out.title("Why");
+    for line in lines {
+        out.wrapped("  ", 2, &line, &Paint::new());
+    }
+}
+
 /// The census, the findings, the time, the price, and what to do next.
 pub(super) fn sums(out: &mut Out, report: &Report) {
     out.gap();
@@ -165,6 +179,9 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
     if report.suppressed.baseline_gone > 0 {
         let gone = words::counted(report.suppressed.baseline_gone, "finding", "findings");
         labelled(out, "Baseline", &good, &format!("{gone} of it are gone; write it again to keep it so"));
+    }
+    if let Some(sums) = explain::sums(report) {
+        labelled(out, "Planned", &good, &sums);
     }
     if report.is_offline() {
         labelled(out, "Answers", &good, offline_words(report));
@@ -206,6 +223,10 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
 
 /// What to do where something was lost.
 fn next(report: &Report) -> Option<String> {
+    let (goes_on, tries) = match how_to_go_on(report) {
+        Some(command) => (format!("`{command}` goes on"), format!("`{command}` tries")),
+        None => ("run the same command again to go on".to_owned(), "run the same command again to try".to_owned()),
+    };
     let again = "run the same command again";
     let open = report.census.failed + report.census.fallback + report.census.pending;
     let stopped = report.apply.as_ref().filter(|apply| apply.message.is_some() && open == 0);
@@ -215,11 +236,11 @@ fn next(report: &Report) -> Option<String> {
         return Some(format!("{mend}, then {again}: nothing is asked twice"));
     }
     match report.status {
-        Status::Interrupted => Some(format!("{again} to go on; what is done is kept")),
-        Status::Parked => Some(format!("{again} when the limit is reset or raised; what is done is kept")),
+        Status::Interrupted => Some(format!("{goes_on}; what is done is kept")),
+        Status::Parked => Some(format!("{goes_on} when the limit is reset or raised; what is done is kept")),
         Status::Degraded | Status::Failed => {
             let items = words::counted(open, "item", "items");
-            Some(format!("{again} to try the {items} that did not go well; the others are kept"))
+            Some(format!("{tries} the {items} that did not go well; the others are kept"))
         }
         Status::Completed if report.edits.iter().any(|edit| edit.conflict.is_some()) => {
             Some("look at the edits in conflict; none of them is carried out".to_owned())
@@ -250,7 +271,7 @@ mod tests {
         let mut report = samples::offline();
         assert_eq!(next(&report), None);
         report.status = Status::Interrupted;
-        assert!(next(&report).is_some_and(|text| text.contains("to go on")));
+        assert!(next(&report).is_some_and(|text| text.contains("` goes on")));
         report.status = Status::Parked;
         assert!(next(&report).is_some_and(|text| text.contains("reset")));
         let degraded = samples::full();
