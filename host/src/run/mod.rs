@@ -29,7 +29,9 @@ use convoke_runtime::backend::Backend;
 use convoke_runtime::board::{Board, BoardError, Nesting};
 use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
 use convoke_runtime::event::{Events, Fact};
-use convoke_runtime::journal::{ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed, Written};
+use convoke_runtime::journal::{
+    ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed, Written,
+};
 use convoke_runtime::machine::Meter;
 use convoke_runtime::question::FailureKind;
 use convoke_runtime::shared::claims::Claims;
