@@ -215,8 +215,10 @@ async fn what_can_not_be_continued_is_refused_and_nothing_is_touched() {
     std::fs::rename(&project, &moved).expect("renamed");
     let call = || world.convoke(["resume", short(&report)]).within(&elsewhere);
     call().run().await.exits(2).reports_nothing().says("in which it was begun").says("hint");
+    let before = runs().await;
     std::fs::create_dir(&project).expect("a folder");
-    call().run().await.exits(0);
+    call().run().await.exits(2).reports_nothing().says("no agents found");
+    assert_eq!(runs().await, before, "a folder without the project changes nothing");
 }
 
 #[tokio::test]
