@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use convoke_runtime::levels::LevelChange;
 use convoke_runtime::question::Usage;
 use convoke_runtime::work::{Aggregation, Census, Outcome, Partial, Status};
 
@@ -49,6 +50,8 @@ pub struct Facts {
     pub notes: Vec<String>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
+    /// How its level has changed.
+    pub levels: Vec<LevelChange>,
 }
 
 /// What became of an item.
@@ -126,6 +129,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Stri
         timing: timing(facts.wall, &facts.workers),
         failures: facts.items.iter().filter_map(failure).collect(),
         attempts: attempts::items(&facts.items),
+        levels: facts.levels.iter().map(attempts::level).collect(),
         warnings,
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
         run: facts.run,

@@ -238,6 +238,7 @@ mod tests {
             "edits",
             "actions",
             "attempts",
+            "levels",
             "notes",
             "usage",
             "cost",

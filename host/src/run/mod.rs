@@ -352,6 +352,7 @@ impl Session {
             rules: self.rules(),
             notes: work.notes.into_iter().chain(allocated.notes).collect(),
             warnings,
+            levels: self.events.levels(),
         };
         crate::report::build(facts, filters, |path| texts.get(path).cloned())
     }
