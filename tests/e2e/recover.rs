@@ -25,6 +25,8 @@ async fn an_item_that_failed_in_passing_is_done_again_when_the_others_are_done()
     assert_eq!(standin.stats().requests, 8, "three others, four times this one, and once more");
     let requests = standin.requests();
     assert!(requests[7].body.to_string().contains("agent-2"), "it came last");
+    let levels: Vec<&str> = report.list("levels").iter().filter_map(|level| level["to"].as_str()).collect();
+    assert_eq!(levels, ["partial", "full"], "{:#}", report.json["levels"]);
     let done = report.done.says("1 of 4 items failed in a way that passes, and are done again, one by one");
     assert!(!done.stderr.contains("quarantined"), "{}", done.stderr);
 }
@@ -92,6 +94,8 @@ async fn where_a_third_has_failed_all_the_rest_is_done_one_by_one() {
     let (world, standin) = (World::with_agents(3), faulty([(of_agent(2, 4), Fault::Server)]).await);
     let report = audited(&world, &standin).await;
     assert_eq!(report.census(), "done 3");
+    let levels: Vec<&str> = report.list("levels").iter().filter_map(|level| level["to"].as_str()).collect();
+    assert_eq!(levels, ["partial", "sequential"], "{:#}", report.json["levels"]);
     report.done.says("1 of 3 items failed in a way that passes; all the rest is done one by one");
 }
 

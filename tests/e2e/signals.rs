@@ -22,8 +22,10 @@ async fn sigterm_and_sighup_let_what_is_under_way_end_and_say_how_to_go_on() {
         }
         let done = running.end().await.exits(130).says("Stopping: finishing ").says("at most 10 s");
         let last = done.stderr.trim_end().lines().last().expect("a last line").to_owned();
-        assert_eq!(last, "interrupted: the same again goes on: convoke agent-audit --format json --instances 3");
         let report = done.report();
+        let id = report.json["run"]["id"].as_str().and_then(|id| id.rsplit('-').next()).expect("an id");
+        let same = "so does the same again: convoke agent-audit --format json --instances 3";
+        assert_eq!(last, format!("interrupted: `convoke resume {id}` goes on; {same}"));
         assert_eq!((report.status(), report.json["exit_code"].as_i64()), ("interrupted", Some(130)));
         assert_eq!((report.count("done"), standin.stats().abandoned), (standin.stats().answered, 0));
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::levels::{Level, LevelChange, Levels, Part};
 use crate::question::Usage;
 use crate::work::{Census, Outcome, Status};
 
@@ -105,13 +106,20 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
-    /// A part has failed, and the run goes on otherwise.
+    /// The run goes on otherwise than before: worse, or better again. See [`levels`](crate::levels).
     Degraded {
-        /// How it went: `parallel`, `again-one-by-one` or `sequential`.
-        from: &'static str,
-        /// How it goes on.
-        to: &'static str,
+        /// As it was.
+        from: Level,
+        /// As it is.
+        to: Level,
         /// Why.
+        reason: String,
+    },
+    /// Items that were set aside are done again now.
+    DoneAgain {
+        /// How many.
+        items: usize,
+        /// Why, and how.
         reason: String,
     },
     /// An item has failed twice in the same words, and is not tried again.
@@ -284,11 +292,12 @@ pub struct Events {
     began: Instant,
     listeners: Arc<Mutex<Vec<mpsc::Sender<Event>>>>,
     warned: Arc<Mutex<Vec<String>>>,
+    levels: Arc<Mutex<Levels>>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { began: Instant::now(), listeners: Arc::default(), warned: Arc::default() }
+        Self { began: Instant::now(), listeners: Arc::default(), warned: Arc::default(), levels: Arc::default() }
     }
 }
 
@@ -318,6 +327,35 @@ impl Events {
     pub fn mention(&self, fact: Fact) {
         let event = self.event(fact);
         self.hand_out(&event);
+    }
+
+    /// A part of the run says how it stands; whether that changes how the run stands, which is then told.
+    pub async fn stands(&self, part: Part, level: Level, reason: &str) -> bool {
+        match self.change(part, level, reason) {
+            Some(fact) => {
+                self.tell(fact).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The same for a run that only begins.
+    pub fn begins(&self, part: Part, level: Level, reason: &str) {
+        if let Some(fact) = self.change(part, level, reason) {
+            self.mention(fact);
+        }
+    }
+
+    /// How the level of the run has changed so far, for the report.
+    pub fn levels(&self) -> Vec<LevelChange> {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).changes().to_vec()
+    }
+
+    fn change(&self, part: Part, level: Level, reason: &str) -> Option<Fact> {
+        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        let LevelChange { from, to, reason, .. } = levels.says(part, level, reason, self.began.elapsed())?;
+        Some(Fact::Degraded { from, to, reason })
     }
 
     /// What the user was warned of so far, each once, for the report. At most [`WARNINGS`].

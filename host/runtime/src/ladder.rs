@@ -33,17 +33,6 @@ pub enum Recovery {
     Sequential,
 }
 
-impl Recovery {
-    /// The name in events.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::GoOn => "parallel",
-            Self::AgainOneByOne => "again-one-by-one",
-            Self::Sequential => "sequential",
-        }
-    }
-}
-
 /// How a run goes on after a partial failure. The design's rule:
 ///
 /// | workers that died | items that failed | |

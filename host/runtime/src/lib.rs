@@ -28,6 +28,7 @@ pub mod event;
 pub mod gate;
 pub mod journal;
 pub mod ladder;
+pub mod levels;
 pub mod limiter;
 pub mod machine;
 pub mod money;

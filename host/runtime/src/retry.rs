@@ -79,7 +79,10 @@ impl Retry {
         match decided {
             Recover::Stop { reason } => Then::Stop(reason.clone()),
             Recover::GiveUp { reason } => Then::GiveUp(reason.clone()),
-            Recover::NextModel { reason } if has_next && may_be_asked => Then::Next(reason.clone()),
+            Recover::NextModel { reason } if has_next && may_be_asked => {
+                self.charge(profile);
+                Then::Next(reason.clone())
+            }
             Recover::NextModel { reason } => Then::GiveUp(reason.clone()),
             Recover::Retry { .. } if !may_be_asked => {
                 Then::GiveUp("it may have been answered, and may not be asked twice".to_owned())
@@ -98,6 +101,12 @@ impl Retry {
     /// An answer came.
     pub fn succeeded(&mut self, profile: &RecoverProfile) {
         self.left = self.left.saturating_add(profile.gain).min(profile.budget);
+    }
+
+    /// A question is sent more often than it was asked, though not by a retry: to another model, or in a second round. It
+    /// leaves less for retries, and is not refused where there is none.
+    pub fn charge(&mut self, profile: &RecoverProfile) {
+        self.left = self.left.saturating_sub(profile.retry_cost);
     }
 
     fn withdraw(&mut self, profile: &RecoverProfile, kind: &FailureKind) -> bool {
@@ -175,6 +184,9 @@ mod tests {
             retry().carry_out(&PROFILE(), &Recover::NextModel { reason: "busy".to_owned() }, &failed)
         };
         assert_eq!((next(true), next(false)), (Then::Next("busy".to_owned()), Then::GiveUp("busy".to_owned())));
+        let mut retry = retry();
+        (0..7).for_each(|_| retry.charge(&PROFILE()));
+        assert_eq!(retry.retries_left(&PROFILE()), 3, "it leaves less for retries");
     }
 
     #[test]

@@ -41,6 +41,7 @@ use crate::policy::{InUse, Policies};
 use crate::progress::{Detail, Show, show};
 use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
+use crate::report::go_on::how_to_go_on;
 use crate::report::human::{Style, Verbosity};
 use crate::report::{ExitCode, Report, clean, human, json, markdown, sarif};
 use crate::run::assess::Identity;
@@ -456,7 +457,11 @@ pub(super) fn go_on(report: &Report, options: &Options) {
     let is_said = options.format == Format::Human && options.output.is_none();
     let lost = matches!(report.status, Status::Interrupted | Status::Parked | Status::Degraded | Status::Failed);
     if lost && !is_said && !options.quiet {
-        say(&format!("{}: the same again goes on: {}", report.status.name(), typed(std::env::args())));
+        let (status, same) = (report.status.name(), typed(std::env::args()));
+        say(&match how_to_go_on(report) {
+            Some(command) => format!("{status}: `{command}` goes on; so does the same again: {same}"),
+            None => format!("{status}: the same again goes on: {same}"),
+        });
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use console::Style;
 use convoke_runtime::event::Fact;
+use convoke_runtime::levels::Level;
 use convoke_runtime::question::Usage;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
@@ -197,6 +198,12 @@ fn summary(states: &[State], now: Duration) -> String {
     }
     if failed > 0 {
         parts.push(format!("{failed} failed"));
+    }
+    if let Some(level) = states.iter().map(|state| state.level).max().filter(|level| *level != Level::Full) {
+        parts.push(level.name().to_owned());
+    }
+    if let Some(at) = states.iter().filter_map(|state| state.tried_again).max().filter(|at| *at > now) {
+        parts.push(format!("nobody asked, again in {}", clock(at.saturating_sub(now))));
     }
     let mut usage = Usage::default();
     states.iter().for_each(|state| usage += state.usage);

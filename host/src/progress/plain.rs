@@ -93,7 +93,8 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
             let lasts = lasts.map_or_else(String::new, |lasts| format!(" for {}", clock(lasts)));
             Some(format!("breaker {state}{lasts}: {}", clean(reason)))
         }
-        Fact::Degraded { to, reason, .. } => Some(format!("{to}: {}", clean(reason))),
+        Fact::Degraded { to, reason, .. } => Some(format!("{}: {}", to.name(), clean(reason))),
+        Fact::DoneAgain { reason, .. } => Some(clean(reason)),
         Fact::Quarantined { reason, .. } => Some(format!("an item fails again in the same words: {}", clean(reason))),
         Fact::ItemReturned { reason, .. } => Some(format!("an item is given back: {}", clean(reason))),
         Fact::Logged { level, message, .. } if detail.logs => Some(format!("{level}: {}", clean(message))),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use convoke_runtime::event::{Event, Fact};
+use convoke_runtime::levels::Level;
 use convoke_runtime::question::Usage;
 
 /// What a worker is doing.
@@ -57,6 +58,10 @@ pub(super) struct State {
     pub(super) usage: Usage,
     /// The questions that were sent and have not ended, by their number.
     pub(super) asked: BTreeSet<u64>,
+    /// How the run goes.
+    pub(super) level: Level,
+    /// When a backend that is left alone is asked again.
+    pub(super) tried_again: Option<Duration>,
     holders: BTreeMap<usize, usize>,
     first_start: Option<Duration>,
 }
@@ -135,12 +140,15 @@ impl State {
                 self.usage += *usage;
                 self.does(*item, Doing::Working, event.at);
             }
+            Fact::Degraded { to, .. } => self.level = *to,
+            Fact::BreakerChanged { state, lasts, .. } => {
+                self.tried_again = lasts.filter(|_| *state == "open").map(|lasts| event.at + lasts);
+            }
             Fact::PolicyChanged { .. }
-            | Fact::Degraded { .. }
+            | Fact::DoneAgain { .. }
             | Fact::Quarantined { .. }
             | Fact::QuestionHedged { .. }
             | Fact::Decided { .. }
-            | Fact::BreakerChanged { .. }
             | Fact::LimitChanged { .. }
             | Fact::SafeModeChanged { .. }
             | Fact::DispatchStopped { .. }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::build::{ItemFacts, bounded_reason};
 use super::{AttemptInfo, words};
 use convoke_runtime::journal::Became;
+use convoke_runtime::levels::LevelChange;
 use convoke_runtime::work::Outcome;
 
 /// An item that needed more than one attempt.
@@ -65,6 +66,34 @@ pub struct FailureCount {
     pub kind: String,
     /// How often.
     pub count: u32,
+}
+
+/// A change of how a run goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LevelInfo {
+    /// Since the run began, in milliseconds.
+    pub at_ms: u64,
+    /// As it was: `full`, `partial`, `sequential` or `fallback`.
+    pub from: String,
+    /// As it was from then on.
+    pub to: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A change of the level, as it is reported.
+pub(super) fn level(change: &LevelChange) -> LevelInfo {
+    LevelInfo {
+        at_ms: u64::try_from(change.at.as_millis()).unwrap_or(u64::MAX),
+        from: change.from.name().to_owned(),
+        to: change.to.name().to_owned(),
+        reason: bounded_reason(&change.reason),
+    }
+}
+
+/// `sequential after 1.30 s: ...`.
+pub(super) fn level_line(level: &LevelInfo) -> String {
+    format!("{} after {}: {}", level.to, words::duration(level.at_ms), level.reason)
 }
 
 /// The items that needed more than one attempt, in the order of the plan.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use convoke_runtime::levels::LevelChange;
 use convoke_runtime::question::Usage;
 use convoke_runtime::work::{Aggregation, Census, Outcome, Partial, Severity, Status};
 
@@ -54,6 +55,8 @@ pub struct Facts {
     pub lost: Vec<String>,
     /// From which severity on findings count for the exit code; none: they don't.
     pub fail_on: Option<Severity>,
+    /// How its level has changed.
+    pub levels: Vec<LevelChange>,
 }
 
 /// What became of an item.
@@ -140,6 +143,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
         timing: timing(facts.wall, &facts.workers),
         failures: facts.items.iter().filter_map(failure).collect(),
         attempts: attempts::items(&facts.items),
+        levels: facts.levels.iter().map(attempts::level).collect(),
         warnings,
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
         continuable: true,

@@ -13,12 +13,13 @@ pub fn how_to_go_on(report: &Report) -> Option<String> {
         return None;
     }
     let id = short(&report.run.id);
+    let lost = report.census.failed + report.census.fallback;
     match report.status {
         Status::Completed => None,
         Status::Interrupted | Status::Parked => Some(format!("convoke resume {id}")),
-        Status::Degraded | Status::Failed if report.census.failed + report.census.fallback == 0 => {
-            Some(format!("convoke resume {id}"))
-        }
+        // All items are done: what was lost is not theirs.
+        Status::Degraded | Status::Failed if lost + report.census.pending == 0 => None,
+        Status::Degraded | Status::Failed if lost == 0 => Some(format!("convoke resume {id}")),
         Status::Degraded | Status::Failed => Some(format!("convoke retry {id} --failed")),
     }
 }
@@ -45,10 +46,12 @@ mod tests {
         let resume = Some("convoke resume 8f3a9c01d2e4".to_owned());
         assert_eq!(said(Status::Interrupted, 2), resume);
         assert_eq!(said(Status::Parked, 0), resume);
-        assert_eq!(said(Status::Degraded, 0), resume, "what is pending only");
+        assert_eq!(said(Status::Degraded, 0), None, "an action, the report: no item");
         let retry = Some("convoke retry 8f3a9c01d2e4 --failed".to_owned());
         assert_eq!(said(Status::Degraded, 1), retry);
         assert_eq!(said(Status::Failed, 3), retry);
+        (report.status, report.census.failed, report.census.pending) = (Status::Degraded, 0, 1);
+        assert_eq!(how_to_go_on(&report), resume, "what is pending only");
     }
 
     #[test]

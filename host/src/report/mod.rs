@@ -48,7 +48,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use attempts::{AttemptEnd, FailureCount, ItemAttempts, QuestionsInfo};
+pub use attempts::{AttemptEnd, FailureCount, ItemAttempts, LevelInfo, QuestionsInfo};
 pub use build::{Facts, ItemFacts, WorkerFacts, build};
 pub use comparison::{Arm, Comparison};
 pub use cost::Cost;
@@ -106,6 +106,8 @@ pub struct Report {
     pub failures: Vec<FailureInfo>,
     /// The items that needed more than one attempt, however they ended.
     pub attempts: Vec<ItemAttempts>,
+    /// How the run went otherwise than it should, and when. It begins as `full`.
+    pub levels: Vec<LevelInfo>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
     /// What came of carrying the edits out, where that was asked for and there were any.

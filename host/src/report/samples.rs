@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use convoke_runtime::levels::{Level, LevelChange};
 use convoke_runtime::money::Usd;
 use convoke_runtime::question::Usage;
 use convoke_runtime::work::{
@@ -171,6 +172,12 @@ pub(crate) fn facts() -> Facts {
         warnings: vec!["`README.md` is no agent".to_owned()],
         lost: vec![],
         fail_on: None,
+        levels: vec![LevelChange {
+            at: Duration::from_millis(1_300),
+            from: Level::Full,
+            to: Level::Sequential,
+            reason: "1 of 1 workers died; all the rest is done one by one".to_owned(),
+        }],
     }
 }
 
@@ -242,6 +249,7 @@ pub(crate) fn empty() -> Report {
         usage: Usage::default(),
         cost: Cost::default(),
         warnings: Vec::new(),
+        levels: Vec::new(),
         wall: Duration::from_millis(3),
         ..facts()
     };
@@ -257,5 +265,6 @@ pub(crate) fn offline() -> Report {
     facts.items.truncate(2);
     facts.workers.truncate(1);
     facts.warnings.clear();
+    facts.levels.clear();
     build(facts, &filters(), read)
 }

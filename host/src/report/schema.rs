@@ -239,6 +239,7 @@ mod tests {
             "exit_code",
             "actions",
             "attempts",
+            "levels",
             "notes",
             "usage",
             "cost",

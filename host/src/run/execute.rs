@@ -9,6 +9,7 @@ use convoke_runtime::board::Lost;
 use convoke_runtime::event::Fact;
 use convoke_runtime::journal::Became;
 use convoke_runtime::ladder::{Recovery, Tally};
+use convoke_runtime::levels::Part;
 use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::Outcome;
 use tokio::task::JoinSet;
@@ -61,8 +62,6 @@ struct Supervisor<'a> {
     ended: HashMap<usize, WorkerFacts>,
     futile: u32,
     last_death: Option<String>,
-    /// How the run goes on.
-    mode: Recovery,
 }
 
 /// Runs the workers, one a segment, and others in place of those that die.
@@ -75,7 +74,6 @@ pub async fn execute(shared: &Arc<Shared>, sandbox: &Sandbox, segments: &[Segmen
         ended: HashMap::new(),
         futile: 0,
         last_death: None,
-        mode: Recovery::GoOn,
     };
     // Of runs side by side, one may have spent what there was before the next begins.
     let over = shared.answers.broker().stopped().borrow().as_ref().map(|failure| failure.message.clone());
@@ -170,8 +168,11 @@ impl Supervisor<'_> {
             }
             _ => format!("{failed} of {tried} items failed in a way that passes; all the rest is done one by one"),
         };
-        let (from, to) = (std::mem::replace(&mut self.mode, recovery).name(), recovery.name());
-        self.shared.events.tell(Fact::Degraded { from, to, reason }).await;
+        let level = self.shared.board().level();
+        // Where the run stands so already, it is said all the same that they are done again.
+        if !self.shared.events.stands(Part::Items, level, &reason).await {
+            self.shared.events.tell(Fact::DoneAgain { items: failed, reason }).await;
+        }
         self.shared.changed.notify_waiters();
     }
 

@@ -442,6 +442,7 @@ impl Session {
             warnings,
             lost,
             fail_on: self.settings.fail_on.severity(),
+            levels: self.events.levels(),
         };
         crate::report::build(facts, filters, |path| texts.get(path).cloned())
     }
@@ -478,6 +479,7 @@ impl Session {
             rules: self.rules(),
             notes: Vec::new(),
             warnings: self.events.warned(),
+            levels: self.events.levels(),
             lost,
             fail_on: self.settings.fail_on.severity(),
         };

@@ -7,6 +7,7 @@ use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
 use convoke_runtime::journal::{Became, Digest, ItemRecord, Read, Reusable};
+use convoke_runtime::levels::Part;
 use convoke_runtime::outcome::Ending as ItemEnding;
 use convoke_runtime::question::{AnsweredBy, Failure, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Item, Outcome, Partial};
@@ -163,6 +164,13 @@ impl Seat {
         let end = End { number: task.index, item: task.item.clone(), outcome, ended, took, attempts, reused: None };
         let by = self.0.worker.map_or(By::Conclusion, By::Worker);
         let (_, written) = shared.close(by, end).await.map_err(refused)?;
+        let (was_again, level) = {
+            let board = shared.board();
+            (board.is_again(task.index), board.level())
+        };
+        if was_again {
+            shared.events.stands(Part::Items, level, "what was set aside has been done again").await;
+        }
         if shared.board().has_aside() {
             // It may have been the last before those.
             shared.stirred.notify_one();
@@ -216,6 +224,9 @@ impl Seat {
             };
             let told = format!("{words}; it is done again when the others are done");
             shared.came_to_nothing(nothing, told).await;
+            let level = shared.board().level();
+            let reason = format!("an item failed in a way that passes, and is set aside: {words}");
+            shared.events.stands(Part::Items, level, &reason).await;
             shared.changed.notify_waiters();
             shared.stirred.notify_one();
             return Err(SetAside);

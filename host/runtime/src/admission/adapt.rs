@@ -18,6 +18,12 @@ impl Admission {
         Some(AdaptFacts { load, ..facts })
     }
 
+    /// Whether the breaker lets all through, and whether the account is treated as in safe mode.
+    pub fn health(&self) -> (bool, bool) {
+        let state = self.lock();
+        (state.breaker.state() == "closed", state.limiter.is_safe())
+    }
+
     /// How the account stands, for other decisions; without the machine.
     pub fn load(&self) -> Load {
         let mut state = self.lock();

@@ -2,6 +2,7 @@
 
 use super::{Board, BoardError, Worker};
 use crate::ladder::{Recovery, Tally, partial_failure_recovery, same_words};
+use crate::levels::Level;
 use crate::outcome::Standing;
 use crate::policy::builtin::PartialProfile;
 
@@ -53,6 +54,18 @@ impl Board {
     /// Whether items are set aside.
     pub fn has_aside(&self) -> bool {
         !self.aside.is_empty()
+    }
+
+    /// How the items stand.
+    pub fn level(&self) -> Level {
+        let is_at_it = |worker: &Worker| worker.holds.is_some_and(|number| self.is_again(number));
+        if self.sequential {
+            Level::Sequential
+        } else if !self.aside.is_empty() || !self.again.is_empty() || self.workers.values().any(is_at_it) {
+            Level::Partial
+        } else {
+            Level::Full
+        }
     }
 
     /// How the run goes on: to be asked whenever something has changed. Once nothing else can be done, those that were set
@@ -162,7 +175,9 @@ mod tests {
     #[test]
     fn one_of_four_is_done_again_when_the_others_are_done() {
         let mut board = board(items(4), 2);
+        assert_eq!(board.level(), Level::Full);
         assert_eq!(fail(&mut board, 0, "busy"), (0, Passing::Aside));
+        assert_eq!(board.level(), Level::Partial);
         done(&mut board, 0);
         assert_eq!(board.recover().0, Recovery::GoOn, "others are left");
         done(&mut board, 1);
@@ -170,8 +185,9 @@ mod tests {
         assert_eq!((board.recover().0, board.take(0)), (Recovery::GoOn, Ok(Take::Wait)), "one is under way");
         board.finish(1, last, Outcome::Done).unwrap();
         assert_eq!(board.recover(), (Recovery::AgainOneByOne, Tally { tried: 4, failed: 1, workers: 2, died: 0 }));
-        assert_eq!((take(&mut board, 1), board.attempts(0)), (0, 2));
+        assert_eq!((take(&mut board, 1), board.attempts(0), board.level()), (0, 2, Level::Partial));
         board.finish(1, 0, Outcome::Done).unwrap();
+        assert_eq!(board.level(), Level::Full, "it is done");
         assert!(board.is_over());
     }
 
@@ -226,7 +242,7 @@ mod tests {
             board.give_back(worker, "it trapped").unwrap();
         }
         assert_eq!(board.recover(), (Recovery::Sequential, Tally { tried: 1, failed: 0, workers: 3, died: 2 }));
-        assert_eq!(board.recover().0, Recovery::GoOn, "it is said once");
+        assert_eq!((board.recover().0, board.level()), (Recovery::GoOn, Level::Sequential), "it is said once");
         take(&mut board, 2);
         assert_eq!(board.wants_more_workers(), 0);
     }

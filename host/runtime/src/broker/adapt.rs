@@ -26,6 +26,10 @@ impl Lanes {
             // dropped.
             let Some(facts) = lane.admission.due() else { continue };
             let (noted, told) = self.adapt_one(lane, facts);
+            let mut moved = told.iter().find_map(|fact| match fact {
+                Fact::SafeModeChanged { reason, .. } => Some(reason.clone()),
+                _ => None,
+            });
             if let Some((facts, decided)) = noted {
                 self.note(&facts, &decided).await;
             }
@@ -34,7 +38,11 @@ impl Lanes {
             }
             // Where the decision opened the breaker.
             for change in lane.admission.changes() {
+                moved = Some(change.reason.clone());
                 self.tell(change.fact()).await;
+            }
+            if let Some(reason) = moved {
+                self.tell_level(&format!("{}: {reason}", lane.backend.name())).await;
             }
         }
     }

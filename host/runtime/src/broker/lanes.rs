@@ -14,6 +14,7 @@ use crate::backend::Backend;
 use crate::backend::offline::Offline;
 use crate::budget::Budget;
 use crate::event::Fact;
+use crate::levels::{Level, Part};
 use crate::policy::{Decided, Facts, Slot};
 use crate::question::Failure;
 use crate::quota::scoped::ScopedQuotas;
@@ -101,6 +102,7 @@ impl Lanes {
 
     /// What happens to all is told there too from now on.
     pub(super) fn listen(&self, books: &Arc<Books>) {
+        books.events.begins(Part::Backends, self.level(), "so it stands when the run begins");
         self.audience.lock().unwrap_or_else(PoisonError::into_inner).push(books.clone());
     }
 
@@ -213,10 +215,34 @@ impl Lanes {
         for message in self.shared.warnings() {
             self.tell(Fact::Warned { message }).await;
         }
-        for change in self.lanes.iter().flat_map(|lane| lane.admission.changes()) {
-            self.tell(change.fact()).await;
+        for lane in &self.lanes {
+            for change in lane.admission.changes() {
+                let reason = format!("{}: {}", lane.backend.name(), change.reason);
+                self.tell(change.fact()).await;
+                self.tell_level(&reason).await;
+            }
         }
         self.adapt().await;
+    }
+
+    /// How those who answer stand.
+    fn level(&self) -> Level {
+        let asked: Vec<(bool, bool)> =
+            self.lanes.iter().filter(|lane| lane.backend.has_model()).map(|lane| lane.admission.health()).collect();
+        match asked.iter().filter(|(closed, _)| *closed).count() {
+            0 if !asked.is_empty() => Level::Fallback,
+            closed if closed < asked.len() || asked.iter().any(|(_, safe)| *safe) => Level::Partial,
+            _ => Level::Full,
+        }
+    }
+
+    /// Tells all runs how those who answer stand, where that has changed.
+    pub(super) async fn tell_level(&self, reason: &str) {
+        let audience = self.audience.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let level = self.level();
+        for books in audience {
+            books.events.stands(Part::Backends, level, reason).await;
+        }
     }
 
     /// How the queue, the breaker, the quota and the instances of each backend stand.

@@ -256,6 +256,7 @@ mod tests {
         report.failures[0].item = hostile.to_owned();
         report.failures[0].tried[0].reason = hostile.to_owned();
         report.attempts[0].item = hostile.to_owned();
+        report.levels[0].reason = hostile.to_owned();
         report.warnings.push(hostile.to_owned());
         report.edits[0].diff = Some(hostile.to_owned());
         report.edits[0].path = hostile.to_owned();

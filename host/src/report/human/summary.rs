@@ -16,6 +16,9 @@ const WARNINGS: usize = 20;
 const FAILURES: usize = 20;
 const LOG_LINES: usize = 8;
 
+/// So many changes of the level are shown; the report in JSON has all.
+const LEVELS: usize = 6;
+
 /// So long may a metric's name be, in characters.
 const NAME: usize = 40;
 
@@ -190,6 +193,10 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
         let items = words::counted(report.attempts.len() as u64, "item", "items");
         let which = if out.style.verbosity < Verbosity::Verbose { "; -v says which" } else { "" };
         labelled(out, "Attempts", &good, &format!("{items} needed more than one{which}"));
+    }
+    let most = if out.style.verbosity < Verbosity::Verbose { LEVELS } else { usize::MAX };
+    for level in report.levels.iter().take(most) {
+        labelled(out, "Level", &Paint::new().yellow().bold(), &attempts::level_line(level));
     }
     let times = if out.style.unicode { '×' } else { 'x' };
     let mut time = words::timing(&report.timing, report.workers.len(), times);
