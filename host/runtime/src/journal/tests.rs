@@ -405,10 +405,13 @@ async fn a_ledger_line_that_could_not_be_written_goes_with_the_next_commit() {
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     journal.record_question(question(run, then(), Usd::from_pico(7))).await.unwrap();
-    assert_eq!(journal.flush().await, Err(JournalError::Locked { path: path.clone() }));
+    let locked = Err(JournalError::Locked { path: path.clone() });
+    assert_eq!(journal.flush().await, locked);
+    // Who writes one meanwhile is told, and it is not lost either.
+    assert_eq!(journal.record_question(question(run, then(), Usd::from_pico(30))).await, locked);
     other.execute_batch("ROLLBACK").unwrap();
-    journal.flush().await.unwrap();
-    assert_eq!(journal.spent(then()).await.unwrap().usd, Usd::from_pico(7));
+    journal.finish_item(&run, end("a", Outcome::Done)).await.unwrap();
+    assert_eq!(journal.spent(then()).await.unwrap().usd, Usd::from_pico(37));
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ const GROUP: usize = 512;
 /// How long a write that nobody waits for stays for company.
 const COMPANY: Duration = Duration::from_millis(100);
 
-/// How many decisions that nobody waits for stay for company while others are committed. Usually nobody does, and what a kill takes of them
-/// is no result: so they need not be in every commit.
+/// How many decisions that nobody waits for stay for company while others are committed. What a kill takes of them is no
+/// result: so they need not be in every commit.
 const DECISIONS: usize = 128;
 
 /// What a caller is told.
@@ -31,6 +31,9 @@ type Verdict = Result<(), JournalError>;
 struct Entry {
     write: Write,
     reply: Option<oneshot::Sender<Verdict>>,
+    /// Whether it goes with a later commit if the storage fails now, whoever was told so: what is written after it must
+    /// not be there without it.
+    stays: bool,
 }
 
 /// The way to the thread. Dropping it writes what is queued, and waits for that.
@@ -60,18 +63,23 @@ impl Writer {
 
     /// Returns when it is committed. Dropping the future doesn't take back a write that is queued.
     pub(super) async fn write(&self, write: Write) -> Verdict {
+        self.send_and_hear(write, false).await
+    }
+
+    async fn send_and_hear(&self, write: Write, stays: bool) -> Verdict {
         let (reply, verdict) = oneshot::channel();
-        self.send(Entry { write, reply: Some(reply) }).await?;
+        self.send(Entry { write, reply: Some(reply), stays }).await?;
         verdict.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
     /// Returns when it is queued: it is committed before, or together with, whatever is written later. While the
-    /// storage fails it returns when it is committed, so that its loss does not stay unknown.
+    /// storage fails it returns when it is committed, or could not be, so that its loss does not stay unknown; it is
+    /// still written as soon as anything later can be.
     pub(super) async fn write_soon(&self, write: Write) -> Verdict {
         if lock(&self.trouble).is_some() {
-            return self.write(write).await;
+            return self.send_and_hear(write, true).await;
         }
-        self.send(Entry { write, reply: None }).await
+        self.send(Entry { write, reply: None, stays: true }).await
     }
 
     /// Why the last commit failed, if it did.
@@ -124,8 +132,8 @@ impl Service {
         }
     }
 
-    /// Commits the group and answers those who wait. What nobody waits for stays in the group if it couldn't be
-    /// written, and goes with the next.
+    /// Commits the group and answers those who wait. What stays is in the group if it couldn't be written, and goes with
+    /// the next.
     fn commit(&self, group: &mut Vec<Entry>) {
         let verdicts = self.transact(group).unwrap_or_else(|error| vec![Err(error); group.len()]);
         // Before anybody is answered: whoever hears of a failure finds it here.
@@ -134,12 +142,14 @@ impl Service {
             (error.is_storage() || entry.reply.is_none()).then(|| error.clone())
         });
         let mut kept = Vec::new();
-        for (entry, verdict) in group.drain(..).zip(verdicts) {
-            match entry.reply {
+        for (mut entry, verdict) in group.drain(..).zip(verdicts) {
+            let stays = entry.stays && verdict.as_ref().is_err_and(JournalError::is_storage);
+            if let Some(reply) = entry.reply.take() {
                 // Whoever went away doesn't want to know.
-                Some(reply) => drop(reply.send(verdict)),
-                None if verdict.is_err_and(|error| error.is_storage()) => kept.push(entry),
-                None => {}
+                let _ = reply.send(verdict);
+            }
+            if stays {
+                kept.push(entry);
             }
         }
         *group = kept;
