@@ -30,6 +30,8 @@ pub struct Beside {
     pub uses: bool,
     /// Told when something is left to another host.
     pub left: Notify,
+    /// Whether the workers are done: from then on no item is ended here any more. Held while one is.
+    pub closed: tokio::sync::Mutex<bool>,
     /// Which run has done an item since this one was planned, by the item's number.
     pub done: Mutex<HashMap<usize, RunId>>,
 }
@@ -167,8 +169,19 @@ impl Shared {
         }
     }
 
+    /// What other hosts are at is left as it stands from now on: the items are counted next.
+    pub(super) async fn close_beside(&self) {
+        if let Some(beside) = &self.beside {
+            *beside.closed.lock().await = true;
+        }
+    }
+
     /// What others have done is used; what they are not at any more can be taken.
     async fn look_elsewhere(&self, beside: &Beside) {
+        let closed = beside.closed.lock().await;
+        if *closed {
+            return;
+        }
         let items: Vec<(usize, ItemKey)> = {
             let board = self.board();
             let numbers = board.elsewhere().into_iter();

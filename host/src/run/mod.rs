@@ -189,6 +189,7 @@ impl Session {
             keep(&shared, kept, written).await;
             use_again(&shared, reusable).await;
             let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
+            shared.close_beside().await;
             self.aggregate(&shared, work, executed, &allocated, filters, (began, started), stop).await
         });
         let mut report = match going.await {
@@ -364,6 +365,7 @@ impl Session {
             claims,
             project: self.sandbox.project.clone(),
             uses: !self.fresh,
+            closed: tokio::sync::Mutex::default(),
             left: Notify::new(),
             done: Mutex::default(),
         })
