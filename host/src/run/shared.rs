@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use convoke_runtime::board::{Board, BoardError};
 use convoke_runtime::event::{Events, Fact};
-use convoke_runtime::journal::{ItemEnd, Journal, JournalError, ReadSet, RunId};
+use convoke_runtime::journal::{ItemEnd, Journal, JournalError, ReadSet, RunId, Written};
 use convoke_runtime::outcome::{Ending, Standing};
 use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::{Item, Outcome, Partial};
@@ -149,35 +149,34 @@ impl Shared {
         (end, written)
     }
 
-    /// Writes an end to the journal. What could not be written has not happened: the item has failed, and why.
+    /// Writes an end to the journal. What could not be written has not happened. A record that can't be written for its
+    /// own sake is a failure, and that is written; where the storage fails the item stays pending for the next run.
     async fn write(&self, mut end: End) -> (End, Ending, Result<(), JournalError>) {
-        let written = self
-            .journal
-            .finish_item(
-                &self.run,
-                ItemEnd {
-                    item: end.item.id.clone(),
-                    outcome: end.outcome.clone(),
-                    partial: end.ended.partial.clone(),
-                    reads: end.ended.reads.clone(),
-                    reused: end.reused,
-                    took: end.took,
-                    attempts: end.attempts,
-                    log: end.ended.log.clone(),
-                    ended: Timestamp::now(),
-                },
-            )
-            .await;
-        match written {
-            Ok(written) => (end, written.into(), Ok(())),
-            Err(error) => {
-                self.stop_where_unwritten(&error).await;
-                let ending = Ending::failed(format!("its result could not be written down: {error}"));
-                end.outcome = ending.outcome().clone();
-                end.ended.partial = None;
-                (end, ending, Err(error))
-            }
-        }
+        let error = match self.finish(&end).await {
+            Ok(written) => return (end, written.into(), Ok(())),
+            Err(error) => error,
+        };
+        self.stop_where_unwritten(&error).await;
+        end.outcome = Outcome::Failed(format!("its result could not be written down: {error}"));
+        end.ended.partial = None;
+        let again = if error.is_storage() { None } else { self.finish(&end).await.ok() };
+        let ending = again.map_or_else(|| Ending::failed(end.outcome.reason().unwrap_or_default()), Ending::from);
+        (end, ending, Err(error))
+    }
+
+    async fn finish(&self, end: &End) -> Result<Written, JournalError> {
+        let end = ItemEnd {
+            item: end.item.id.clone(),
+            outcome: end.outcome.clone(),
+            partial: end.ended.partial.clone(),
+            reads: end.ended.reads.clone(),
+            reused: end.reused,
+            took: end.took,
+            attempts: end.attempts,
+            log: end.ended.log.clone(),
+            ended: Timestamp::now(),
+        };
+        self.journal.finish_item(&self.run, end).await
     }
 
     /// Where the journal's storage fails nothing more is asked: it would be paid for, and lost.
