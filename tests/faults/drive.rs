@@ -15,8 +15,9 @@ use crate::scenario::{Backend, Command, Planned, Scenario, When};
 use crate::world::{self, End, Host, World};
 use rustix::process::{Pid, Signal};
 
-/// Longer than any start takes, also on a machine with much else to do.
-const DEADLINE: Duration = Duration::from_secs(90);
+/// Longer than any start takes, also on a machine with much else to do: a breaker that opens three times rests for three
+/// minutes.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// How long what a host has left may take to end.
 const GRACE: Duration = Duration::from_secs(5);

@@ -31,15 +31,6 @@ pub(crate) enum Kind {
     ProjectReadOnly,
 }
 
-/// What this convoke can do with what is proposed. Faults of what it can't do are left out, and that is said.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Can {
-    /// It applies edits.
-    pub(crate) apply: bool,
-    /// It carries out actions.
-    pub(crate) act: bool,
-}
-
 impl Kind {
     pub(crate) const ALL: [Self; 24] = [
         Self::HostKilled,
@@ -67,15 +58,6 @@ impl Kind {
         Self::HostKilledInAction,
         Self::ProjectReadOnly,
     ];
-
-    /// Those that there can be.
-    pub(crate) fn able(can: Can) -> Vec<Self> {
-        let able = |kind: &Self| match kind {
-            Self::HostKilledInAction => can.apply && can.act,
-            kind => can.apply || !kind.needs_apply(),
-        };
-        Self::ALL.into_iter().filter(able).collect()
-    }
 
     /// The name that is typed and shown.
     pub(crate) fn name(self) -> &'static str {

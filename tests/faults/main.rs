@@ -45,7 +45,7 @@ mod suite {
     use futures::StreamExt;
 
     use crate::drive::{self, Outcome};
-    use crate::kind::{Can, Kind};
+    use crate::kind::Kind;
     use crate::options::{Options, Wish};
     use crate::scenario::Scenario;
     use crate::table::Table;
@@ -73,14 +73,14 @@ mod suite {
     }
 
     async fn all(options: &Options) -> ExitCode {
-        let can = warm().await;
+        warm().await;
         let started = Instant::now();
         let numbers = match options.only {
             Some(number) => number..number + 1,
             None => 0..options.runs,
         };
         let runs = futures::stream::iter(numbers).map(|number| async move {
-            let scenario = Scenario::of(options.seed, number, options.kind, can);
+            let scenario = Scenario::of(options.seed, number, options.kind);
             let seed = options.seed;
             // A run that panics has failed, and is no reason to end the others.
             let run = tokio::spawn(async move { (drive::run(&scenario, seed).await, scenario) });
@@ -88,7 +88,7 @@ mod suite {
                 Ok((outcome, scenario)) => (scenario, outcome),
                 Err(error) => {
                     let violations = vec![format!("the run could not be done: {error}")];
-                    (Scenario::of(seed, number, options.kind, can), Outcome { violations, ..Outcome::default() })
+                    (Scenario::of(seed, number, options.kind), Outcome { violations, ..Outcome::default() })
                 }
             }
         });
@@ -109,13 +109,10 @@ mod suite {
             println!("seed {}, {:.1} s", options.seed, started.elapsed().as_secs_f64());
         }
         let never = table
-            .never(can)
+            .never()
             .into_iter()
             .filter(|kind| mounts::can_mount() || !matches!(kind, Kind::DiskFull | Kind::ProjectReadOnly));
         let never: Vec<&str> = never.map(Kind::name).collect();
-        if !can.apply || !can.act {
-            eprintln!("NOTE: this convoke can {can:?}: faults of the rest were left out.");
-        }
         if !mounts::can_mount() {
             eprintln!(
                 "NOTE: nothing can be mounted here: there was no full disk and no project that can't be written."
@@ -151,7 +148,7 @@ mod suite {
     }
 
     /// Compiles the components once, so that starts take as long as they usually do.
-    async fn warm() -> Can {
+    async fn warm() {
         let world = World::new();
         world::agents(&world, 1);
         world.write("project/items.json", r#"{"items":[]}"#);
@@ -163,21 +160,5 @@ mod suite {
             }
             assert_eq!(host.ended(), Some(world::End::Code(0)), "{}", host.stderr());
         }
-        // What it can.
-        let item = r#"{"id":"a","edits":[{"change":"create","path":"made.txt","text":"made"}],
-            "actions":[{"kind":"program","title":"Note","key":"a","body":{"program":"note","arguments":["a"]}}]}"#;
-        world.write("project/items.json", format!(r#"{{"items":[{item}]}}"#));
-        world.program("bin/note", &format!("#!/bin/sh\necho a >> '{}'\n", world.path("out/begun").display()));
-        let mut can = Can::default();
-        for config in ["version = 1\n", "version = 1\n[actions]\nallow = [\"note\"]\n"] {
-            world.write("config/config.toml", config);
-            let mut host = world.start("can", &[editing.as_str(), "--apply", "--yes"], &[]);
-            while host.ended().is_none() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-            can.apply |= world.path("project/made.txt").exists();
-            can.act |= world.path("out/begun").exists();
-        }
-        can
     }
 }

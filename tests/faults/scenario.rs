@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::kind::{Can, Kind};
+use crate::kind::Kind;
 
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +63,10 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     /// The run with this number. Each kind comes first in turn, so that all of them come.
-    pub(crate) fn of(seed: u64, number: u64, kind: Option<Kind>, can: Can) -> Self {
+    pub(crate) fn of(seed: u64, number: u64, kind: Option<Kind>) -> Self {
         let mut random = StdRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
-        let able = Kind::able(can);
-        let place = usize::try_from(number).unwrap_or_default() % able.len();
-        let main = kind.unwrap_or(able[place]);
+        let place = usize::try_from(number).unwrap_or_default() % Kind::ALL.len();
+        let main = kind.unwrap_or(Kind::ALL[place]);
         let backend = match main {
             Kind::InstanceKilled => Backend::Claude,
             kind if kind.on_the_wire().is_some() => Backend::Api,
@@ -85,7 +84,7 @@ impl Scenario {
             Command::Audit => random.random_range(8..=40),
             Command::Editing => random.random_range(5..=40),
         };
-        let apply = can.apply && command == Command::Editing && (main.needs_apply() || random.random_bool(0.6));
+        let apply = command == Command::Editing && (main.needs_apply() || random.random_bool(0.6));
         let mut scenario = Self {
             number,
             command,
@@ -94,7 +93,7 @@ impl Scenario {
             instances: random.random_range(2..=8),
             latency_ms: random.random_range(5..=50),
             apply,
-            actions: if apply && can.act { random.random_range(1..=3) } else { 0 },
+            actions: if apply { random.random_range(1..=3) } else { 0 },
             starts: Vec::new(),
         };
         let starts = random.random_range(1..=3);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::drive::Outcome;
-use crate::kind::{Can, Kind};
+use crate::kind::Kind;
 
 /// What all runs together came to.
 #[derive(Debug, Default)]
@@ -35,8 +35,8 @@ impl Table {
     }
 
     /// The kinds that were never met.
-    pub(crate) fn never(&self, can: Can) -> Vec<Kind> {
-        Kind::able(can).into_iter().filter(|kind| self.faults.get(kind).is_none_or(|(_, met)| *met == 0)).collect()
+    pub(crate) fn never(&self) -> Vec<Kind> {
+        Kind::ALL.into_iter().filter(|kind| self.faults.get(kind).is_none_or(|(_, met)| *met == 0)).collect()
     }
 
     /// As text.
