@@ -1,6 +1,7 @@
 //! What a crash costs: the work in flight, and no more.
 
 use convoke_standin::{Config, Latency};
+use rand::{RngExt as _, SeedableRng as _};
 
 use crate::support::{World, standin, until};
 
@@ -35,6 +36,25 @@ async fn killed_again_and_again_it_still_comes_to_its_end() {
     let report = world.audit(["--instances", "2"]).asking(&standin).run().await.report();
     assert_eq!((report.status(), report.count("done") + report.count("cached")), ("completed", 16));
     assert!(standin.stats().requests <= 16 + 3 * 2, "{:?}", standin.stats());
+}
+
+#[tokio::test]
+async fn of_158_items_a_kill_at_any_moment_costs_what_was_in_flight() {
+    let seed: u64 = rand::random();
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    for _ in 0..3 {
+        let standin = standin(Config { latency: Latency::of(25, 0.5), ..Config::default() }).await;
+        let world = World::with_agents(158);
+        let running = world.audit(["--instances", "8"]).asking(&standin).start().await;
+        let moment = random.random_range(1..150);
+        until("so many answers", || standin.stats().answered >= moment).await;
+        running.kill();
+        assert_eq!(running.end().await.code, None, "seed {seed}: it was over before");
+        let report = world.audit(["--instances", "8"]).asking(&standin).run().await.exits(0).report();
+        assert_eq!(report.count("done") + report.count("cached"), 158, "seed {seed}: {}", report.census());
+        let requests = standin.stats().requests;
+        assert!(requests <= 158 + 8, "seed {seed}, killed after {moment}: {requests} questions");
+    }
 }
 
 #[tokio::test]
