@@ -6,6 +6,7 @@ pub mod answers;
 pub mod arms;
 pub mod assess;
 pub mod beside;
+mod ended;
 pub mod execute;
 mod explain;
 pub(crate) mod fault;
@@ -33,28 +34,25 @@ use convoke_runtime::journal::{
     ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed, Written,
 };
 use convoke_runtime::machine::Meter;
-use convoke_runtime::question::FailureKind;
 use convoke_runtime::shared::claims::Claims;
-use convoke_runtime::work::{Aggregation, Census, Item, Outcome, Severity, Status, Work};
+use convoke_runtime::work::{Census, Outcome, Status, Work};
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::backends::tiers::names;
-use crate::config::{Limits, Mode, Settings};
+use crate::config::{Limits, Settings};
 use crate::plugin::inspect::Inspected;
-use crate::plugin::manifest::RuleSeverity;
 use crate::plugin::operations::Operations;
 use crate::plugin::sandbox::Sandbox;
+use crate::report::Report;
 use crate::report::suppress::Filters;
-use crate::report::{Facts, PluginInfo, Report, RuleInfo, RunInfo};
 use allocate::{Allocated, allocate};
 use answers::{Answers, Prompt, Rehearsal};
 use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
 use beside::{Beside, Looking};
-use execute::{Executed, Stop, execute, is_interruption};
+use execute::{Stop, execute};
 use ledger::JournalLedger;
 use resume::{Kept, Resume};
 use shared::{End, Ended, Shared};
@@ -385,149 +383,6 @@ impl Session {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that is known at the end of a run")]
-    async fn aggregate(
-        &self,
-        shared: &Arc<Shared>,
-        work: Work,
-        executed: Executed,
-        allocated: &Allocated,
-        filters: &Filters,
-        (began, started): (Instant, Timestamp),
-        stop: &Stop,
-    ) -> Report {
-        let whole = executed.parked.is_none() && !executed.interrupted && !stop.soft.is_cancelled();
-        let conclusion = match work.conclusion {
-            Some(item) if whole => Some(aggregate::conclude(self, shared, work.aggregate, item, stop).await),
-            Some(item) => Some(aggregate::not_concluded(&item)),
-            None => None,
-        };
-        let mut items = aggregate::items(shared);
-        items.extend(conclusion);
-        // The conclusion asks too; and the user may have stopped a run beside this one.
-        let stopped = shared.answers.broker().stopped().borrow().clone().filter(|_| !executed.interrupted);
-        let interrupted =
-            executed.interrupted || stop.soft.is_cancelled() || stopped.as_ref().is_some_and(is_interruption);
-        let lost = verify::by_the_journal(shared, &mut items).await.into_iter().collect();
-        let stopped = executed.parked.or(stopped.filter(|_| !interrupted));
-        // What can't be written down is no budget that comes back: what is left makes the run degraded.
-        let (unwritten, stopped): (Option<_>, Option<_>) = match stopped {
-            Some(failure) if failure.kind == FailureKind::Journal => (Some(failure.message), None),
-            stopped => (None, stopped),
-        };
-        let texts: HashMap<String, Vec<u8>> = aggregate::texts(&self.sandbox.project, &items).await;
-        let mut warnings = self.settings.warnings.clone();
-        warnings.extend(self.events.warned());
-        warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
-        let census = Census::of(items.iter().map(|item| &item.outcome));
-        warnings.extend(over_tolerance(&census, self.settings.limits.tolerance, self.settings.mode));
-        if let Some(why) = unwritten {
-            let (is, items) = if census.pending == 1 { ("is", "item") } else { ("are", "items") };
-            warnings.push(format!("dispatch has stopped, {} {items} {is} left to do: {why}", census.pending));
-        }
-        warnings.extend(self.claims.iter().flat_map(|claims| claims.warnings()));
-        let left_out = self.sandbox.project.left_out();
-        warnings.extend(left_out.iter().map(|skipped| format!("{} was left out: {}", skipped.path, skipped.why)));
-        let facts = Facts {
-            run: self.run_info(shared, started),
-            aggregate: work.aggregate,
-            items,
-            workers: executed.workers,
-            usage: shared.answers.broker().spent(),
-            cost: money::cost(shared.answers.broker(), &allocated.estimate, &self.broker.prices),
-            wall: began.elapsed(),
-            interrupted,
-            parked: stopped.map(|failure| failure.message),
-            whole_project: self.whole_project,
-            rules: self.rules(),
-            notes: work.notes.into_iter().chain(allocated.notes.clone()).collect(),
-            warnings,
-            lost,
-            fail_on: self.settings.fail_on.severity(),
-            levels: self.events.levels(),
-        };
-        crate::report::build(facts, filters, |path| texts.get(path).cloned())
-    }
-
-    /// The report of a run in which the host itself had a fault: what the journal has of the items, and nothing that could
-    /// be at fault. What was not written is pending.
-    async fn wreck(
-        &self,
-        shared: &Arc<Shared>,
-        conclusion: Option<Item>,
-        allocated: &Allocated,
-        filters: &Filters,
-        (began, started): (Instant, Timestamp),
-        said: String,
-    ) -> Report {
-        let mut items = aggregate::items(shared);
-        items.extend(conclusion.as_ref().map(aggregate::not_concluded));
-        for item in &mut items {
-            (item.partial, item.reads) = (None, Vec::new());
-        }
-        let mut lost = vec![format!("the host had a fault, and the run ended there: {said}")];
-        lost.extend(verify::by_the_journal(shared, &mut items).await);
-        let facts = Facts {
-            run: self.run_info(shared, started),
-            aggregate: Aggregation::default(),
-            items,
-            workers: Vec::new(),
-            usage: shared.answers.broker().spent(),
-            cost: money::cost(shared.answers.broker(), &allocated.estimate, &self.broker.prices),
-            wall: began.elapsed(),
-            interrupted: false,
-            parked: None,
-            whole_project: false,
-            rules: self.rules(),
-            notes: Vec::new(),
-            warnings: self.events.warned(),
-            levels: self.events.levels(),
-            lost,
-            fail_on: self.settings.fail_on.severity(),
-        };
-        crate::report::build(facts, filters, |_| None)
-    }
-
-    fn run_info(&self, shared: &Shared, started: Timestamp) -> RunInfo {
-        RunInfo {
-            id: shared.run.to_string(),
-            command: self.command.clone(),
-            plugin: PluginInfo {
-                name: self.plugin.manifest.name.clone(),
-                version: self.plugin.manifest.version.to_string(),
-                digest: self.plugin.digest.clone(),
-            },
-            mode: self.settings.mode.name().to_owned(),
-            backend: self.backend_names(),
-            started,
-            continued: 0,
-            arguments: self.arguments(),
-        }
-    }
-
-    /// The rules of the plugin, for reports.
-    pub fn rules(&self) -> Vec<RuleInfo> {
-        let severity = |severity| match severity {
-            RuleSeverity::Info => Severity::Info,
-            RuleSeverity::Low => Severity::Low,
-            RuleSeverity::Medium => Severity::Medium,
-            RuleSeverity::High => Severity::High,
-            RuleSeverity::Critical => Severity::Critical,
-        };
-        let rules = self.plugin.manifest.rules.iter();
-        rules
-            .map(|rule| RuleInfo {
-                id: rule.id.clone(),
-                severity: severity(rule.severity),
-                summary: rule.summary.clone(),
-            })
-            .collect()
-    }
-
-    fn arguments(&self) -> Value {
-        self.identity.arguments.clone()
-    }
-
     /// A conclusion over the same whole that still stands.
     async fn concluded_before(&self, key: &ItemKey) -> Option<Reusable> {
         if self.fresh {
@@ -549,15 +404,6 @@ impl Session {
 /// As the journal keeps it, so that a run that goes on has begun when it began.
 fn to_the_microsecond(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
-}
-
-/// What is said where more has failed than the mode tolerates.
-fn over_tolerance(census: &Census, tolerance: f64, mode: Mode) -> Option<String> {
-    let failed = census.failed + census.fallback;
-    let tried = census.done + failed;
-    let (percent, mode) = (tolerance * 100.0, mode.name());
-    (failed as f64 > tried as f64 * tolerance)
-        .then(|| format!("{failed} of {tried} items failed or fell back: the mode {mode} tolerates {percent:.0} %"))
 }
 
 /// What stands of a run that goes on: `written` has the journal's word for it, by the items' ids.
@@ -595,22 +441,4 @@ pub fn census(planned: &Planned) -> Census {
         })
         .collect();
     Census::of(&outcomes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_of_twenty_is_tolerated_in_balanced_mode_and_two_are_not() {
-        let said = |failed, mode| {
-            let census = Census { items: 20, done: 20 - failed, failed, ..Census::default() };
-            over_tolerance(&census, crate::config::Limits::of(mode).tolerance, mode)
-        };
-        assert_eq!(said(1, Mode::Balanced), None);
-        let told = "2 of 20 items failed or fell back: the mode balanced tolerates 5 %";
-        assert_eq!(said(2, Mode::Balanced).as_deref(), Some(told));
-        assert_eq!(said(2, Mode::Performance), None);
-        assert!(said(1, Mode::Safe).is_some() && said(0, Mode::Safe).is_none());
-    }
 }
