@@ -442,6 +442,7 @@ pub(super) fn rendered(
 /// Gives the report to whom it is for. One that could not be given is said, and is never a success; the run has ended in
 /// the journal by then.
 pub(super) fn delivered(text: &str, options: &Options, terminal: &Terminal, code: ExitCode) -> ExitCode {
+    signals::delivering();
     match deliver(text, options.output.as_deref()) {
         Ok(()) => code,
         Err(error) => {

@@ -3,11 +3,13 @@
 //! Ctrl-C (SIGINT), SIGTERM and SIGHUP are heard from the first moment on, by a thread of its own: neither a plugin that
 //! computes nor a lock that is waited for keeps them from being heard.
 //!
-//! - While nothing is under way that was paid for (reading the configuration, planning, waiting for a confirmation, printing
-//!   the report), the first ends the process at once.
+//! - While nothing is under way that was paid for (reading the configuration, planning, waiting for a confirmation),
+//!   the first ends the process at once.
 //! - While a run is under way the first stops dispatch, and what is under way may end, for a bounded time. The second, or
 //!   the end of that time, gives it up. The third ends the process at once. Whatever ends it: the journal has what was
 //!   done, since each result is committed before anybody hears of it.
+//! - While the report of a run is given away the first changes nothing: what it says is the exit code too. The second ends
+//!   the process.
 //!
 //! The exit code is 130 for all three signals: for whoever reads it they say the same, "interrupted, resumable".
 
@@ -52,15 +54,26 @@ struct Run {
     over: CancellationToken,
 }
 
-/// What convoke does at this moment; none: nothing that was paid for.
-type Now = Arc<Mutex<Option<Run>>>;
+/// What convoke does at this moment.
+#[derive(Clone, Default)]
+enum Doing {
+    /// Nothing that was paid for.
+    #[default]
+    Nothing,
+    /// A run.
+    Run(Run),
+    /// It gives the report away, and ends with the exit code that stands in it.
+    Delivering,
+}
+
+type Now = Arc<Mutex<Doing>>;
 
 fn now() -> Now {
     static NOW: std::sync::LazyLock<Now> = std::sync::LazyLock::new(Now::default);
     NOW.clone()
 }
 
-fn look(now: &Now) -> MutexGuard<'_, Option<Run>> {
+fn look(now: &Now) -> MutexGuard<'_, Doing> {
     now.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -70,7 +83,7 @@ pub(super) struct UnderWay(Now, CancellationToken);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        *look(&self.0) = None;
+        *look(&self.0) = Doing::Nothing;
         self.1.cancel();
     }
 }
@@ -83,8 +96,14 @@ pub(super) fn under_way(stop: &Stop, events: &Events) -> UnderWay {
 fn under(now: Now, stop: &Stop, events: &Events) -> UnderWay {
     let run = Run { stop: stop.clone(), events: events.clone(), over: CancellationToken::new() };
     let over = run.over.clone();
-    *look(&now) = Some(run);
+    *look(&now) = Doing::Run(run);
     UnderWay(now, over)
+}
+
+/// From now on the report is given away: the process ends by itself, with the exit code that the report has. One signal
+/// changes nothing of that; the next ends the process at once, where nobody takes the report.
+pub(super) fn delivering() {
+    *look(&now()) = Doing::Delivering;
 }
 
 /// Hears signals from now on, until the process ends. Where no thread can be had, signals do what they do to any process.
@@ -112,9 +131,20 @@ trait Hears {
 async fn obey(mut heard: impl Hears, now: &Now) {
     loop {
         let signal = heard.next().await;
-        let Some(run) = look(now).clone() else {
-            say("Interrupted.");
-            return;
+        let run = {
+            let mut doing = look(now);
+            match &*doing {
+                Doing::Run(run) => run.clone(),
+                Doing::Delivering => {
+                    *doing = Doing::Nothing;
+                    continue;
+                }
+                Doing::Nothing => {
+                    drop(doing);
+                    say("Interrupted.");
+                    return;
+                }
+            }
         };
         run.events.mention(Fact::Stopping { at_most: signal.grace() });
         run.stop.soft.cancel();
@@ -299,6 +329,17 @@ mod tests {
             world.hears(signal).await;
             assert_eq!(world.stands(), (true, true, true), "{signal:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_report_is_given_away_the_first_changes_nothing_and_the_second_ends_the_process() {
+        let world = world();
+        drop(world.begin());
+        *look(&world.now) = Doing::Delivering;
+        world.hears(Signal::Interrupt).await;
+        assert_eq!(world.stands(), (false, false, false));
+        world.hears(Signal::Interrupt).await;
+        assert_eq!(world.stands(), (false, false, true));
     }
 
     #[tokio::test(start_paused = true)]
