@@ -155,16 +155,6 @@ impl Journal {
         let keep = *keep;
         let mut leavers = self.read(move |reader| reader.leavers(&keep)).await?;
         leavers.retain(|leaver| !self.is_under_way(&leaver.run));
-        let Some(most) = keep.most_bytes else { return Ok(leavers) };
-        // Of those that only their size sends away so many as it takes.
-        let mut excess = self.room().await?.used.saturating_sub(most);
-        leavers.retain(|leaver| {
-            let goes = leaver.because != Because::Size || excess > 0;
-            if goes && !leaver.stays {
-                excess = excess.saturating_sub(leaver.bytes);
-            }
-            goes
-        });
         Ok(leavers)
     }
 
@@ -237,7 +227,12 @@ impl Journal {
 
 impl Reader<'_> {
     fn leavers(&self, keep: &Keep) -> Result<Vec<Leaver>, JournalError> {
-        let read = || {
+        // Of those that only their size sends away so many as it takes; what the others weigh is not looked at.
+        let mut excess = match keep.most_bytes {
+            Some(most) => self.room()?.used.saturating_sub(most),
+            None => 0,
+        };
+        let mut read = || {
             let snapshot = self.connection.unchecked_transaction()?;
             let mut select = snapshot.prepare(
                 "SELECT seq, id, command, project, coalesce(ended, started),
@@ -255,7 +250,7 @@ impl Reader<'_> {
                     Because::Age
                 } else if keep.newest.is_some_and(|newest| newer > newest) {
                     Because::Count
-                } else if keep.most_bytes.is_some() {
+                } else if excess > 0 {
                     Because::Size
                 } else {
                     continue;
@@ -264,10 +259,14 @@ impl Reader<'_> {
                     Some(since) => self.is_of_use(seq, &id, &project, when, since)?,
                     None => false,
                 };
+                let bytes = self.weight(seq)?;
+                if !stays {
+                    excess = excess.saturating_sub(bytes);
+                }
                 leavers.push(Leaver {
                     run: self.parsed(&id, &what)?,
                     command: row.get(2)?,
-                    bytes: self.weight(seq)?,
+                    bytes,
                     project,
                     when,
                     because,
