@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use convoke_runtime::board::BoardError;
 use convoke_runtime::journal::{ItemKey, Journal, JournalError, Reusable, RunId};
 use convoke_runtime::shared::Clock;
-use convoke_runtime::shared::claims::{Claimed, Claims, RENEWED, folder_of, warning};
+use convoke_runtime::shared::claims::{Claimed, Claims, NOTICES, RENEWED, folder_of, warning};
 use convoke_runtime::shared::clock::boot;
 use convoke_runtime::work::{Item, Outcome};
 use tokio::sync::Notify;
@@ -155,14 +155,17 @@ impl Shared {
     /// Looks after what other hosts are at, and says that this one is alive, until it is over. Then it lets go of all.
     async fn look_beside(&self, over: &CancellationToken) {
         let Some(beside) = &self.beside else { return };
-        let mut renewals = interval(RENEWED);
-        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let [mut renewals, mut looks] = [RENEWED, NOTICES].map(interval);
+        for ticks in [&mut renewals, &mut looks] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         loop {
             let left = beside.left.notified();
             let waits = self.board().has_elsewhere();
             tokio::select! {
                 () = over.cancelled() => return beside.claims.release_all(),
                 _ = renewals.tick() => beside.claims.renew(),
+                _ = looks.tick() => beside.claims.notice(),
                 () = left, if !waits => {}
                 () = sleep(beside.claims.pause()), if waits => self.look_elsewhere(beside).await,
             }

@@ -6,6 +6,10 @@
 //! free for the next that looks. One that is stopped, and neither renews its claims nor dies, holds them for
 //! [`EXPIRES`].
 //!
+//! A host that has seen no other one writes down that it is alone, once, and not what it does: to look whether the file is
+//! still as it left it takes a microsecond, to write it twenty. Others take nothing until it has seen them, which is when it
+//! next takes or ends an item, or within [`NOTICES`].
+//!
 //! A result is in the journal before its claim is let go of. So whoever gets a claim and has seen another host looks
 //! into the journal first, and does nothing twice.
 //!
@@ -32,6 +36,9 @@ use state::{Name, State};
 
 /// How often a host renews its claims.
 pub const RENEWED: Duration = Duration::from_secs(5);
+
+/// How soon a host that is alone sees that it is not any more.
+pub const NOTICES: Duration = Duration::from_millis(500);
 
 /// How long claims stand that are not renewed.
 pub const EXPIRES: Duration = Duration::from_secs(30);
@@ -125,7 +132,7 @@ impl Claims {
         let now = clock.nanos();
         let joined = inner.load(now).and_then(|()| {
             inner.reap(now);
-            inner.company = inner.state.has_others(&inner.id);
+            inner.company |= inner.state.has_others(&inner.id);
             inner.store(now)
         });
         if let Some(seat) = &inner.seat {
@@ -139,6 +146,10 @@ impl Claims {
     pub fn claim(&self, key: &ItemKey) -> Claimed {
         let mut inner = self.lock();
         let name = Name::of(key);
+        if inner.is_still_alone() {
+            inner.behind |= inner.mine.insert(name);
+            return Claimed::Mine { company: inner.company };
+        }
         let claimed = inner.turn(self.clock.nanos(), |inner| {
             let is_free = !inner.state.is_held_by_others(&inner.id, name);
             if is_free {
@@ -159,8 +170,8 @@ impl Claims {
             return;
         }
         inner.behind = true;
-        // Alone, nobody waits for it: it is written with the next claim.
-        if inner.state.has_others(&inner.id) {
+        // Alone, nobody waits for it.
+        if !inner.is_still_alone() {
             let _ = inner.turn(self.clock.nanos(), |_| ());
         }
     }
@@ -178,6 +189,14 @@ impl Claims {
         let mut inner = self.lock();
         inner.behind = true;
         let _ = inner.turn(self.clock.nanos(), |_| ());
+    }
+
+    /// Looks whether others have come. To be called every [`NOTICES`].
+    pub fn notice(&self) {
+        let mut inner = self.lock();
+        if inner.state.says_alone(&inner.id) && !inner.is_still_alone() {
+            let _ = inner.turn(self.clock.nanos(), |_| ());
+        }
     }
 
     /// Which of these other hosts are doing. All of them, while the file can't be had.
@@ -263,6 +282,14 @@ impl Inner {
         Some(done)
     }
 
+    /// Whether it is written down that this host is alone, and nobody has been there since.
+    fn is_still_alone(&mut self) -> bool {
+        let says = self.state.says_alone(&self.id);
+        says && self.seat.as_mut().is_some_and(|seat| {
+            matches!(seat.known.map(|known| seat.file.read::<State>(Some(known))), Some(Ok(Content::Unchanged)))
+        })
+    }
+
     /// The state as others have left it.
     fn load(&mut self, now: u64) -> Result<(), SharedError> {
         let Some(seat) = &mut self.seat else { return Ok(()) };
@@ -302,7 +329,8 @@ impl Inner {
 
     fn store(&mut self, now: u64) -> Result<(), SharedError> {
         let Some(seat) = &mut self.seat else { return Ok(()) };
-        if !self.behind {
+        let alone = !self.company && !self.state.has_others(&self.id);
+        if !self.behind && self.state.says_alone(&self.id) == alone {
             return Ok(());
         }
         seat.presence.renew()?;
@@ -310,6 +338,7 @@ impl Inner {
         let holder = self.state.holders.entry(self.id.clone()).or_default();
         (holder.pid, holder.seen) = (std::process::id(), now);
         holder.items.clone_from(&self.mine);
+        holder.alone = alone;
         // The first one differs from any that was before the file was begun anew.
         let generation = seat.known.map_or_else(|| rand::rng().random::<u64>(), |known| known.wrapping_add(1));
         seat.known = None;

@@ -69,6 +69,8 @@ pub(super) struct Holder {
     /// When it last wrote.
     pub(super) seen: u64,
     pub(super) items: BTreeSet<Name>,
+    /// It has seen no other host, and does not write down what it does: whatever others would do it may be at.
+    pub(super) alone: bool,
 }
 
 impl State {
@@ -82,9 +84,14 @@ impl State {
         self.holders.keys().filter(|id| *id != me).cloned().collect()
     }
 
-    /// Whether another host does an item.
+    /// Whether another host does an item, or may.
     pub(super) fn is_held_by_others(&self, me: &str, name: Name) -> bool {
-        self.holders.iter().any(|(id, holder)| id != me && holder.items.contains(&name))
+        self.holders.iter().any(|(id, holder)| id != me && (holder.alone || holder.items.contains(&name)))
+    }
+
+    /// Whether it is written down of a host that it is alone.
+    pub(super) fn says_alone(&self, id: &str) -> bool {
+        self.holders.get(id).is_some_and(|holder| holder.alone)
     }
 
     /// Whether a host has not renewed its claims for too long.

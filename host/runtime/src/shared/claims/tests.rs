@@ -55,6 +55,8 @@ fn what_one_host_does_the_other_leaves_until_it_has_ended() {
     let one = machine.host();
     assert_eq!((one.claim(&key(1)), one.claim(&key(1))), (ALONE, ALONE), "its own stays its own");
     let other = machine.host();
+    assert_eq!(other.claim(&key(2)), Claimed::Elsewhere, "who was alone has not seen it yet, and may be at it");
+    one.notice();
     assert_eq!((other.claim(&key(1)), other.claim(&key(2))), (Claimed::Elsewhere, BESIDE));
     assert_eq!((one.claim(&key(2)), one.claim(&key(3))), (Claimed::Elsewhere, BESIDE));
     assert_eq!(other.elsewhere(&[key(1), key(2), key(3), key(4)]), [true, false, true, false]);
@@ -62,6 +64,29 @@ fn what_one_host_does_the_other_leaves_until_it_has_ended() {
     assert_eq!(other.claim(&key(1)), BESIDE);
     one.release_all();
     assert_eq!(other.elsewhere(&[key(3)]), [false]);
+}
+
+#[test]
+fn who_is_alone_writes_nothing_and_who_comes_is_seen_with_the_next_item() {
+    let machine = Machine::new();
+    let one = machine.host();
+    let file = machine.path().join(super::super::file::NAME);
+    let before = fs::read(&file).unwrap();
+    assert_eq!((one.claim(&key(1)), one.claim(&key(2))), (ALONE, ALONE));
+    one.release(&key(2));
+    one.notice();
+    assert_eq!(fs::read(&file).unwrap(), before);
+    let other = machine.host();
+    assert_eq!(other.elsewhere(&[key(2)]), [true]);
+    assert_eq!(one.claim(&key(3)), BESIDE);
+    assert_eq!(other.elsewhere(&[key(1), key(2), key(3)]), [true, false, true]);
+    kill(one);
+    machine.pass(1);
+    assert_eq!(other.claim(&key(1)), BESIDE);
+    kill(other);
+    machine.pass(1);
+    let alone = machine.host();
+    assert_eq!(alone.claim(&key(1)), ALONE, "whom it finds dead is no company");
 }
 
 #[test]
@@ -149,6 +174,7 @@ fn where_the_folder_can_not_be_had_it_says_so_and_where_the_file_is_newer_it_is_
 fn where_the_file_fails_in_the_middle_it_goes_on_alone_and_says_so_once() {
     let machine = Machine::new();
     let (one, other) = (machine.host(), machine.host());
+    one.notice();
     assert_eq!(other.claim(&key(1)), BESIDE);
     // A folder in its place: as any error of the system.
     let path = machine.path().join(super::super::file::NAME);
