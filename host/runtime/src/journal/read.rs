@@ -243,19 +243,7 @@ impl Reader<'_> {
                 .map(|column| sum_of(column))
                 .collect();
         let question = format!("SELECT {} FROM questions WHERE {which}", sums.join(", "));
-        self.connection
-            .query_row(&question, params, |row| {
-                let sum = |column: usize| added(row, 2 * column);
-                Ok(Usage {
-                    requests: u32::try_from(sum(0)?).unwrap_or(u32::MAX),
-                    input_tokens: sum(1)?,
-                    cache_read_tokens: sum(2)?,
-                    cache_write_tokens: sum(3)?,
-                    output_tokens: sum(4)?,
-                    usd: Usd::from_pico(sum(5)?),
-                })
-            })
-            .map_err(|error| self.sqlite(&error))
+        self.connection.query_row(&question, params, |row| usage_from(row, 0)).map_err(|error| self.sqlite(&error))
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, text: &str, what: &str) -> Result<T, Trouble> {
@@ -308,6 +296,19 @@ pub(super) fn sum_of(column: &str) -> String {
 pub(super) fn added(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let (high, low) = (number(row.get(column)?), number(row.get(column + 1)?));
     Ok(high.saturating_mul(1 << 32).saturating_add(low))
+}
+
+/// The usage whose six sums, each in two halves, begin with this column.
+pub(super) fn usage_from(row: &Row<'_>, first: usize) -> rusqlite::Result<Usage> {
+    let sum = |column: usize| added(row, first + 2 * column);
+    Ok(Usage {
+        requests: u32::try_from(sum(0)?).unwrap_or(u32::MAX),
+        input_tokens: sum(1)?,
+        cache_read_tokens: sum(2)?,
+        cache_write_tokens: sum(3)?,
+        output_tokens: sum(4)?,
+        usd: Usd::from_pico(sum(5)?),
+    })
 }
 
 /// No count is negative.

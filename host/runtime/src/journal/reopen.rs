@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::read::{Reader, added, sum_of};
+use super::read::{Reader, added, sum_of, usage_from};
 use super::write::{Fault, Write, count, item_seq};
 use super::{ItemRecord, Journal, JournalError, RunId, Written};
 use crate::money::Usd;
@@ -160,19 +160,11 @@ impl Reader<'_> {
         let read = || {
             let mut select = self.connection.prepare(&question)?;
             let rows = select.query_map([run.to_string()], |row| {
-                let sum = |column: usize| added(row, 2 + 2 * column);
                 Ok(ModelRow {
                     model: row.get(0)?,
                     backend: row.get(1)?,
-                    usage: Usage {
-                        requests: u32::try_from(sum(0)?).unwrap_or(u32::MAX),
-                        input_tokens: sum(1)?,
-                        cache_read_tokens: sum(2)?,
-                        cache_write_tokens: sum(3)?,
-                        output_tokens: sum(4)?,
-                        usd: Usd::from_pico(sum(5)?),
-                    },
-                    uncertain: Usd::from_pico(sum(6)?),
+                    usage: usage_from(row, 2)?,
+                    uncertain: Usd::from_pico(added(row, 14)?),
                 })
             })?;
             rows.collect::<Result<Vec<_>, rusqlite::Error>>()

@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rand::RngExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -174,6 +175,15 @@ impl StateFile {
         self.buffer[..header.len()].copy_from_slice(header.as_bytes());
         self.buffer[HEADER - 1] = b'\n';
         self.file.write_all_at(&self.buffer, 0).map_err(|source| self.io(source))
+    }
+
+    /// Writes the generation after the one that is known, which it becomes. While it fails none is known.
+    pub(super) fn write_next(&mut self, state: &impl Serialize, known: &mut Option<u64>) -> Result<(), SharedError> {
+        // The first one differs from any that was before the file was begun anew.
+        let generation = known.take().map_or_else(|| rand::rng().random::<u64>(), |known| known.wrapping_add(1));
+        self.write(state, generation)?;
+        *known = Some(generation);
+        Ok(())
     }
 
     /// Keeps a copy of what can't be understood, beside it, for who wants to know what happened.

@@ -430,11 +430,8 @@ impl Inner {
             return Ok(());
         }
         self.state.at = moment.nanos;
-        // The first one differs from any that was before the file was begun anew.
-        let generation = seat.known.map_or_else(|| rand::rng().random::<u64>(), |known| known.wrapping_add(1));
-        seat.known = None;
-        seat.file.write(&self.state, generation)?;
-        (seat.known, seat.changed) = (Some(generation), false);
+        seat.file.write_next(&self.state, &mut seat.known)?;
+        seat.changed = false;
         Ok(())
     }
 

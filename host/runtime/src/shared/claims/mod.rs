@@ -339,11 +339,8 @@ impl Inner {
         (holder.pid, holder.seen) = (std::process::id(), now);
         holder.items.clone_from(&self.mine);
         holder.alone = alone;
-        // The first one differs from any that was before the file was begun anew.
-        let generation = seat.known.map_or_else(|| rand::rng().random::<u64>(), |known| known.wrapping_add(1));
-        seat.known = None;
-        seat.file.write(&self.state, generation)?;
-        (seat.known, self.behind) = (Some(generation), false);
+        seat.file.write_next(&self.state, &mut seat.known)?;
+        self.behind = false;
         Ok(())
     }
 
