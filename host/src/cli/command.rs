@@ -383,7 +383,19 @@ pub(super) async fn go(
     }
     recorded?;
     prune::tidy(&session.journal, &session.settings).await;
+    close(session);
     Ok(code)
+}
+
+/// The journal and the kept answers are closed at the same time: each waits for the disk.
+fn close(session: Session) {
+    let Session { sandbox, broker, journal, .. } = session;
+    // The memory of all sandboxes goes with the process, faster than piece by piece.
+    std::mem::forget(sandbox.engine);
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(broker));
+        drop(journal);
+    });
 }
 
 /// Mends what a crash left of earlier edits, before anything looks at the project.
