@@ -28,8 +28,10 @@ mod money;
 mod network;
 mod plans;
 mod policy;
+mod publish;
 #[cfg(unix)]
 mod real_claude;
+mod real_registry;
 mod recover;
 mod replay;
 mod reports;

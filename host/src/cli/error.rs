@@ -13,6 +13,7 @@ use crate::plugin::inspect::InspectError;
 use crate::plugin::manifest::ManifestError;
 use crate::plugin::project::ProjectError;
 use crate::plugin::sandbox::Died;
+use crate::plugin::source::SourceError;
 use crate::policy::LoadError;
 use crate::report::ExitCode;
 use crate::report::build::end_of;
@@ -149,6 +150,18 @@ impl From<BuildError> for CliError {
             error => {
                 let hint = error.hint().map(str::to_owned);
                 Self::nothing(error.to_string()).hint(hint)
+            }
+        }
+    }
+}
+
+impl From<SourceError> for CliError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Build(error) => error.into(),
+            error => {
+                let said = if error.is_usage() { Self::usage } else { Self::nothing };
+                said(error.to_string()).hint(error.hint())
             }
         }
     }

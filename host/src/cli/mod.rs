@@ -15,6 +15,7 @@ mod most;
 mod options;
 mod plan;
 mod policy;
+mod publish;
 mod resume;
 mod rollback;
 mod runs;
@@ -106,6 +107,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("retry", matches)) => resume::retry(runnables, matches),
         Some(("limits", matches)) => limits::limits(matches),
         Some(("policy", matches)) => policy::policy(matches),
+        Some(("publish", matches)) => publish::publish(matches),
         Some(("runs", matches)) => runs::runs(matches),
         Some(("config", matches)) => config::config(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
@@ -181,6 +183,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(list::command())
         .subcommand(doctor::command())
         .subcommand(build::command())
+        .subcommand(publish::command())
         .subcommand(actions::command())
         .subcommand(cache::command())
         .subcommand(runs::command())

@@ -9,6 +9,7 @@ pub mod cache;
 pub(crate) mod document;
 pub mod error;
 pub mod files;
+pub mod install;
 pub mod journal;
 pub mod limits;
 mod operations;
@@ -38,6 +39,7 @@ use crate::report::suppress::{Filters, Override, Suppression};
 pub use actions::Allow;
 pub use cache::Cache;
 pub use error::ConfigError;
+pub use install::Install;
 pub use journal::JournalKeep;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
@@ -261,6 +263,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Which actions run without asking, with `--yes`.
     pub actions: Allow,
+    /// Where plugins come from.
+    pub install: Install,
     /// What is kept of runs.
     pub journal: JournalKeep,
     /// Which policy decides.
@@ -363,6 +367,7 @@ impl Settings {
             quotas,
             cache: user.cache,
             actions: user.actions,
+            install: user.install,
             journal: user.journal,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,

@@ -115,10 +115,11 @@ struct Suppress {
 }
 
 /// Keys that only the user's own file has.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     ("actions", "a project can't say what runs without asking: write [actions] into your own config.toml"),
     ("model", "a project can't choose the model: write it into your own config.toml, or use --model"),
     ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
+    ("install", "a project can't choose where code comes from: write [install] into your own config.toml"),
     ("journal", "a project can't choose how long runs are kept: write [journal] into your own config.toml"),
     ("prices", "a project can't say what a model costs: write [prices] into your own config.toml"),
 ];

@@ -48,6 +48,15 @@
 //! max_mib = 256
 //! max_age_days = 30
 //!
+//! [install]                      # of plugins
+//! namespace = "oci://ghcr.io/me/plugins"   # where `name@^0.2` is looked for
+//! max_component_bytes = 268_435_456
+//! timeout_s = 600                # for getting one
+//! private_hosts = ["registry.corp"]        # that may be at private addresses
+//!
+//! [install.namespaces]           # where `acme/name@^0.2` is looked for
+//! acme = "oci://registry.corp/acme"
+//!
 //! [journal]                      # of runs and their results
 //! keep_days = 90                 # those whose results were used of late stay longer
 //! max_bytes = 1_073_741_824      # then the oldest go sooner
@@ -92,6 +101,7 @@ use serde::Deserialize;
 use super::actions::{ActionsTable, Allow};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
+use super::install::{Install, InstallTable};
 use super::journal::{JournalKeep, JournalTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::policy::{PolicyChoice, PolicyTable};
@@ -121,6 +131,8 @@ pub struct User {
     pub quotas: AskedQuotas,
     /// `[cache]`.
     pub cache: Cache,
+    /// `[install]`.
+    pub install: Install,
     /// `[journal]`.
     pub journal: JournalKeep,
     /// `[policy]`.
@@ -151,6 +163,8 @@ struct File {
     quotas: QuotasTable,
     #[serde(default)]
     cache: CacheTable,
+    #[serde(default)]
+    install: InstallTable,
     #[serde(default)]
     journal: JournalTable,
     #[serde(default)]
@@ -187,6 +201,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?,
         cache: file.cache.check(document)?,
+        install: file.install.check(document)?,
         journal: file.journal.check(document)?,
         policy: file.policy.check(document)?,
         actions: file.actions.check(document)?,

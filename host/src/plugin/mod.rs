@@ -16,6 +16,7 @@ pub mod operations;
 pub mod outside;
 pub mod project;
 pub mod sandbox;
+pub mod source;
 
 pub use convert::{Ending, Refused};
 pub use log::Log;
