@@ -18,6 +18,8 @@ mod explain;
 mod go_on;
 mod hostile;
 mod input;
+#[cfg(unix)]
+mod install;
 mod interrupt;
 #[cfg(unix)]
 mod journal;

@@ -15,6 +15,7 @@ pub mod limits;
 mod operations;
 pub mod origin;
 pub mod paths;
+pub mod plugins;
 pub mod policy;
 mod prices;
 pub mod project;
@@ -43,6 +44,7 @@ pub use install::Install;
 pub use journal::JournalKeep;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
+pub use plugins::{Pin, Pins};
 pub use policy::{By, PolicyChoice};
 pub use quotas::Quotas;
 pub use tiers::{Ab, ClaudeMd, TierName, TierSettings, Tiers};
@@ -271,6 +273,8 @@ pub struct Settings {
     pub policy: PolicyChoice,
     /// What models cost, where the user says so.
     pub prices: Vec<ListPrice>,
+    /// The commands that the project pins.
+    pub plugins: Pins,
     /// The project's severities.
     pub severity: BTreeMap<String, Override>,
     /// The project's suppressions.
@@ -371,6 +375,7 @@ impl Settings {
             journal: user.journal,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,
+            plugins: project.plugins,
             severity: project.severity,
             suppressions: project.suppressions,
             suppress_comments: user.suppress_comments.unwrap_or(true) && project.suppress_comments.unwrap_or(true),

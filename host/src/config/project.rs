@@ -17,6 +17,11 @@
 //! [quotas.nights]                # as in config.toml, beside the user's own
 //! requests = 100
 //!
+//! [plugins]                      # which commands it wants; `convoke install` asks you, and writes convoke.lock
+//! deps = "^0.2"
+//! lint = { path = "tools/lint.wasm" }
+//! docs = { source = "oci://registry.example/docs", version = "^1" }
+//!
 //! [severity]                     # by rule: critical, high, medium, low, info, off
 //! body-short = "low"
 //! tools-inherited = "off"
@@ -39,6 +44,7 @@ use toml::Spanned;
 
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::plugins::{Pins, PluginsTable};
 use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 use crate::report::suppress::{Override, Suppression};
@@ -60,6 +66,8 @@ pub struct Project {
     pub budget: Budget,
     /// `[quotas]`.
     pub quotas: AskedQuotas,
+    /// `[plugins]`.
+    pub plugins: Pins,
     /// `[severity]`.
     pub severity: BTreeMap<String, Override>,
     /// `[[suppress]]`.
@@ -85,6 +93,8 @@ struct File {
     budget: BudgetTable,
     #[serde(default)]
     quotas: QuotasTable,
+    #[serde(default)]
+    plugins: PluginsTable,
     #[serde(default)]
     severity: BTreeMap<String, Level>,
     #[serde(default)]
@@ -140,6 +150,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
         limits: file.limits.check(document)?,
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?.of_project(path),
+        plugins: file.plugins.check(document)?,
         severity: file.severity.into_iter().map(|(rule, level)| (rule, level.into())).collect(),
         suppressions: file
             .suppress
@@ -269,7 +280,7 @@ mod tests {
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:22");
+        assert_eq!(suppression.place, "convoke.toml:27");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }

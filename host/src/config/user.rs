@@ -178,7 +178,8 @@ struct File {
 }
 
 /// Keys that only a project's file has.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("plugins", "versions belong to a project: write [plugins] into its convoke.toml, or `convoke install`"),
     ("severity", "severities belong to a project: write [severity] into its convoke.toml"),
     ("suppress", "suppressions belong to a project: write [[suppress]] into its convoke.toml"),
 ];
