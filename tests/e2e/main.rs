@@ -29,6 +29,8 @@ mod network;
 mod plans;
 mod policy;
 #[cfg(unix)]
+mod process;
+#[cfg(unix)]
 mod real_claude;
 mod recover;
 mod replay;
