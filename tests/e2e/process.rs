@@ -424,7 +424,7 @@ async fn programs_wait_for_each_other_and_that_is_not_the_workers_own_time() {
 
 #[tokio::test]
 async fn a_program_takes_from_the_quota_that_names_it() {
-    let user = User::with("[quotas.looks]\nprogram = \"look\"\nrequests = 2\nper_s = 86_400\n");
+    let user = User::with("[quotas.looks]\nprogram = \"peek\"\nrequests = 2\nper_s = 86_400\n");
     user.program("peek", "echo ran");
     let results = user.came_of(&[peek(&[]), peek(&[]), peek(&[])]).await;
     let ran = results.iter().filter(|result| result["stdout"] == "ran\n").count();
