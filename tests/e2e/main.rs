@@ -32,6 +32,8 @@ mod plans;
 mod policy;
 mod publish;
 #[cfg(unix)]
+mod process;
+#[cfg(unix)]
 mod real_claude;
 mod real_registry;
 mod recover;

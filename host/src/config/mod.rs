@@ -18,6 +18,7 @@ pub mod paths;
 pub mod plugins;
 pub mod policy;
 mod prices;
+pub mod process;
 pub mod project;
 pub mod quotas;
 pub mod tiers;
@@ -46,6 +47,7 @@ pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
 pub use plugins::{Pin, Pins};
 pub use policy::{By, PolicyChoice};
+pub use process::Process;
 pub use quotas::Quotas;
 pub use tiers::{Ab, ClaudeMd, TierName, TierSettings, Tiers};
 
@@ -257,6 +259,8 @@ pub struct Settings {
     pub fail_on: FailOn,
     /// What may be used at once, and how long it may take.
     pub limits: Limits,
+    /// What each program may take that a plugin runs.
+    pub process: Process,
     /// What a run may spend.
     pub budget: Budget,
     /// What may be spent in a time.
@@ -330,6 +334,8 @@ impl Settings {
             limits.instances = instances;
             limits.named.instances = true;
         }
+        let mut process = user.process.of_user();
+        project.process.lower(&mut process, &mut refused);
         let mut budget = user.budget;
         limits::lower_budget(&mut budget, &project.budget);
         budget.usd = chosen.budget_usd.or(budget.usd);
@@ -367,6 +373,7 @@ impl Settings {
             ab: chosen.ab,
             fail_on: chosen.fail_on.unwrap_or(fail_on),
             limits,
+            process,
             budget,
             quotas,
             cache: user.cache,

@@ -175,6 +175,9 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
         add(&format!("limits.{key}"), count.to_string());
     }
 
+    add("process.timeout_s", seconds(settings.process.timeout));
+    add("process.max_output_bytes", settings.process.max_output_bytes.to_string());
+
     let budget = settings.budget;
     add("budget.usd", usd(budget.usd));
     add("budget.usd_per_day", usd(budget.usd_per_day));

@@ -31,6 +31,9 @@
 //! path = "legacy/**"             # none: everywhere
 //! reason = "they are renamed with the next release"
 //! until = 2027-01-31             # the last day; none: for good
+//!
+//! [process]                      # as in config.toml, only lower
+//! timeout_s = 20
 //! ```
 
 use std::collections::BTreeMap;
@@ -45,6 +48,7 @@ use toml::Spanned;
 use super::document::Document;
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::plugins::{Pins, PluginsTable};
+use super::process::{AskedProcess, ProcessTable};
 use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 use crate::report::suppress::{Override, Suppression};
@@ -62,6 +66,8 @@ pub struct Project {
     pub suppress_comments: Option<bool>,
     /// `[limits]`.
     pub limits: AskedLimits,
+    /// `[process]`.
+    pub process: AskedProcess,
     /// `[budget]`.
     pub budget: Budget,
     /// `[quotas]`.
@@ -89,6 +95,8 @@ struct File {
     suppress_comments: Option<bool>,
     #[serde(default)]
     limits: LimitsTable,
+    #[serde(default)]
+    process: ProcessTable,
     #[serde(default)]
     budget: BudgetTable,
     #[serde(default)]
@@ -148,6 +156,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
         fail_on: file.fail_on,
         suppress_comments: file.suppress_comments,
         limits: file.limits.check(document)?,
+        process: file.process.check(document)?,
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?.of_project(path),
         plugins: file.plugins.check(document)?,

@@ -30,6 +30,10 @@
 //! cloud_write = 3
 //! open_files = 100
 //!
+//! [process]                      # of each program that a plugin runs
+//! timeout_s = 60
+//! max_output_bytes = 8_388_608   # on standard output, and as many on stderr
+//!
 //! [budget]                       # for one run, at list price
 //! usd = 2.0
 //! usd_per_day = 10.0             # of all runs together, days and months are UTC
@@ -106,6 +110,7 @@ use super::journal::{JournalKeep, JournalTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::policy::{PolicyChoice, PolicyTable};
 use super::prices::{self, PricesTable};
+use super::process::{AskedProcess, ProcessTable};
 use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::tiers::{Tiers, TiersTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
@@ -125,6 +130,8 @@ pub struct User {
     pub suppress_comments: Option<bool>,
     /// `[limits]`.
     pub limits: AskedLimits,
+    /// `[process]`.
+    pub process: AskedProcess,
     /// `[budget]`.
     pub budget: Budget,
     /// `[quotas]`.
@@ -157,6 +164,8 @@ struct File {
     suppress_comments: Option<bool>,
     #[serde(default)]
     limits: LimitsTable,
+    #[serde(default)]
+    process: ProcessTable,
     #[serde(default)]
     budget: BudgetTable,
     #[serde(default)]
@@ -199,6 +208,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         fail_on: file.fail_on,
         suppress_comments: file.suppress_comments,
         limits: file.limits.check(document)?,
+        process: file.process.check(document)?,
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?,
         cache: file.cache.check(document)?,
