@@ -76,7 +76,9 @@ mod action;
 mod answer;
 mod call;
 mod command;
+mod http;
 mod records;
+mod store;
 mod task;
 
 pub use answer::{Answer, Question};
@@ -89,6 +91,7 @@ pub use bindings::convoke::plugin::types::{
 pub use call::Call;
 pub use command::{Command, Conclude, log};
 pub use convoke_secrets as secrets;
+pub use http::{Fetch, Response};
 pub use task::Task;
 
 #[doc(hidden)]
@@ -101,8 +104,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         Action, Aggregate, Aggregation, Answer, Call, Command, Conclude, Distribution, Edit, Error, Estimate, Failure,
-        FailureKind, Finding, Item, Metric, Outcome, Partial, Pattern, Query, Question, Reduction, Result, Severity,
-        Source, Task, Tier, Work,
+        FailureKind, Fetch, Finding, Item, Metric, Outcome, Partial, Pattern, Query, Question, Reduction, Result,
+        Severity, Source, Task, Tier, Work,
     };
     pub use schemars::{self, JsonSchema};
     pub use serde::{self, Deserialize, Serialize};

@@ -14,6 +14,7 @@ use convoke_runtime::policy::builtin::Profile;
 use convoke_runtime::prices::Prices;
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
+use convoke_runtime::shared::Shared;
 use convoke_runtime::watch::WatchConfig;
 use convoke_runtime::work::Status;
 use jiff::Zoned;
@@ -36,7 +37,8 @@ use crate::plugin::capabilities::Capabilities;
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
-use crate::plugin::outside::Outside;
+use crate::plugin::outside::http::{Fetcher, Proxy};
+use crate::plugin::outside::{Outside, Quotas};
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
 use crate::policy::{InUse, Policies};
@@ -209,13 +211,21 @@ pub(super) fn prepare(
         let message = "what is recorded goes where it would go without a policy, so that it can be replayed without it";
         settings.warnings.push(message.to_owned());
     }
+    let quotas =
+        beside.map_or_else(|| Quotas::new(settings.quotas.named.clone()), |first| first.sandbox.outside.quotas.clone());
+    let store = taped.store(&paths.stores(), &runnable.owner(), &root.to_string_lossy());
     // Nothing was granted.
     let outside = Arc::new(Outside {
         plugin: plugin.manifest.name.clone(),
         granted: Capabilities::default(),
         root: root.clone(),
         operations: operations.clone(),
+        quotas: quotas.clone(),
+        http: Fetcher::new(settings.http, operations.clone(), quotas, Proxy::of_environment(env)),
+        store: store.clone(),
+        tape: taped.outside(),
     });
+    let project = project.beside(store);
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),
@@ -341,6 +351,11 @@ pub(super) async fn go(
     if taped.player().is_none() && !options.dry_run {
         beside::join(&paths, &mut session);
     }
+    // A plan can run programs too.
+    let shared = match taped.player() {
+        None => share_quotas(&paths, &mut session),
+        Some(_) => None,
+    };
     let planned = session.plan().await?;
     if options.dry_run {
         let is_limited = session.settings.budget != Budget::default();
@@ -351,8 +366,8 @@ pub(super) async fn go(
     session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
     // Without a model nothing is taken of any limit.
     if taped.player().is_none() && session.has_model() {
-        let shared = money::shared(&paths, &session.broker.budget, &mut session.settings.warnings);
-        session.broker.shared = Some(shared);
+        let open = || money::shared(&paths, &session.broker.budget, &mut session.settings.warnings);
+        session.broker.shared = Some(shared.unwrap_or_else(open));
     }
     if let Some(chosen) = chosen.filter(|_| !options.quiet) {
         announce(&chosen, terminal);
@@ -394,6 +409,17 @@ pub(super) async fn go(
     prune::tidy(&session.journal, &session.settings).await;
     close(session);
     Ok(code)
+}
+
+/// What the plugin does outside is counted together with what others do. None: it may do nothing there.
+pub(super) fn share_quotas(paths: &Paths, session: &mut Session) -> Option<Arc<Shared>> {
+    let outside = &session.sandbox.outside;
+    if outside.granted.is_empty() {
+        return None;
+    }
+    let shared = money::shared(paths, &session.broker.budget, &mut session.settings.warnings);
+    outside.quotas.share(shared.clone());
+    Some(shared)
 }
 
 /// The journal and the kept answers are closed at the same time: each waits for the disk.

@@ -11,7 +11,7 @@ use futures::future::{join_all, try_join_all};
 use serde_json::json;
 
 use super::carry_out::CarryOut;
-use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, mend, prepare, rendered};
+use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, mend, prepare, rendered, share_quotas};
 use super::error::CliError;
 use super::options::{Format, Options};
 use super::runs::prune;
@@ -155,6 +155,8 @@ async fn go(
     if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {
         sessions.iter_mut().for_each(|session| beside::join(paths, session));
     }
+    // Plans can run programs too.
+    let shared = paths.as_ref().and_then(|paths| sessions.iter_mut().find_map(|session| share_quotas(paths, session)));
     let (planned, after) = plan_all(&sessions, &names).await?;
     if options.dry_run {
         put(&plans(&sessions, &names, &planned, &after, options).await?, options.output.as_deref())?;
@@ -173,8 +175,8 @@ async fn go(
         session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
     }
     if let (Some(first), Some(paths)) = (sessions.first_mut().filter(|first| first.has_model()), &paths) {
-        let shared = money::shared(paths, &first.broker.budget, &mut first.settings.warnings);
-        first.broker.shared = Some(shared);
+        let open = || money::shared(paths, &first.broker.budget, &mut first.settings.warnings);
+        first.broker.shared = Some(shared.unwrap_or_else(open));
     }
     let common = share_lanes(&mut sessions);
     let streams = names.iter().map(String::as_str).zip(sessions.iter().map(|session| &session.events));
