@@ -227,7 +227,11 @@ pub struct System;
 
 impl Lookup for System {
     fn addresses(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|found| found.ip()).collect()) }.boxed()
+        async move {
+            let found = tokio::net::lookup_host((host, 0)).await?;
+            Ok::<_, io::Error>(found.map(|found| found.ip()).collect())
+        }
+        .boxed()
     }
 }
 
@@ -250,7 +254,7 @@ impl<L: Lookup> Resolve for Resolver<L> {
             if within.is_empty() {
                 return Err(OutOfReach { host, addresses, reach }.into());
             }
-            Ok(Box::new(within.into_iter()) as Addrs)
+            Ok::<Addrs, Box<dyn std::error::Error + Send + Sync>>(Box::new(within.into_iter()))
         }
         .boxed()
     }

@@ -161,7 +161,7 @@ mod tests {
             "https://api.osv.dev\\.evil.example/",
             "http://api.osv.dev/",
         ] {
-            let told = way(&sites, "GET", url).err().or_else(|| Some(String::new())).unwrap();
+            let told = way(&sites, "GET", url).err().unwrap_or_default();
             // A backslash is a slash: this is a path at the granted host.
             if url.contains('\\') {
                 continue;
