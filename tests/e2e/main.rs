@@ -17,6 +17,7 @@ mod doctor;
 mod explain;
 mod go_on;
 mod hostile;
+mod http;
 mod input;
 #[cfg(unix)]
 mod install;
@@ -30,9 +31,9 @@ mod money;
 mod network;
 mod plans;
 mod policy;
-mod publish;
 #[cfg(unix)]
 mod process;
+mod publish;
 #[cfg(unix)]
 mod real_claude;
 mod real_registry;
