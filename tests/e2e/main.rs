@@ -17,7 +17,10 @@ mod doctor;
 mod explain;
 mod go_on;
 mod hostile;
+mod http;
 mod input;
+#[cfg(unix)]
+mod install;
 mod interrupt;
 #[cfg(unix)]
 mod journal;
@@ -28,6 +31,8 @@ mod money;
 mod network;
 mod plans;
 mod policy;
+#[cfg(unix)]
+mod process;
 mod publish;
 #[cfg(unix)]
 mod real_claude;

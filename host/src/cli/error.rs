@@ -10,6 +10,7 @@ use crate::config::ConfigError;
 use crate::plugin::build::BuildError;
 use crate::plugin::engine::EngineError;
 use crate::plugin::inspect::InspectError;
+use crate::plugin::installed::InstallError;
 use crate::plugin::manifest::ManifestError;
 use crate::plugin::project::ProjectError;
 use crate::plugin::sandbox::Died;
@@ -140,6 +141,17 @@ impl From<InspectError> for CliError {
     fn from(error: InspectError) -> Self {
         let hint = error.hint().map(str::to_owned);
         Self::usage(error.to_string()).hint(hint)
+    }
+}
+
+impl From<InstallError> for CliError {
+    fn from(error: InstallError) -> Self {
+        let (hint, is_wrong_use) = (error.hint(), error.is_wrong_use());
+        match error {
+            InstallError::Project(error) => error.into(),
+            error if is_wrong_use => Self::usage(error.to_string()).hint(hint),
+            error => Self::nothing(error.to_string()).hint(hint),
+        }
     }
 }
 

@@ -175,6 +175,9 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
         add(&format!("limits.{key}"), count.to_string());
     }
 
+    add("process.timeout_s", seconds(settings.process.timeout));
+    add("process.max_output_bytes", settings.process.max_output_bytes.to_string());
+
     let budget = settings.budget;
     add("budget.usd", usd(budget.usd));
     add("budget.usd_per_day", usd(budget.usd_per_day));
@@ -182,6 +185,9 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("budget.requests", count(budget.requests));
     add("budget.input_tokens", count(budget.input_tokens));
     add("budget.output_tokens", count(budget.output_tokens));
+
+    add("http.timeout_s", seconds(settings.http.timeout));
+    add("http.max_response_bytes", settings.http.most_response_bytes.to_string());
 
     let cache = settings.cache;
     add("cache.responses", cache.responses.to_string());

@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod engine;
 pub mod imports;
 pub mod inspect;
+pub mod installed;
 mod log;
 pub mod manifest;
 pub mod operations;
