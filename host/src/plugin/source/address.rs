@@ -6,19 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use reqwest::Url;
-
-/// Whether an address is one of the internet, where anybody could be.
-pub fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match inner_v4(address) {
-            Some(inner) => is_public_v4(inner),
-            // All that is given out so far begins with the bits 001.
-            None => address.segments()[0] & 0xe000 == 0x2000 && !is_special_v6(address),
-        },
-    }
-}
+pub use crate::plugin::outside::address::{is_loopback, is_public, names_loopback};
 
 /// Whether an address is one that nobody means who types a host: of the link, of all, or a cloud's metadata service.
 pub fn is_forbidden(address: IpAddr) -> bool {
@@ -37,43 +25,9 @@ pub fn is_forbidden(address: IpAddr) -> bool {
     }
 }
 
-/// Whether a URL's host says itself that it is this machine.
-pub fn is_loopback_host(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    match literal(host) {
-        Some(address) => is_loopback(address),
-        None => host == "localhost",
-    }
-}
-
 /// The address that a URL's host is, where it is no name.
 pub fn literal(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
-}
-
-/// Whether it is this machine.
-pub fn is_loopback(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback(),
-        IpAddr::V6(address) => address.to_ipv4_mapped().map_or(address.is_loopback(), |inner| inner.is_loopback()),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [first, second, third, _] = address.octets();
-    !(is_forbidden_v4(address)
-        || address.is_private()
-        || address.is_loopback()
-        || address.is_documentation()
-        || address.is_broadcast()
-        || first == 0
-        || first >= 240
-        // Shared by the customers of a provider.
-        || (first == 100 && second & 0xc0 == 64)
-        // Protocol assignments, old relays to IPv6, benchmarks.
-        || (first == 192 && second == 0 && third == 0)
-        || (first == 192 && second == 88 && third == 99)
-        || (first == 198 && second & 0xfe == 18))
 }
 
 fn is_forbidden_v4(address: Ipv4Addr) -> bool {
@@ -104,15 +58,10 @@ fn inner_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-fn is_special_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    // Teredo and other protocol assignments, documentation twice.
-    (segments[0] == 0x2001 && (segments[1] < 0x200 || segments[1] == 0xdb8))
-        || (segments[0] == 0x3fff && segments[1] < 0x1000)
-}
-
 #[cfg(test)]
 mod tests {
+    use reqwest::Url;
+
     use super::*;
 
     fn address(text: &str) -> IpAddr {
@@ -181,7 +130,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_known_by_its_name_and_its_addresses_however_they_are_written() {
-        let is = |text: &str| is_loopback_host(&Url::parse(text).unwrap());
+        let is = |text: &str| names_loopback(&Url::parse(text).unwrap());
         for text in ["http://localhost:1/", "http://127.0.0.1/", "http://127.1/", "http://0x7f000001/", "http://[::1]/"]
         {
             assert!(is(text), "{text}");

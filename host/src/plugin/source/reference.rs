@@ -96,7 +96,7 @@ fn base(host: &str) -> Option<Url> {
     if !plain || url.fragment().is_some() || host.contains(['/', '\\', '@', '?', '#']) {
         return None;
     }
-    let local = super::address::is_loopback_host(&url);
+    let local = super::address::names_loopback(&url);
     if local { Url::parse(&format!("http://{host}/")).ok() } else { Some(url) }
 }
 

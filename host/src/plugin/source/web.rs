@@ -12,7 +12,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
-use super::address::{is_forbidden, is_loopback, is_loopback_host, is_public, literal};
+use super::address::{is_forbidden, is_loopback, is_public, literal, names_loopback};
 use super::error::place;
 use super::{Access, SourceError};
 use crate::plugin::printable;
@@ -61,12 +61,12 @@ impl Guard {
         }
         match url.scheme() {
             "https" => {}
-            "http" if is_loopback_host(url) => {}
+            "http" if names_loopback(url) => {}
             "http" => return Err(SourceError::NotHttps { url: place(url) }),
             _ => return Err(wrong("it is neither https nor http")),
         }
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let address = literal(host).or_else(|| is_loopback_host(url).then_some(IpAddr::from([127, 0, 0, 1])));
+        let address = literal(host).or_else(|| names_loopback(url).then_some(IpAddr::from([127, 0, 0, 1])));
         match address {
             Some(address) if !self.may(bare, address) => Err(refused(host, address)),
             _ => Ok(()),
@@ -126,7 +126,7 @@ impl Web {
     /// `first` is the address that was typed, or that a project named.
     pub(super) fn new(first: &Url, access: &Access) -> Result<Self, SourceError> {
         let guard = Arc::new(Guard {
-            loopback: access.typed && is_loopback_host(first),
+            loopback: access.typed && names_loopback(first),
             private_hosts: access.private_hosts.clone(),
             proxies: proxies(|name| std::env::var(name).ok()),
         });
