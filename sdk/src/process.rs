@@ -33,13 +33,14 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Process {
     raw: Command,
+    lifetime: Option<u64>,
 }
 
 impl Process {
     /// A program, by its name.
     pub fn new(program: impl Into<String>) -> Self {
         let (arguments, folder, input) = Default::default();
-        Self { raw: Command { program: program.into(), arguments, folder, input, extra: Vec::new() } }
+        Self { raw: Command { program: program.into(), arguments, folder, input, extra: Vec::new() }, lifetime: None }
     }
 
     /// One more argument.
@@ -64,6 +65,19 @@ impl Process {
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.raw.input = input.into();
         self
+    }
+
+    /// For how many seconds what it finds is good: so long a later run may use the item's result instead of doing the item
+    /// again. The shortest of an item counts. Without one, an item that ran a program is done in each run, unless its
+    /// partial says something else by `lifetime_s`.
+    pub fn lifetime(mut self, seconds: u64) -> Self {
+        self.lifetime = Some(seconds);
+        self
+    }
+
+    /// For how long what it finds is good.
+    pub(crate) fn lifetime_s(&self) -> Option<u64> {
+        self.lifetime
     }
 
     pub(crate) async fn run(&self, task: Option<&worker::Task>) -> Result<Output> {

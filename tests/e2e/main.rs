@@ -17,6 +17,7 @@ mod doctor;
 mod explain;
 mod go_on;
 mod hostile;
+mod http;
 mod input;
 mod interrupt;
 #[cfg(unix)]

@@ -454,13 +454,14 @@ async fn what_a_program_found_holds_as_long_as_the_plugin_says() {
     user.program("peek", "echo ran >> \"$HOME/ran\"");
     let items = json!({"items": [
         {"id": "for-now", "calls": [peek(&[])]},
-        {"id": "for-a-while", "calls": [peek(&[])], "lifetime_s": 86_400},
+        {"id": "for-a-while", "calls": [{"program": "peek", "lifetime_s": 86_400}]},
+        {"id": "not-all-of-it", "calls": [{"program": "peek", "lifetime_s": 86_400}, peek(&["again"])]},
     ]});
     user.world.write("calls.json", items.to_string());
     let first = user.call(&[]).run().await.report();
-    assert_eq!((first.census().as_str(), user.home("ran").lines().count()), ("done 2", 2));
+    assert_eq!((first.census().as_str(), user.home("ran").lines().count()), ("done 3", 4));
     let second = user.call(&[]).run().await.report();
-    assert_eq!((second.census().as_str(), user.home("ran").lines().count()), ("done 1, cached 1", 3));
+    assert_eq!((second.census().as_str(), user.home("ran").lines().count()), ("done 2, cached 1", 7));
 }
 
 #[tokio::test]

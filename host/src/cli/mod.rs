@@ -36,6 +36,7 @@ use convoke_runtime::journal::Typed;
 use crate::plugin::embedded::EMBEDDED;
 use crate::plugin::inspect::{InspectError, read_manifest};
 use crate::plugin::manifest::Manifest;
+use crate::plugin::outside::store::Owner;
 use crate::report::ExitCode;
 use error::CliError;
 use options::{Color, Options};
@@ -67,6 +68,16 @@ struct Runnable {
     name: String,
     manifest: Manifest,
     component: Component,
+}
+
+impl Runnable {
+    /// Whose store it has: its name alone could be anybody's.
+    fn owner(&self) -> Owner {
+        match &self.component {
+            Component::Embedded(_) => Owner::embedded(&self.manifest.name),
+            Component::File(_) => Owner::file(&self.manifest.name, Path::new(&self.name)),
+        }
+    }
 }
 
 /// Runs the command line. Everything that the process does happens in here.

@@ -17,6 +17,9 @@
 //! [quotas.nights]                # as in config.toml, beside the user's own
 //! requests = 100
 //!
+//! [http]                         # as in config.toml, only lower
+//! timeout_s = 10
+//!
 //! [severity]                     # by rule: critical, high, medium, low, info, off
 //! body-short = "low"
 //! tools-inherited = "off"
@@ -41,6 +44,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::document::Document;
+use super::http::{AskedHttp, HttpTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::process::{AskedProcess, ProcessTable};
 use super::quotas::{self, AskedQuotas, QuotasTable};
@@ -66,6 +70,8 @@ pub struct Project {
     pub budget: Budget,
     /// `[quotas]`.
     pub quotas: AskedQuotas,
+    /// `[http]`.
+    pub http: AskedHttp,
     /// `[severity]`.
     pub severity: BTreeMap<String, Override>,
     /// `[[suppress]]`.
@@ -93,6 +99,8 @@ struct File {
     budget: BudgetTable,
     #[serde(default)]
     quotas: QuotasTable,
+    #[serde(default)]
+    http: HttpTable,
     #[serde(default)]
     severity: BTreeMap<String, Level>,
     #[serde(default)]
@@ -148,6 +156,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
         process: file.process.check(document)?,
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?.of_project(path),
+        http: file.http.check(document)?,
         severity: file.severity.into_iter().map(|(rule, level)| (rule, level.into())).collect(),
         suppressions: file
             .suppress
@@ -277,7 +286,7 @@ mod tests {
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:22");
+        assert_eq!(suppression.place, "convoke.toml:25");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }

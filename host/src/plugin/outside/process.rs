@@ -17,6 +17,7 @@
 mod git;
 mod granted;
 mod habits;
+mod tape;
 mod watched;
 
 use std::ffi::OsString;
@@ -90,7 +91,6 @@ impl wit_process::HostWithStore<State> for Host {
         command: wit_process::Command,
     ) -> wasmtime::Result<Result<wit_process::Output, wit::Error>> {
         let call = Call::of(accessor, task.as_ref())?;
-        let log = accessor.with(|mut view| view.get().log.clone());
         let _waiting = call.own_time.host_call();
         let line = shown(&command);
         if let Some(task) = call.task.as_ref().filter(|task| task.record().ended) {
@@ -100,16 +100,20 @@ impl wit_process::HostWithStore<State> for Host {
         if let Err(error) = call.note(&format!("process: {line}")) {
             return Ok(Err(error));
         }
-        let began = Instant::now();
-        let told = |level, words: String| log.line(level, &words);
-        let waits = log.clone();
-        let result = run(&call.outside, &command, &told, move |what| waits.line("info", &what)).await;
-        let became = match &result {
-            Ok(output) => format!("exit code {}, {} bytes", output.status, output.stdout.len()),
-            Err(refused) => printable(&refused.message, 1_000),
+        let asked = tape::asked(&command, call.item());
+        let real = async {
+            let began = Instant::now();
+            let told = |level, words| call.tell(level, words);
+            let log = call.log.clone();
+            let result = run(&call.outside, &command, &told, move |what| log.line("info", &what)).await;
+            let became = match &result {
+                Ok(output) => format!("exit code {}, {} bytes", output.status, output.stdout.len()),
+                Err(refused) => printable(&refused.message, 1_000),
+            };
+            told("info", format!("ran {line} in {} ms: {became}", began.elapsed().as_millis()));
+            result.map_err(Into::into)
         };
-        told("info", format!("ran {line} in {} ms: {became}", began.elapsed().as_millis()));
-        Ok(result.map_err(Into::into))
+        Ok(call.outside.tape.through(asked, call.recorder(), real).await)
     }
 }
 
