@@ -10,9 +10,10 @@ use convoke_runtime::event::Events;
 use convoke_runtime::journal::{Journal, Typed};
 use convoke_runtime::limiter::LimiterConfig;
 use convoke_runtime::machine::Meter;
+use convoke_runtime::money::Usd;
 use convoke_runtime::policy::builtin::Profile;
 use convoke_runtime::prices::Prices;
-use convoke_runtime::route::Route;
+use convoke_runtime::route::{PluginTools, Route};
 use convoke_runtime::scan::ScanMode;
 use convoke_runtime::watch::WatchConfig;
 use convoke_runtime::work::Status;
@@ -26,7 +27,7 @@ use super::options::{Format, Options};
 use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, deliver, put, say};
-use super::{Runnable, cache, plan, signals};
+use super::{Runnable, cache, grants, plan, signals};
 use crate::apply::Place;
 use crate::apply::recover::recover;
 use crate::backends::tiers::{Lanes, names, route_name};
@@ -145,6 +146,8 @@ pub(super) fn prepare(
 
     let plugin = inspect(runnable.component.bytes())
         .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
+    let granted = grants::of_a_run(runnable, &plugin, &paths, taped.player().is_some())?;
+    settings.warnings.extend(lower_budget(&mut settings.budget, granted.claude.usd));
     let caps = Caps {
         memory: usize::try_from(settings.limits.plugin_memory).unwrap_or(usize::MAX),
         fuel: settings.limits.plugin_fuel,
@@ -183,6 +186,10 @@ pub(super) fn prepare(
         Some(first) => first.broker.clone(),
         None => taped.broker(broker(&settings, lanes.route(&settings, &root), policy.as_ref())?),
     };
+    broker.route.plugin_tools = Some(PluginTools {
+        granted: granted.claude.tools.clone(),
+        otherwise: format!("its plugin has no grant for it, see `convoke grants explain {}`", typed_name(&runnable.name)),
+    });
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
     let has_model = lanes.backends.iter().any(|backend| backend.has_model());
     // A recording needs all answers, a replay none.
@@ -241,6 +248,18 @@ pub(super) fn prepare(
         lanes: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
+}
+
+/// A plugin that was granted so many dollars a run takes no more, whatever else allows it. What that changes is said.
+fn lower_budget(budget: &mut Budget, granted: Option<f64>) -> Option<String> {
+    let granted = Usd::from_dollars(granted?);
+    let before = budget.usd.replace(budget.usd.map_or(granted, |usd| usd.min(granted)))?;
+    (granted < before).then(|| format!("the plugin was granted {granted} a run: that is its budget, and not {before}"))
+}
+
+/// A plugin's name or path as a shell reads it.
+fn typed_name(name: &str) -> String {
+    shlex::try_quote(name).map_or_else(|_| name.to_owned(), Into::into)
 }
 
 /// The policy that is chosen, loaded.
@@ -488,6 +507,20 @@ fn typed(words: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plugin_takes_no_more_than_it_was_granted() {
+        let lowered = |budget: Option<f64>, granted: Option<f64>| {
+            let mut budget = Budget { usd: budget.map(Usd::from_dollars), ..Budget::default() };
+            let said = lower_budget(&mut budget, granted).is_some();
+            (budget.usd.map(Usd::dollars), said)
+        };
+        assert_eq!(lowered(None, None), (None, false));
+        assert_eq!(lowered(Some(5.0), None), (Some(5.0), false));
+        assert_eq!(lowered(None, Some(2.0)), (Some(2.0), false));
+        assert_eq!(lowered(Some(1.0), Some(2.0)), (Some(1.0), false));
+        assert_eq!(lowered(Some(5.0), Some(2.0)), (Some(2.0), true));
+    }
 
     #[test]
     fn what_was_typed_can_be_typed_again() {

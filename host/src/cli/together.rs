@@ -149,7 +149,9 @@ async fn go(
     if let Some(paths) = &paths {
         mend(paths, &first.journal).await;
     }
-    let budget = money::budget(first.settings.budget, &first.journal, None).await?;
+    // One budget holds for all of them: the smallest that any of them was granted.
+    let limits = Budget { usd: sessions.iter().filter_map(|one| one.settings.budget.usd).min(), ..first.settings.budget };
+    let budget = money::budget(limits, &first.journal, None).await?;
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
 
     if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {

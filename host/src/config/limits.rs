@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::ConfigError;
 use super::document::Document;
 use super::operations::{AskedOperations, OperationsTable};
+use super::project::Refused;
 
 /// A mebibyte, in bytes.
 const MIB: u64 = 1024 * 1024;
@@ -323,10 +324,11 @@ impl AskedLimits {
     }
 
     /// A project's word: it lowers, and what would raise is refused.
-    pub(super) fn lower(&self, limits: &mut Limits, refused: &mut Vec<String>) {
+    pub(super) fn lower(&self, limits: &mut Limits, refused: &mut Refused<'_>) {
         self.each(limits, &mut |key, raises| {
             if raises {
-                refused.push(format!("a project can only lower {key}, so it stays as it is"));
+                let what = format!("a project can only lower {key}, so it stays as it is");
+                refused.push(&format!("limits.{key}"), &what);
             }
             !raises
         });
@@ -385,10 +387,11 @@ mod tests {
     #[test]
     fn what_a_question_may_take_is_unlimited_until_it_is_set_and_a_project_can_only_lower_it() {
         let asked = |dollars| AskedLimits { question_usd: Some(Usd::from_dollars(dollars)), ..AskedLimits::default() };
-        let (mut limits, mut refused) = (Limits::of(Mode::Balanced), Vec::new());
+        let lines = Default::default();
+        let (mut limits, mut refused) = (Limits::of(Mode::Balanced), Refused::new(&lines));
         asked(2.0).lower(&mut limits, &mut refused);
         asked(3.0).lower(&mut limits, &mut refused);
-        assert_eq!((limits.question_usd.dollars(), refused.len()), (2.0, 1));
+        assert_eq!((limits.question_usd.dollars(), refused.all.len()), (2.0, 1));
     }
 
     #[test]
