@@ -33,8 +33,8 @@ use crate::apply::recover::recover;
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
-use crate::plugin::capabilities::Capabilities;
 use crate::plugin::engine::Engine;
+use crate::plugin::grants::words::no_tool;
 use crate::plugin::inspect::inspect;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
 use crate::plugin::outside::Outside;
@@ -188,9 +188,10 @@ pub(super) fn prepare(
         Some(first) => first.broker.clone(),
         None => taped.broker(broker(&settings, lanes.route(&settings, &root), policy.as_ref())?),
     };
-    broker.route.plugin_tools = Some(PluginTools {
+    // A replay asks what was asked.
+    broker.route.plugin_tools = taped.player().is_none().then(|| PluginTools {
         granted: granted.claude.tools.clone(),
-        otherwise: format!("its plugin has no grant for it, see `convoke grants explain {}`", typed_name(&runnable.name)),
+        otherwise: no_tool(&runnable.name),
     });
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
     let has_model = lanes.backends.iter().any(|backend| backend.has_model());
@@ -216,10 +217,11 @@ pub(super) fn prepare(
         let message = "what is recorded goes where it would go without a policy, so that it can be replayed without it";
         settings.warnings.push(message.to_owned());
     }
-    // Nothing was granted.
     let outside = Arc::new(Outside {
         plugin: plugin.manifest.name.clone(),
-        granted: Capabilities::default(),
+        typed: runnable.name.clone(),
+        asked: plugin.manifest.capabilities.clone(),
+        granted,
         root: root.clone(),
         operations: operations.clone(),
     });
@@ -264,11 +266,6 @@ fn lower_budget(budget: &mut Budget, granted: Option<f64>) -> Option<String> {
     let granted = Usd::from_dollars(granted?);
     let before = budget.usd.replace(budget.usd.map_or(granted, |usd| usd.min(granted)))?;
     (granted < before).then(|| format!("the plugin was granted {granted} a run: that is its budget, and not {before}"))
-}
-
-/// A plugin's name or path as a shell reads it.
-fn typed_name(name: &str) -> String {
-    shlex::try_quote(name).map_or_else(|_| name.to_owned(), Into::into)
 }
 
 /// The policy that is chosen, loaded.

@@ -36,7 +36,12 @@ impl Wanted {
     /// Whether it may ask Claude, and what else is granted, of what a plugin asks for.
     pub(super) fn of_what_is_asked(self, case: Case<'_>) -> Result<(bool, Capabilities), CliError> {
         let asked = case.asked();
-        let rest = if self.all { asked.clone() } else { self.rest.clone() };
+        let mut rest = if self.all { asked.clone() } else { self.rest.clone() };
+        // A host without methods: those that are asked for.
+        for site in rest.http.iter_mut().filter(|site| site.methods.is_empty()) {
+            let same = asked.http.iter().filter(|one| one.host == site.host);
+            site.methods = same.flat_map(|one| one.methods.iter().cloned()).collect();
+        }
         let mut granted = meet(asked, &rest);
         // What a wide wish holds more than what is asked is no mistake: `git` grants the subcommands that are asked for.
         let unasked = |wish: &&Wish| {
@@ -51,7 +56,7 @@ impl Wanted {
             let got = meet(asked, &alone);
             got.process.is_empty() && got.http.is_empty() && got.claude.tools.is_empty() && !got.store
         };
-        let parts: Vec<Wish> = lacking(&self.rest, &Capabilities::default()).iter().flat_map(Wish::parts).collect();
+        let parts: Vec<Wish> = lacking(&rest, &Capabilities::default()).iter().flat_map(Wish::parts).collect();
         if let Some(wish) = parts.iter().find(unasked) {
             let all = missing(asked, None).iter().map(plain).collect::<Vec<_>>().join("; ");
             let plugin = printable(case.plugin, 300);
@@ -70,6 +75,7 @@ impl Wanted {
         }
         let mut granted = self.rest;
         granted.claude.usd = self.usd;
+        granted.check().map_err(|wrong| CliError::usage(format!("that can't be granted: {wrong}")))?;
         Ok((self.trust, granted))
     }
 }

@@ -124,7 +124,7 @@ fn narrower_site(wish: &Site, grant: &Site) -> Option<Site> {
     if !wish.host.eq_ignore_ascii_case(&grant.host) {
         return None;
     }
-    let methods = both(&wish.methods, &grant.methods, same_method)?;
+    let methods = both(&methods(wish), &methods(grant), same_method)?;
     Some(Site { host: wish.host.to_ascii_lowercase(), methods })
 }
 
@@ -153,8 +153,9 @@ fn lacking_program(wish: &Program, given: &[Program]) -> Option<Program> {
 }
 
 fn lacking_site(wish: &Site, given: &[Site]) -> Option<Site> {
-    let same = given.iter().filter(|grant| grant.host.eq_ignore_ascii_case(&wish.host));
-    let methods = uncovered(&wish.methods, same.map(|grant| grant.methods.as_slice()), same_method)?;
+    let same: Vec<Vec<String>> =
+        given.iter().filter(|grant| grant.host.eq_ignore_ascii_case(&wish.host)).map(methods).collect();
+    let methods = uncovered(&methods(wish), same.iter().map(Vec::as_slice), same_method)?;
     Some(Site { host: wish.host.to_ascii_lowercase(), methods })
 }
 
@@ -162,6 +163,14 @@ fn lacking_site(wish: &Site, given: &[Site]) -> Option<Site> {
 fn texts(all: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     all.filter(|text| seen.insert(text.clone())).collect()
+}
+
+/// The methods that are meant: none are the harmless ones.
+pub(super) fn methods(site: &Site) -> Vec<String> {
+    match site.methods.as_slice() {
+        [] => ["GET", "HEAD"].map(str::to_owned).to_vec(),
+        named => named.iter().map(|method| method.to_ascii_uppercase()).collect(),
+    }
 }
 
 /// Each program once.
@@ -176,10 +185,11 @@ fn programs(all: impl Iterator<Item = Program>) -> Vec<Program> {
     merged
 }
 
-/// Each host once.
+/// Each host once, with its methods.
 fn sites(all: impl Iterator<Item = Site>) -> Vec<Site> {
     let mut merged: Vec<Site> = Vec::new();
     for one in all {
+        let one = Site { methods: methods(&one), ..one };
         match merged.iter_mut().find(|known| known.host.eq_ignore_ascii_case(&one.host)) {
             Some(known) => add(&mut known.methods, one.methods),
             None => merged.push(one),

@@ -222,6 +222,10 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Grant>, ConfigError> {
             let hint = "leave one of them: nobody can say which counts";
             return Err(document.at(one.sha256.span(), "this component is there twice", hint));
         }
+        if let Err(wrong) = one.capabilities.check() {
+            let message = format!("what is granted to this component can't be: {wrong}");
+            return Err(document.at(one.sha256.span(), &message, "grant it again: `convoke grants add`"));
+        }
         let granted: Timestamp = one.granted.get_ref().parse().map_err(|_| {
             document.at(one.granted.span(), "this is no time", "write a time like 2027-01-31T12:00:00Z")
         })?;
@@ -358,6 +362,8 @@ mod tests {
             (format!("{good}]"), "grants.toml:"),
             ("version = 0\n".to_owned(), "no such version"),
             (good.replace("usd = 2.0", "usd = \"all\""), "grants.toml:"),
+            (good.replace("usd = 2.0", "usd = -2.0"), "claude.usd: it is not a number of dollars"),
+            (good.replace("\"git\"", "\"/bin/git\""), "process[0].program: "),
         ] {
             fs::write(&path, &bad).unwrap();
             let error = Grants::load(&path).map(|_| bad.clone()).unwrap_err().to_string();

@@ -3,8 +3,8 @@
 //! What a plugin calls itself, its programs, hosts and tools are a stranger's words: bounded, and made harmless.
 
 use super::Wish;
-use super::cover::allows;
-use crate::plugin::capabilities::{Capabilities, Program, Site};
+use super::cover::{allows, methods};
+use crate::plugin::capabilities::{Capabilities, Program};
 use crate::plugin::printable;
 
 /// The longest name of a host, program or tool that is shown, in characters. A host's name has at most 253.
@@ -26,10 +26,9 @@ pub fn plain(wish: &Wish) -> String {
             let each = subcommands.iter().map(|words| format!("`{} {}`", name(program), name(words)));
             format!("run {} in the project", and(each.collect()))
         }
-        Wish::Send(Site { host, methods }) if methods.is_empty() => format!("send requests of any kind to {}", name(host)),
-        Wish::Send(Site { host, methods }) => {
-            let methods: Vec<String> = methods.iter().map(|method| name(method)).collect();
-            format!("send requests ({}) to {}", methods.join(", "), name(host))
+        Wish::Send(site) => {
+            let methods: Vec<String> = methods(site).iter().map(|method| name(method)).collect();
+            format!("send requests ({}) to {}", methods.join(", "), name(&site.host))
         }
         Wish::Store => format!("keep up to {NOTES} of its own notes"),
     }
@@ -94,6 +93,15 @@ pub fn refusal(plugin: &str, asked: &Capabilities, wish: &Wish) -> Refusal {
     }
 }
 
+/// What is said to a question that names a tool of Claude's which its plugin may not use.
+pub fn no_tool(plugin: &str) -> String {
+    let quoted = shlex::try_quote(plugin).map_or_else(|_| plugin.to_owned(), Into::into);
+    printable(
+        &format!("its plugin does not ask for that tool in its manifest, or you have not granted it; `convoke grants explain {quoted}` tells"),
+        usize::MAX,
+    )
+}
+
 /// The command that grants these to a plugin.
 pub fn command(plugin: &str, wishes: &[Wish]) -> String {
     let mut words = vec!["convoke".to_owned(), "grants".to_owned(), "add".to_owned(), plugin.to_owned()];
@@ -108,8 +116,7 @@ pub fn command(plugin: &str, wishes: &[Wish]) -> String {
             Wish::Run(Program { program, subcommands }) => {
                 subcommands.iter().for_each(|words| option("process", format!("{program} {words}")));
             }
-            Wish::Send(Site { host, methods }) if methods.is_empty() => option("http", host.clone()),
-            Wish::Send(Site { host, methods }) => option("http", format!("{}:{host}", methods.join(","))),
+            Wish::Send(site) => option("http", format!("{}:{}", methods(site).join(","), site.host)),
         }
     }
     words.extend(flags.into_iter().map(str::to_owned));

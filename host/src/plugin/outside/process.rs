@@ -2,9 +2,8 @@
 
 use wasmtime::component::{Accessor, Resource};
 
-use super::{Call, not_granted, wit, wit_process};
+use super::{Call, Wish, wit, wit_process};
 use crate::plugin::imports::{Host, State, TaskHandle};
-use crate::plugin::printable;
 
 impl wit_process::Host for State {}
 
@@ -19,7 +18,7 @@ impl wit_process::HostWithStore<State> for Host {
         if let Err(error) = call.note("process") {
             return Ok(Err(error));
         }
-        let program = printable(&command.program, 80);
-        Ok(Err(not_granted(format!("{} may not run {program}", call.outside.plugin), "grant it the program")))
+        let subcommand = command.arguments.first().map_or("", String::as_str);
+        Ok(Err(call.outside.refused(&Wish::run(&command.program, subcommand))))
     }
 }

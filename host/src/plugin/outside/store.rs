@@ -2,7 +2,7 @@
 
 use wasmtime::component::{Accessor, Resource};
 
-use super::{Call, not_granted, wit, wit_store};
+use super::{Call, Wish, wit, wit_store};
 use crate::plugin::imports::{Host, State, TaskHandle};
 
 impl wit_store::Host for State {}
@@ -15,7 +15,7 @@ impl wit_store::HostWithStore<State> for Host {
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, wit::Error>> {
         let call = Call::of(accessor, task.as_ref())?;
         let _waiting = call.own_time.host_call();
-        Ok(Err(not_granted(format!("{} has no store", call.outside.plugin), "grant it one")))
+        Ok(Err(call.outside.refused(&Wish::Store)))
     }
 
     async fn put(
@@ -27,6 +27,6 @@ impl wit_store::HostWithStore<State> for Host {
     ) -> wasmtime::Result<Result<(), wit::Error>> {
         let call = Call::of(accessor, task.as_ref())?;
         let _waiting = call.own_time.host_call();
-        Ok(Err(not_granted(format!("{} has no store", call.outside.plugin), "grant it one")))
+        Ok(Err(call.outside.refused(&Wish::Store)))
     }
 }
