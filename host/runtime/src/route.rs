@@ -330,8 +330,7 @@ mod tests {
         route.comprehensive.tools = vec!["Read".to_owned(), "Bash".to_owned()];
         let wanted = |tool: &str| vec![tool.to_owned()];
         assert_eq!(route.denial(Tier::Comprehensive, &wanted("Bash")), None);
-        route.plugin_tools =
-            Some(PluginTools { granted: wanted("Read"), otherwise: "it may only read".to_owned() });
+        route.plugin_tools = Some(PluginTools { granted: wanted("Read"), otherwise: "it may only read".to_owned() });
         assert_eq!(route.denial(Tier::Comprehensive, &wanted("Read")), None);
         let denied = route.denial(Tier::Comprehensive, &wanted("Bash"));
         assert_eq!(denied.as_deref(), Some("the question needs the tool `Bash`: it may only read"));

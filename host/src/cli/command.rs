@@ -10,7 +10,6 @@ use convoke_runtime::event::Events;
 use convoke_runtime::journal::{Journal, Typed};
 use convoke_runtime::limiter::LimiterConfig;
 use convoke_runtime::machine::Meter;
-use convoke_runtime::money::Usd;
 use convoke_runtime::policy::builtin::Profile;
 use convoke_runtime::prices::Prices;
 use convoke_runtime::route::{PluginTools, Route};
@@ -149,7 +148,7 @@ pub(super) fn prepare(
     let plugin = inspect(runnable.component.bytes())
         .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
     let granted = grants::of_a_run(runnable, &plugin, &paths, taped.player().is_some())?;
-    settings.warnings.extend(lower_budget(&mut settings.budget, granted.claude.usd));
+    settings.warnings.extend(grants::lower_budget(&mut settings.budget, granted.claude.usd));
     let caps = Caps {
         memory: usize::try_from(settings.limits.plugin_memory).unwrap_or(usize::MAX),
         fuel: settings.limits.plugin_fuel,
@@ -189,10 +188,10 @@ pub(super) fn prepare(
         None => taped.broker(broker(&settings, lanes.route(&settings, &root), policy.as_ref())?),
     };
     // A replay asks what was asked.
-    broker.route.plugin_tools = taped.player().is_none().then(|| PluginTools {
-        granted: granted.claude.tools.clone(),
-        otherwise: no_tool(&runnable.name),
-    });
+    broker.route.plugin_tools = taped
+        .player()
+        .is_none()
+        .then(|| PluginTools { granted: granted.claude.tools.clone(), otherwise: no_tool(&runnable.name) });
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
     let has_model = lanes.backends.iter().any(|backend| backend.has_model());
     // A recording needs all answers, a replay none.
@@ -259,13 +258,6 @@ pub(super) fn prepare(
         lanes: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
-}
-
-/// A plugin that was granted so many dollars a run takes no more, whatever else allows it. What that changes is said.
-fn lower_budget(budget: &mut Budget, granted: Option<f64>) -> Option<String> {
-    let granted = Usd::from_dollars(granted?);
-    let before = budget.usd.replace(budget.usd.map_or(granted, |usd| usd.min(granted)))?;
-    (granted < before).then(|| format!("the plugin was granted {granted} a run: that is its budget, and not {before}"))
 }
 
 /// The policy that is chosen, loaded.
@@ -513,20 +505,6 @@ fn typed(words: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plugin_takes_no_more_than_it_was_granted() {
-        let lowered = |budget: Option<f64>, granted: Option<f64>| {
-            let mut budget = Budget { usd: budget.map(Usd::from_dollars), ..Budget::default() };
-            let said = lower_budget(&mut budget, granted).is_some();
-            (budget.usd.map(Usd::dollars), said)
-        };
-        assert_eq!(lowered(None, None), (None, false));
-        assert_eq!(lowered(Some(5.0), None), (Some(5.0), false));
-        assert_eq!(lowered(None, Some(2.0)), (Some(2.0), false));
-        assert_eq!(lowered(Some(1.0), Some(2.0)), (Some(1.0), false));
-        assert_eq!(lowered(Some(5.0), Some(2.0)), (Some(2.0), true));
-    }
 
     #[test]
     fn what_was_typed_can_be_typed_again() {

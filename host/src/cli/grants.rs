@@ -6,6 +6,7 @@ mod wanted;
 use std::io::{self, BufRead as _, Write as _};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use convoke_runtime::money::Usd;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use super::carry_out::can_ask;
 use super::error::CliError;
 use super::terminal::put;
 use super::{Component, Runnable, load_file};
-use crate::config::{Paths, limits, nearest};
+use crate::config::{Budget, Paths, limits, nearest};
 use crate::plugin::capabilities::Capabilities;
 use crate::plugin::grants::words::{command as add_command, plain, short};
 use crate::plugin::grants::{
@@ -34,9 +35,7 @@ pub(super) fn command() -> Command {
     let several = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).action(ArgAction::Append).help(help)
     };
-    let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-    };
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     let add = Command::new("add")
         .about("Grants a plugin what it asks for: all, or what is named. Without an option it asks")
         .long_about(
@@ -124,6 +123,13 @@ pub(super) fn of_a_run(
     asking(|terminal| check(case, &mut grants, terminal))
 }
 
+/// A plugin that was granted so many dollars a run takes no more, whatever else allows it. What that changes is said.
+pub(super) fn lower_budget(budget: &mut Budget, granted: Option<f64>) -> Option<String> {
+    let granted = Usd::from_dollars(granted?);
+    let before = budget.usd.replace(budget.usd.map_or(granted, |usd| usd.min(granted)))?;
+    (granted < before).then(|| format!("the plugin was granted {granted} a run: that is its budget, and not {before}"))
+}
+
 /// Does something with the way to ask the user; none: here is no terminal.
 pub(super) fn asking<T>(work: impl FnOnce(Option<&mut Ask<'_>>) -> T) -> T {
     let mut ask = on_the_terminal;
@@ -184,7 +190,8 @@ fn find(runnables: &[Runnable], plugin: &str) -> Result<Found, CliError> {
     }
     let hint = match nearest(plugin, runnables.iter().map(|runnable| runnable.name.as_str())) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "name a command of `convoke list`, the path of a component that ends in .wasm, or a whole sha-256".to_owned(),
+        None => "name a command of `convoke list`, the path of a component that ends in .wasm, or a whole sha-256"
+            .to_owned(),
     };
     Err(CliError::usage(format!("there is no plugin {}", shown())).hint(Some(hint)))
 }
@@ -218,7 +225,12 @@ fn add(runnables: &[Runnable], mut grants: Grants, matches: &ArgMatches) -> Resu
             granted(same, &found.digest, ("not-seen", "0.0.0"), Origin::Installed, trust, capabilities)
         }
     };
-    let text = format!("`{}` may now, as the component {}:\n{}", printable(&found.plugin, LONGEST), short(&grant.digest), lines(&grant));
+    let text = format!(
+        "`{}` may now, as the component {}:\n{}",
+        printable(&found.plugin, LONGEST),
+        short(&grant.digest),
+        lines(&grant)
+    );
     grants.allow(grant)?;
     put(&text, None)?;
     Ok(ExitCode::Success)
@@ -354,4 +366,23 @@ impl From<GrantsError> for CliError {
 fn command_for(case: Case<'_>, given: &Grant) -> Option<String> {
     let wishes = missing(case.asked(), Some(given));
     (!wishes.is_empty()).then(|| add_command(case.plugin, &wishes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_takes_no_more_than_it_was_granted() {
+        let lowered = |budget: Option<f64>, granted: Option<f64>| {
+            let mut budget = Budget { usd: budget.map(Usd::from_dollars), ..Budget::default() };
+            let said = lower_budget(&mut budget, granted).is_some();
+            (budget.usd.map(Usd::dollars), said)
+        };
+        assert_eq!(lowered(None, None), (None, false));
+        assert_eq!(lowered(Some(5.0), None), (Some(5.0), false));
+        assert_eq!(lowered(None, Some(2.0)), (Some(2.0), false));
+        assert_eq!(lowered(Some(1.0), Some(2.0)), (Some(1.0), false));
+        assert_eq!(lowered(Some(5.0), Some(2.0)), (Some(2.0), true));
+    }
 }

@@ -323,7 +323,7 @@ impl Settings {
             limits.named.instances = true;
         }
         let mut budget = user.budget;
-        limits::lower_budget(&mut budget, &project.budget);
+        limits::lower_budget(&mut budget, &project.budget, &mut refused);
         budget.usd = chosen.budget_usd.or(budget.usd);
 
         let mut quotas = Quotas::of(user.quotas);

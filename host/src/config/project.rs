@@ -88,7 +88,8 @@ impl<'a> Refused<'a> {
 
     /// What stands under a key, or in the table of that name, is not done.
     pub(super) fn push(&mut self, key: &str, what: &str) {
-        let is_there = |known: &str| known.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let is_there =
+            |known: &str| known.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         let line = self.lines.iter().filter(|(known, _)| is_there(known)).map(|(_, line)| line).min();
         let place = line.map_or_else(String::new, |line| format!(":{line}"));
         self.all.push(format!("{}{place}: {what}", super::paths::PROJECT_FILE));

@@ -60,8 +60,11 @@ impl Wanted {
         if let Some(wish) = parts.iter().find(unasked) {
             let all = missing(asked, None).iter().map(plain).collect::<Vec<_>>().join("; ");
             let plugin = printable(case.plugin, 300);
-            return Err(CliError::usage(format!("`{plugin}` does not ask to {}, and would get nothing by it", plain(wish)))
-                .hint(Some(format!("it asks to {all}: {}", command(case.plugin, &missing(asked, None))))));
+            return Err(CliError::usage(format!(
+                "`{plugin}` does not ask to {}, and would get nothing by it",
+                plain(wish)
+            ))
+            .hint(Some(format!("it asks to {all}: {}", command(case.plugin, &missing(asked, None))))));
         }
         granted.claude.usd = [self.usd, asked.claude.usd].into_iter().flatten().min_by(f64::total_cmp);
         Ok((self.trust || self.all, granted))

@@ -57,7 +57,8 @@ pub fn lacking(asked: &Capabilities, given: &Capabilities) -> Vec<Wish> {
     if !is_paid {
         wishes.push(Wish::Spend(asked.claude.usd));
     }
-    let tools = asked.claude.tools.iter().filter(|tool| !given.claude.tools.iter().any(|grant| tools::covers(grant, tool)));
+    let tools =
+        asked.claude.tools.iter().filter(|tool| !given.claude.tools.iter().any(|grant| tools::covers(grant, tool)));
     wishes.extend(texts(tools.cloned()).into_iter().map(Wish::Tool));
     let process = asked.process.iter().filter_map(|wish| lacking_program(wish, &given.process));
     wishes.extend(programs(process).into_iter().map(Wish::Run));

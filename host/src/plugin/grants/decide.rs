@@ -136,17 +136,11 @@ pub fn decide(
 ///
 /// # Errors
 /// As [`decide`].
-pub fn decide_as(
-    case: Case<'_>,
-    before: Option<&Grant>,
-    terminal: Option<&mut Ask<'_>>,
-) -> Result<Grant, GrantError> {
+pub fn decide_as(case: Case<'_>, before: Option<&Grant>, terminal: Option<&mut Ask<'_>>) -> Result<Grant, GrantError> {
     let (manifest, asked) = (&case.inspected.manifest, case.asked());
     let same = before.filter(|before| before.digest == case.inspected.digest);
-    let given = same.map_or_else(
-        || Grant::presumed(case.origin, asked),
-        |same| Grant::presumed(case.origin, asked).and(same),
-    );
+    let given =
+        same.map_or_else(|| Grant::presumed(case.origin, asked), |same| Grant::presumed(case.origin, asked).and(same));
     let wishes = missing(asked, Some(&given));
     if let (Some(same), true) = (same, wishes.is_empty()) {
         return Ok(same.clone());
@@ -215,9 +209,11 @@ fn question(case: Case<'_>, before: Option<&Grant>, wishes: &[Wish]) -> String {
         printable(&before.version, LONGEST),
         short(&before.digest),
     );
-    for (title, mark, list) in
-        [("It asks for more:", "+", &added), ("It asks no more for this:", "-", &gone), ("As before it asks to", " ", &kept)]
-    {
+    for (title, mark, list) in [
+        ("It asks for more:", "+", &added),
+        ("It asks no more for this:", "-", &gone),
+        ("As before it asks to", " ", &kept),
+    ] {
         if !list.is_empty() {
             text += &format!("{title}\n{}", lines(mark, list));
         }

@@ -25,8 +25,8 @@ use super::capabilities::{Capabilities, Program, Site};
 
 pub use cover::{join, lacking, meet};
 pub use decide::{Ask, Case, GrantError, check, decide, decide_as, is_within};
-pub use file::{FILE, Grants, GrantsError};
 pub(crate) use file::is_digest;
+pub use file::{FILE, Grants, GrantsError};
 pub use words::{Refusal, plain, refusal, worst};
 
 /// Where a plugin comes from.
@@ -137,7 +137,9 @@ pub fn missing(asked: &Capabilities, given: Option<&Grant>) -> Vec<Wish> {
             let rest = lacking(asked, &grant.capabilities).into_iter().filter(|wish| !matches!(wish, Wish::Spend(_)));
             std::iter::once(Wish::Spend(asked.claude.usd)).chain(rest).collect()
         }
-        None => std::iter::once(Wish::Spend(asked.claude.usd)).chain(lacking(asked, &Capabilities::default())).collect(),
+        None => {
+            std::iter::once(Wish::Spend(asked.claude.usd)).chain(lacking(asked, &Capabilities::default())).collect()
+        }
     }
 }
 

@@ -250,7 +250,11 @@ fn a_changed_component_asks_again_and_shows_what_changed() {
     assert!(text.contains("  - run `git log` in the project\n  - send requests (GET) to api.osv.dev\n"), "{text}");
     assert!(text.contains("As before it asks to\n    ask Claude, up to $2 a run\n"), "{text}");
     let same_wishes = inspected("0.1.1", 'c', all());
-    assert_eq!(checked(case(&same_wishes, Origin::Installed), &mut grants, Some(false)).1.len(), 1, "it is another one");
+    assert_eq!(
+        checked(case(&same_wishes, Origin::Installed), &mut grants, Some(false)).1.len(),
+        1,
+        "it is another one"
+    );
     let dearer = Capabilities { claude: Claude { usd: Some(20.0), ..all().claude }, ..all() };
     let dearer = inspected("0.1.2", 'd', dearer);
     let (_, asked) = checked(case(&dearer, Origin::Installed), &mut grants, Some(false));
@@ -281,7 +285,10 @@ fn what_was_decided_in_part_stays_decided() {
     part.capabilities.claude.usd = Some(0.5);
     grants.allow(part.clone()).unwrap();
     let got = checked(case(&deps, Origin::Installed), &mut grants, None).0.unwrap();
-    assert_eq!((got.process, got.http.len(), got.store, got.claude.usd), (part.capabilities.process, 0, false, Some(0.5)));
+    assert_eq!(
+        (got.process, got.http.len(), got.store, got.claude.usd),
+        (part.capabilities.process, 0, false, Some(0.5))
+    );
     let untrusted = Grant { trust: false, ..grants.all()[0].clone() };
     grants.allow(untrusted).unwrap();
     assert!(checked(case(&deps, Origin::Installed), &mut grants, None).0.is_err(), "it may not run");
@@ -294,7 +301,9 @@ fn a_refused_call_names_what_is_missing_and_how_to_grant_it() {
     assert_eq!(not_granted.message, "it may not run `git diff`: you have not granted that");
     assert_eq!(not_granted.hint, "`convoke grants add ./deps.wasm --process 'git diff'` grants it");
     let not_asked = refusal("deps", &all(), &Wish::run("git", "push"));
-    assert!(not_asked.message.ends_with("its manifest does not ask for that") && !not_asked.hint.contains("grants add"));
+    assert!(
+        not_asked.message.ends_with("its manifest does not ask for that") && !not_asked.hint.contains("grants add")
+    );
     let host = refusal("deps", &all(), &Wish::send("GET", "api.osv.dev"));
     assert!(host.hint.contains("--http GET:api.osv.dev"), "{}", host.hint);
     assert!(refusal("deps", &all(), &Wish::send("POST", "api.osv.dev")).message.contains("manifest"));

@@ -45,17 +45,22 @@ pub fn worst(wish: &Wish) -> String {
             format!("{most}, and what it has read of the project is sent to the model that you set")
         }
         Wish::Tool(tool) if tool.trim().starts_with("Bash") => {
-            "Claude, told by the plugin, runs these commands as you would: they see your files and the network".to_owned()
+            "Claude, told by the plugin, runs these commands as you would: they see your files and the network"
+                .to_owned()
         }
         Wish::Tool(tool) if tool.trim().starts_with("Web") || tool.trim().starts_with("mcp__") => {
             "what Claude was told of the project goes to whom that tool talks to".to_owned()
         }
-        Wish::Tool(_) => "Claude, told by the plugin, sees or changes what that tool reaches; changes are made in a copy, and \
+        Wish::Tool(_) => {
+            "Claude, told by the plugin, sees or changes what that tool reaches; changes are made in a copy, and \
                           become edits that you are shown"
-            .to_owned(),
-        Wish::Run(_) => "it runs as you: whatever its arguments can make that program do with your files and the network, the \
+                .to_owned()
+        }
+        Wish::Run(_) => {
+            "it runs as you: whatever its arguments can make that program do with your files and the network, the \
                          plugin can do"
-            .to_owned(),
+                .to_owned()
+        }
         Wish::Send(site) => format!("all that it reads in the project is sent to {}", name(&site.host)),
         Wish::Store => "what it read in one run stays on this disk, and it finds it again in later ones".to_owned(),
     }
@@ -88,7 +93,8 @@ pub fn refusal(plugin: &str, asked: &Capabilities, wish: &Wish) -> Refusal {
     } else {
         Refusal {
             message: format!("it may not {what}: its manifest does not ask for that"),
-            hint: "only what stands in [capabilities] of its plugin.toml can be granted; its author can add it".to_owned(),
+            hint: "only what stands in [capabilities] of its plugin.toml can be granted; its author can add it"
+                .to_owned(),
         }
     }
 }
@@ -97,7 +103,9 @@ pub fn refusal(plugin: &str, asked: &Capabilities, wish: &Wish) -> Refusal {
 pub fn no_tool(plugin: &str) -> String {
     let quoted = shlex::try_quote(plugin).map_or_else(|_| plugin.to_owned(), Into::into);
     printable(
-        &format!("its plugin does not ask for that tool in its manifest, or you have not granted it; `convoke grants explain {quoted}` tells"),
+        &format!(
+            "its plugin does not ask for that tool in its manifest, or you have not granted it; `convoke grants explain {quoted}` tells"
+        ),
         usize::MAX,
     )
 }
