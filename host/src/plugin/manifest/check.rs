@@ -31,6 +31,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "journal",
     "limits",
     "list",
+    "man",
     "lock",
     "login",
     "logout",
