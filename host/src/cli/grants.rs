@@ -133,7 +133,7 @@ pub(super) fn lower_budget(budget: &mut Budget, granted: Option<f64>) -> Option<
 /// Does something with the way to ask the user; none: here is no terminal.
 pub(super) fn asking<T>(work: impl FnOnce(Option<&mut Ask<'_>>) -> T) -> T {
     let mut ask = on_the_terminal;
-    work(can_ask().then_some(&mut ask))
+    work(can_ask().then_some(&mut ask as &mut Ask<'_>))
 }
 
 /// Asks on the terminal; the default is no. The text has nothing in it that a terminal would act on.
@@ -165,7 +165,7 @@ impl Found {
 /// The plugin of a name, a path or a digest.
 fn find(runnables: &[Runnable], plugin: &str) -> Result<Found, CliError> {
     let shown = || printable(plugin, LONGEST);
-    let of = |runnable: &Runnable| {
+    let of = |runnable: &Runnable| -> Result<Found, CliError> {
         let inspected = inspect(runnable.component.bytes())
             .map_err(|error| CliError::usage(format!("{}: {error}", shown())).hint(error.hint()))?;
         Ok(Found {
@@ -213,7 +213,14 @@ fn add(runnables: &[Runnable], mut grants: Grants, matches: &ArgMatches) -> Resu
         (Some(case), Some(wanted)) => {
             let (trust, capabilities) = wanted.of_what_is_asked(case)?;
             let manifest = &case.inspected.manifest;
-            granted(same, &found.digest, (&manifest.name, &manifest.version), case.origin, trust, capabilities)
+            granted(
+                same,
+                &found.digest,
+                (manifest.name.as_str(), manifest.version.as_str()),
+                case.origin,
+                trust,
+                capabilities,
+            )
         }
         (None, None) => {
             return Err(CliError::usage("which of what it asks for? Only its digest is known here").hint(Some(

@@ -19,7 +19,7 @@ const LONGEST: usize = 300;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
     /// Nobody can be asked.
-    #[error("`{plugin}` asks for what you have not granted{}: to {}", if *.changed { " to this version of it" } else { "" }, .wishes.join("; to "))]
+    #[error("`{plugin}` asks for what you have not granted{}: to {}", of_version(*changed), wishes.join("; to "))]
     NobodyToAsk {
         /// As the user calls it.
         plugin: String,
@@ -38,6 +38,10 @@ pub enum GrantError {
         /// The command that grants it, of which parts can be left out.
         command: String,
     },
+}
+
+fn of_version(changed: bool) -> &'static str {
+    if changed { " to this version of it" } else { "" }
 }
 
 impl GrantError {

@@ -355,8 +355,8 @@ mod tests {
         let good = fs::read_to_string(&path).unwrap();
         for (bad, problem) in [
             (good.replace("trust", "trusted"), "unknown field `trusted`"),
-            (good.replace("\"deps\"", "3"), "grants.toml:6:8: invalid type"),
-            (good.replace("aaaa", "AAAA"), "grants.toml:5:10: this is no digest"),
+            (good.replace("\"deps\"", "3"), "grants.toml:7:8: invalid type"),
+            (good.replace("aaaa", "AAAA"), "grants.toml:6:10: this is no digest"),
             (good.replace("2027-01-31T", "soon"), "this is no time"),
             (format!("{good}{}", good.split_once("\n\n").map_or("", |(_, rest)| rest)), "there twice"),
             (format!("{good}]"), "grants.toml:"),
@@ -377,9 +377,8 @@ mod tests {
     #[test]
     fn a_newer_file_is_refused_and_never_rewritten() {
         let (_folder, path) = file();
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
         let text = "version = 2\n[shape.unknown]\n";
-        fs::write(&path, text).unwrap();
+        write_atomic(&path, text.as_bytes(), Some(0o600)).unwrap();
         let error = Grants::load(&path).unwrap_err().to_string();
         assert!(error.contains("has version 2"), "{error}");
         let mut stale = Grants { path: path.clone(), all: Vec::new() };

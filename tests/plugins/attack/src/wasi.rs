@@ -54,7 +54,7 @@ pub(crate) fn sockets(port: &str) -> Vec<(String, Tried)> {
     let port: u16 = port.parse().unwrap_or(9);
     let here = SocketAddr::from(([127, 0, 0, 1], port));
     let second = Duration::from_secs(1);
-    let names = |name: &str| (name, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    let names = |name: &str| (name, port).to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>);
     vec![
         ("connect".to_owned(), told(TcpStream::connect(here))),
         ("connect in time".to_owned(), told(TcpStream::connect_timeout(&here, second))),
