@@ -474,6 +474,18 @@ async fn a_plan_may_look_too() {
 }
 
 #[tokio::test]
+async fn a_replay_shows_what_a_program_printed_and_runs_none() {
+    let user = User::new();
+    user.program("peek", "echo ran >> \"$HOME/ran\"; echo seen");
+    user.calls(&[peek(&["x"])]);
+    let recorded = user.call(&["--record", "../recording"]).run().await.report();
+    assert_eq!(stdout(&results(&recorded, "one")[0]), "seen\n");
+    let replayed = user.call(&["--replay", "../recording"]).run().await.report();
+    assert_eq!(replayed.messages("one"), recorded.messages("one"));
+    assert_eq!(user.home("ran"), "ran\n");
+}
+
+#[tokio::test]
 async fn a_repository_that_names_programs_is_looked_at_without_them() {
     let user = User::new();
     let git = |arguments: &[&str]| {

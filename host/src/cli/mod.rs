@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod doctor;
 mod error;
+mod grants;
 mod limits;
 mod list;
 mod most;
@@ -116,6 +117,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("build", matches)) => build::build(matches),
         Some(("actions", matches)) => actions::actions(matches),
         Some(("cache", matches)) => cache::cache(matches),
+        Some(("grants", matches)) => grants::grants(&runnables, matches),
         Some(("run", matches)) => together::run(&runnables, matches),
         Some(("resume", matches)) => resume::resume(runnables, matches),
         Some(("retry", matches)) => resume::retry(runnables, matches),
@@ -199,6 +201,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(build::command())
         .subcommand(actions::command())
         .subcommand(cache::command())
+        .subcommand(grants::command())
         .subcommand(runs::command())
         .subcommand(limits::command())
         .subcommand(policy::command())

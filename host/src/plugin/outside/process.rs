@@ -140,7 +140,7 @@ async fn run(
     let refused = |error: &dyn std::fmt::Display| Refused::new(error.to_string());
     check_shape(command)?;
     let (program, arguments) = (command.program.as_str(), command.arguments.as_slice());
-    granted::check(&outside.granted.process, program, arguments)?;
+    granted::check(outside, program, arguments)?;
     if let Some(why) = habits::refused_option(program, arguments) {
         return Err(Refused::new(why));
     }
