@@ -223,6 +223,9 @@ pub(super) fn prepare(
     let quotas =
         beside.map_or_else(|| Quotas::new(settings.quotas.named.clone()), |first| first.sandbox.outside.quotas.clone());
     let store = taped.store(&paths.stores(), &runnable.owner(), &root.to_string_lossy());
+    // A replay runs nothing.
+    let runs_programs = taped.player().is_none() && !granted.process.is_empty();
+    let processes = runs_programs.then(|| processes(&paths, &root, &settings)).flatten().map(Arc::new);
     let outside = Arc::new(Outside {
         plugin: plugin.manifest.name.clone(),
         typed: runnable.name.clone(),
@@ -234,8 +237,7 @@ pub(super) fn prepare(
         http: Fetcher::new(settings.http, operations.clone(), quotas, Proxy::of_environment(env)),
         store: store.clone(),
         tape: taped.outside(),
-        // A replay runs nothing.
-        processes: taped.player().is_none().then(|| processes(&paths, &root, &settings)).flatten().map(Arc::new),
+        processes,
     });
     let project = project.beside(store);
     let call = Invocation {

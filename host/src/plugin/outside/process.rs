@@ -25,6 +25,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use convoke_runtime::quota::named::Use;
+use convoke_runtime::warden::reap;
 use wasmtime::component::{Accessor, Resource};
 
 use super::quotas::Told;
@@ -66,13 +67,14 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// By the user's environment. `project` has no link in it.
+    /// By the user's environment. `project` has no link in it. Ends what a host has left that is gone.
     pub fn new(
         env: impl Fn(&str) -> Option<String>,
         project: &Path,
         machinery: Machinery,
         limits: config::Process,
     ) -> Self {
+        reap(&machinery.records);
         let passed = PASSED.iter().filter_map(|name| Some((OsString::from(name), OsString::from(env(name)?))));
         let set = SET.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let mut environment: Vec<(OsString, OsString)> = passed.chain(set).collect();

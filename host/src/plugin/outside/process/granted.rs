@@ -23,7 +23,8 @@ pub(super) fn check(outside: &Outside, program: &str, arguments: &[String]) -> R
     let longest = longest.map(|words| words.split(' ').count()).max().unwrap_or(0);
     if let Some(option) = arguments.iter().take(longest).find(|argument| argument.starts_with('-')) {
         let (option, program) = (printable(&quote(option), SHOWN), printable(&quote(program), SHOWN));
-        let message = format!("{option} looks like an option, and stands where the subcommand of {program} has to stand");
+        let message =
+            format!("{option} looks like an option, and stands where the subcommand of {program} has to stand");
         return Err(Refused::new(message));
     }
     let first = arguments.first().map_or("", String::as_str);
