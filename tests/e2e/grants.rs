@@ -222,7 +222,7 @@ async fn a_broken_or_newer_file_grants_nothing_and_stays_as_it_is() {
     for (text, words) in [
         (good.replace("store = true", "store = maybe"), "grants.toml:"),
         (good.replace("version = 1\n", "version = 7\n"), "has version 7"),
-        (good.replace("[[grant]]", "[[granted]]"), "unknown field"),
+        (good.replace("[[grant]]", "[[granted]]"), "grants.toml:"),
     ] {
         fs::write(&file, &text).expect("written");
         for arguments in [&[asking(), "ask"][..], &["grants", "list"], &["grants", "add", asking(), "--all"]] {

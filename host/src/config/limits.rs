@@ -407,7 +407,8 @@ mod tests {
     fn a_budget_is_only_lowered() {
         let mut budget = Budget { requests: Some(10), ..Budget::default() };
         let asked = Budget { requests: Some(20), usd_per_day: Some(Usd::from_pico(5)), ..Budget::default() };
-        lower_budget(&mut budget, &asked);
+        let lines = Default::default();
+        lower_budget(&mut budget, &asked, &mut Refused::new(&lines));
         assert_eq!(budget, Budget { requests: Some(10), usd_per_day: asked.usd_per_day, ..Budget::default() });
     }
 
