@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::answer::{Answer, Question};
 use crate::bindings::convoke::plugin::project::{self, Entry, Kind, Match, Pattern, Query};
-use crate::bindings::convoke::plugin::types::Event;
+use crate::bindings::convoke::plugin::types::{self, Event};
 use crate::bindings::convoke::plugin::worker;
 use crate::call::utf8;
 use crate::{Error, Failure, FailureKind, Fetch, Item, Output, Partial, Process, Response, Result};
@@ -55,7 +55,7 @@ impl Task {
         &self,
         question: Question,
     ) -> Result<Answer<T>, Failure> {
-        let reply = self.raw.ask(question.with_schema::<T>()).await?;
+        let reply = self.raw.ask(self.asked(question.with_schema::<T>())).await?;
         let value = serde_json::from_str(&reply.text).map_err(|error| {
             Failure::new(FailureKind::Refused, format!("the answer does not fit its type: {error}"))
         })?;
@@ -67,7 +67,7 @@ impl Task {
     /// # Errors
     /// The question's failure, when nobody answered and it has no fallback.
     pub async fn ask_text(&self, question: Question) -> Result<Answer<String>, Failure> {
-        let reply = self.raw.ask(question.free()).await?;
+        let reply = self.raw.ask(self.asked(question.free())).await?;
         Ok(Answer { value: reply.text, by: reply.by, usage: reply.usage })
     }
 
@@ -76,7 +76,7 @@ impl Task {
         &self,
         question: Question,
     ) -> (LocalBoxStream<'static, Event>, impl Future<Output = Result<Answer<String>, Failure>>) {
-        let (events, reply) = self.raw.open(question.free()).await;
+        let (events, reply) = self.raw.open(self.asked(question.free())).await;
         let events = futures::stream::unfold(
             (events, Vec::new().into_iter()),
             |(mut events, mut batch): (_, std::vec::IntoIter<Event>)| async move {
@@ -187,6 +187,14 @@ impl Task {
     pub async fn fetch(&self, request: &Fetch) -> Result<Response> {
         self.went_outside(request.lifetime_s());
         request.send(Some(&self.raw)).await
+    }
+
+    /// What Claude's tools read is not known: it has no lifetime.
+    fn asked(&self, question: types::Question) -> types::Question {
+        if !question.tools.is_empty() {
+            self.went_outside(None);
+        }
+        question
     }
 
     /// Notes that the item's result rests on what can't be looked at again, and for how many seconds that is good.

@@ -132,12 +132,10 @@ pub enum HttpError {
         to: String,
     },
     /// It is sent to something that is no URL.
-    #[error("{host} redirects to {}, which is not a URL", printable(.to, 200))]
+    #[error("{host} redirects to what is not a URL")]
     BadRedirect {
         /// The host.
         host: String,
-        /// Where to.
-        to: String,
     },
     /// Nothing can be fetched from anywhere.
     #[error("nothing can be fetched: {0}")]

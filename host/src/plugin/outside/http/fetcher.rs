@@ -186,10 +186,14 @@ impl Inner {
 
 /// Waits until one more may be sent.
 async fn begin(operations: &Operations, host: &str, method: &str) -> Option<Operation> {
-    let is_write = !matches!(method, "GET" | "HEAD" | "OPTIONS") && CLOUDS.iter().any(|cloud| host.ends_with(cloud));
-    let kind = if is_write { Kind::CloudWrite } else { Kind::Fetch };
     // Only what is exclusive can fail to begin.
-    operations.begin(kind, |_| {}).await.ok()
+    operations.begin(kind_of(host, method), |_| {}).await.ok()
+}
+
+/// What a request counts as.
+fn kind_of(host: &str, method: &str) -> Kind {
+    let is_write = !matches!(method, "GET" | "HEAD" | "OPTIONS") && CLOUDS.iter().any(|cloud| host.ends_with(cloud));
+    if is_write { Kind::CloudWrite } else { Kind::Fetch }
 }
 
 fn headers_of(host: &str, headers: &HeaderMap) -> Result<Vec<(String, String)>, HttpError> {
@@ -225,4 +229,22 @@ fn tell(told: Told<'_>, request: &Checked, host: &str, sent: &Result<Sent, HttpE
         Err(error) => error.to_string(),
     };
     told("info", format!("{} {host}: {what} ({} ms)", request.method, taken.as_millis()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_in_a_cloud_counts_as_one() {
+        for (host, method, kind) in [
+            ("management.azure.com", "PUT", Kind::CloudWrite),
+            ("management.azure.com", "GET", Kind::Fetch),
+            ("s3.amazonaws.com", "DELETE", Kind::CloudWrite),
+            ("notazure.com", "PUT", Kind::Fetch),
+            ("api.github.com", "POST", Kind::Fetch),
+        ] {
+            assert_eq!(kind_of(host, method), kind, "{method} {host}");
+        }
+    }
 }
