@@ -108,11 +108,12 @@ impl wit_process::HostWithStore<State> for Host {
             let told = |level, words| call.tell(level, words);
             let log = call.log.clone();
             let result = run(&call.outside, &command, &told, move |what| log.line("info", &what)).await;
+            let took = began.elapsed().as_millis();
             let became = match &result {
-                Ok(output) => format!("exit code {}, {} bytes", output.status, output.stdout.len()),
-                Err(refused) => printable(&refused.message, 1_000),
+                Ok(output) => format!("ran {line} in {took} ms: exit code {}", output.status),
+                Err(why) => format!("{line} came to nothing after {took} ms: {}", printable(&why.message, 1_000)),
             };
-            told("info", format!("ran {line} in {} ms: {became}", began.elapsed().as_millis()));
+            told("info", became);
             result.map_err(Into::into)
         };
         Ok(call.outside.tape.through(asked, call.recorder(), real).await)
