@@ -23,6 +23,8 @@ mod grants;
 mod hostile;
 mod http;
 mod input;
+#[cfg(unix)]
+mod install;
 mod interrupt;
 #[cfg(unix)]
 mod journal;
@@ -35,8 +37,10 @@ mod plans;
 mod policy;
 #[cfg(unix)]
 mod process;
+mod publish;
 #[cfg(unix)]
 mod real_claude;
+mod real_registry;
 mod recover;
 mod replay;
 mod reports;

@@ -149,7 +149,8 @@ pub(super) fn prepare(
     let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
 
-    let plugin = inspect(runnable.component.bytes())
+    let component = runnable.bytes()?;
+    let plugin = inspect(&component)
         .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
     let granted = grants::of_a_run(runnable, &plugin, &paths, taped.player().is_some())?;
     settings.warnings.extend(grants::lower_budget(&mut settings.budget, granted.claude.usd));
@@ -162,7 +163,7 @@ pub(super) fn prepare(
         Some(first) => first.sandbox.engine.clone(),
         None => Arc::new(Engine::new(caps.memory)?),
     };
-    let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
+    let loaded = engine.load(&runnable.name, &plugin.digest, &component, Some(&paths.components()))?;
     // A replay leaves nothing behind that a real run could take for done.
     let journal = match beside {
         Some(first) => first.journal.clone(),
@@ -534,7 +535,7 @@ pub(super) fn go_on(report: &Report, options: &Options) {
 }
 
 /// The command line, quoted as a shell reads it, on one line.
-fn typed(words: impl Iterator<Item = String>) -> String {
+pub(super) fn typed(words: impl Iterator<Item = String>) -> String {
     let words: Vec<String> = words.skip(1).collect();
     let quoted = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "));
     clean::line(&clean::bounded(&format!("convoke {quoted}"), LONGEST_LINE))

@@ -21,7 +21,7 @@ use crate::plugin::grants::{
     Ask, Case, Grant, GrantError, Grants, GrantsError, Origin, check, decide_as, is_digest, join, missing,
 };
 use crate::plugin::inspect::{Inspected, inspect};
-use crate::plugin::{printable, sha256_hex};
+use crate::plugin::printable;
 use crate::report::{ExitCode, clean};
 
 /// So many digits of a digest are enough to name a grant.
@@ -103,6 +103,7 @@ impl Runnable {
         match self.component {
             Component::Embedded(_) => Origin::Embedded,
             Component::File(_) => Origin::Typed,
+            Component::Kept(_) => Origin::Installed,
         }
     }
 }
@@ -166,7 +167,7 @@ impl Found {
 fn find(runnables: &[Runnable], plugin: &str) -> Result<Found, CliError> {
     let shown = || printable(plugin, LONGEST);
     let of = |runnable: &Runnable| -> Result<Found, CliError> {
-        let inspected = inspect(runnable.component.bytes())
+        let inspected = inspect(&runnable.bytes()?)
             .map_err(|error| CliError::usage(format!("{}: {error}", shown())).hint(error.hint()))?;
         Ok(Found {
             plugin: plugin.to_owned(),
@@ -182,7 +183,7 @@ fn find(runnables: &[Runnable], plugin: &str) -> Result<Found, CliError> {
     }
     let digest = plugin.strip_prefix("sha256:").unwrap_or(plugin);
     if is_digest(digest) {
-        let is_it = |runnable: &&Runnable| sha256_hex(runnable.component.bytes()) == digest;
+        let is_it = |runnable: &&Runnable| runnable.component.digest() == digest;
         return match runnables.iter().find(is_it) {
             Some(runnable) => of(runnable),
             None => Ok(Found { plugin: plugin.to_owned(), digest: digest.to_owned(), known: None }),

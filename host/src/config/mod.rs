@@ -10,11 +10,13 @@ pub(crate) mod document;
 pub mod error;
 pub mod files;
 pub mod http;
+pub mod install;
 pub mod journal;
 pub mod limits;
 mod operations;
 pub mod origin;
 pub mod paths;
+pub mod plugins;
 pub mod policy;
 mod prices;
 pub mod process;
@@ -41,9 +43,11 @@ pub use actions::Allow;
 pub use cache::Cache;
 pub use error::ConfigError;
 pub use http::Http;
+pub use install::Install;
 pub use journal::JournalKeep;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
+pub use plugins::{Pin, Pins};
 pub use policy::{By, PolicyChoice};
 pub use process::Process;
 pub use quotas::Quotas;
@@ -269,12 +273,16 @@ pub struct Settings {
     pub cache: Cache,
     /// Which actions run without asking, with `--yes`.
     pub actions: Allow,
+    /// Where plugins come from.
+    pub install: Install,
     /// What is kept of runs.
     pub journal: JournalKeep,
     /// Which policy decides.
     pub policy: PolicyChoice,
     /// What models cost, where the user says so.
     pub prices: Vec<ListPrice>,
+    /// The commands that the project pins.
+    pub plugins: Pins,
     /// The project's severities.
     pub severity: BTreeMap<String, Override>,
     /// The project's suppressions.
@@ -379,9 +387,11 @@ impl Settings {
             http,
             cache: user.cache,
             actions: user.actions,
+            install: user.install,
             journal: user.journal,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,
+            plugins: project.plugins,
             severity: project.severity,
             suppressions: project.suppressions,
             suppress_comments: user.suppress_comments.unwrap_or(true) && project.suppress_comments.unwrap_or(true),

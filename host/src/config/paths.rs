@@ -95,6 +95,11 @@ impl Paths {
         self.data.join("locks")
     }
 
+    /// The installed plugins.
+    pub fn plugins(&self) -> PathBuf {
+        self.data.join("plugins")
+    }
+
     /// The stores of plugins.
     pub fn stores(&self) -> PathBuf {
         self.data.join("store")

@@ -17,6 +17,10 @@
 //! [quotas.nights]                # as in config.toml, beside the user's own
 //! requests = 100
 //!
+//! [plugins]                      # which commands it wants; `convoke install` asks you, and writes convoke.lock
+//! deps = "^0.2"
+//! lint = { path = "tools/lint.wasm" }
+//! docs = { source = "oci://registry.example/docs", version = "^1" }
 //! [http]                         # as in config.toml, only lower
 //! timeout_s = 10
 //!
@@ -46,6 +50,7 @@ use toml::Spanned;
 use super::document::{Document, lines};
 use super::http::{AskedHttp, HttpTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::plugins::{Pins, PluginsTable};
 use super::process::{AskedProcess, ProcessTable};
 use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
@@ -70,6 +75,8 @@ pub struct Project {
     pub budget: Budget,
     /// `[quotas]`.
     pub quotas: AskedQuotas,
+    /// `[plugins]`.
+    pub plugins: Pins,
     /// `[http]`.
     pub http: AskedHttp,
     /// `[severity]`.
@@ -126,6 +133,7 @@ struct File {
     #[serde(default)]
     quotas: QuotasTable,
     #[serde(default)]
+    plugins: PluginsTable,
     http: HttpTable,
     #[serde(default)]
     severity: BTreeMap<String, Level>,
@@ -162,7 +170,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("grant", GRANTS),
     ("trust", GRANTS),
     ("capabilities", GRANTS),
-    ("install", SOURCES),
     ("registry", SOURCES),
     ("registries", SOURCES),
     ("credentials", ADDRESS),
@@ -176,6 +183,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("actions", "a project can't say what runs without asking: write [actions] into your own config.toml"),
     ("model", "a project can't choose the model: write it into your own config.toml, or use --model"),
     ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
+    ("install", "a project can't choose where code comes from: write [install] into your own config.toml"),
     ("journal", "a project can't choose how long runs are kept: write [journal] into your own config.toml"),
     ("prices", "a project can't say what a model costs: write [prices] into your own config.toml"),
 ];
@@ -202,6 +210,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
         process: file.process.check(document)?,
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?.of_project(path),
+        plugins: file.plugins.check(document)?,
         http: file.http.check(document)?,
         severity: file.severity.into_iter().map(|(rule, level)| (rule, level.into())).collect(),
         suppressions: file
@@ -337,7 +346,7 @@ mod tests {
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:25");
+        assert_eq!(suppression.place, "convoke.toml:29");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }

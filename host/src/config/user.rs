@@ -56,6 +56,15 @@
 //! max_mib = 256
 //! max_age_days = 30
 //!
+//! [install]                      # of plugins
+//! namespace = "oci://ghcr.io/me/plugins"   # where `name@^0.2` is looked for
+//! max_component_bytes = 268_435_456
+//! timeout_s = 600                # for getting one
+//! private_hosts = ["registry.corp"]        # that may be at private addresses
+//!
+//! [install.namespaces]           # where `acme/name@^0.2` is looked for
+//! acme = "oci://registry.corp/acme"
+//!
 //! [journal]                      # of runs and their results
 //! keep_days = 90                 # those whose results were used of late stay longer
 //! max_bytes = 1_073_741_824      # then the oldest go sooner
@@ -101,6 +110,7 @@ use super::actions::{ActionsTable, Allow};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::http::{AskedHttp, HttpTable};
+use super::install::{Install, InstallTable};
 use super::journal::{JournalKeep, JournalTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::policy::{PolicyChoice, PolicyTable};
@@ -135,6 +145,8 @@ pub struct User {
     pub http: AskedHttp,
     /// `[cache]`.
     pub cache: Cache,
+    /// `[install]`.
+    pub install: Install,
     /// `[journal]`.
     pub journal: JournalKeep,
     /// `[policy]`.
@@ -170,6 +182,8 @@ struct File {
     #[serde(default)]
     cache: CacheTable,
     #[serde(default)]
+    install: InstallTable,
+    #[serde(default)]
     journal: JournalTable,
     #[serde(default)]
     policy: PolicyTable,
@@ -182,7 +196,8 @@ struct File {
 }
 
 /// Keys that only a project's file has.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("plugins", "versions belong to a project: write [plugins] into its convoke.toml, or `convoke install`"),
     ("severity", "severities belong to a project: write [severity] into its convoke.toml"),
     ("suppress", "suppressions belong to a project: write [[suppress]] into its convoke.toml"),
 ];
@@ -207,6 +222,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         quotas: quotas::check(file.quotas, document)?,
         http: file.http.check(document)?,
         cache: file.cache.check(document)?,
+        install: file.install.check(document)?,
         journal: file.journal.check(document)?,
         policy: file.policy.check(document)?,
         actions: file.actions.check(document)?,

@@ -71,6 +71,18 @@ impl Owner {
         Self { name: name.to_owned(), origin: format!("file:{}", path.display()) }
     }
 
+    /// An installed one, by where it came from, without its version: an update finds what the one before has kept.
+    pub fn installed(name: &str, resolved: &str) -> Self {
+        let place = resolved.split(['#', '@']).next().unwrap_or(resolved);
+        let place = match place.rsplit_once('/') {
+            Some((folder, file)) if place.starts_with("oci://") => {
+                format!("{folder}/{}", file.split(':').next().unwrap_or(file))
+            }
+            _ => place.to_owned(),
+        };
+        Self { name: name.to_owned(), origin: format!("installed:{place}") }
+    }
+
     /// The file's name: readable, and different for each owner whatever the name of a plugin is.
     fn file_name(&self) -> String {
         let plain = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };

@@ -132,3 +132,14 @@ async fn a_file_that_is_no_store_or_of_another_version_is_left_as_it_is() {
     assert!(error.to_string().contains("has version 9, and this convoke reads version 1"), "{error}");
     assert!(error.hint().is_some_and(|hint| hint.contains("newer")));
 }
+
+#[test]
+fn an_installed_one_keeps_its_store_over_versions_and_shares_it_with_no_other_place() {
+    let file = |resolved: &str| Owner::installed("deps", resolved).file_name();
+    let first = file("oci://127.0.0.1:5000/team/deps:0.1.0");
+    assert_eq!(first, file("oci://127.0.0.1:5000/team/deps:0.2.0"));
+    assert_eq!(first, file("oci://127.0.0.1:5000/team/deps@sha256:0123"));
+    assert_ne!(first, file("oci://127.0.0.1:5001/team/deps:0.1.0"));
+    assert_ne!(first, Owner::embedded("deps").file_name());
+    assert_eq!(file("https://a.example/deps.wasm#sha256=01"), file("https://a.example/deps.wasm#sha256=02"));
+}
