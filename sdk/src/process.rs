@@ -67,14 +67,15 @@ impl Process {
         self
     }
 
-    /// For how many seconds its output is good: so long a later run may use the item's result instead of doing the item
-    /// again. The shortest of an item counts.
+    /// For how many seconds what it finds is good: so long a later run may use the item's result instead of doing the item
+    /// again. The shortest of an item counts. Without one, an item that ran a program is done in each run, unless its
+    /// partial says something else by `lifetime_s`.
     pub fn lifetime(mut self, seconds: u64) -> Self {
         self.lifetime = Some(seconds);
         self
     }
 
-    /// For how long its output is good.
+    /// For how long what it finds is good.
     pub(crate) fn lifetime_s(&self) -> Option<u64> {
         self.lifetime
     }

@@ -168,8 +168,8 @@ impl Task {
         project::search(Some(&self.raw), pattern.clone()).await
     }
 
-    /// Runs a program to look at something, where the user granted it. What it found can't be looked at again, so the
-    /// item's result is used by a later run only within the lifetime that the partial has.
+    /// Runs a program to look at something, where the user granted it. What it found can't be looked at again, so a later
+    /// run uses the item's result only within the [lifetime](Process::lifetime) that it has.
     ///
     /// # Errors
     /// When it is not granted, not found, was ended because it took too long or printed too much, or by a signal. An exit

@@ -6,6 +6,8 @@
 mod actions;
 mod agent_audit;
 mod apply;
+#[cfg(unix)]
+mod attack;
 mod backend;
 mod cache;
 mod claims;
@@ -16,6 +18,8 @@ mod cli;
 mod doctor;
 mod explain;
 mod go_on;
+#[cfg(unix)]
+mod grants;
 mod hostile;
 mod http;
 mod input;

@@ -59,6 +59,20 @@ pub(crate) fn outside_process() -> &'static str {
     &PATH
 }
 
+/// The component that tries to get out of the sandbox.
+pub(crate) fn attack() -> &'static str {
+    static PATH: LazyLock<String> =
+        LazyLock::new(|| repository().join("tests/prebuilt/attack.wasm").to_str().expect("a path in UTF-8").to_owned());
+    &PATH
+}
+
+/// The component that asks for every capability.
+pub(crate) fn asking() -> &'static str {
+    static PATH: LazyLock<String> =
+        LazyLock::new(|| repository().join("tests/prebuilt/asking.wasm").to_str().expect("a path in UTF-8").to_owned());
+    &PATH
+}
+
 /// Compiled components, shared by all tests: to compile one for each would take longer than the tests.
 fn components() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-cache").join("components")

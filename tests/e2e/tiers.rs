@@ -3,7 +3,7 @@
 use convoke_standin::{Fault, Standin, When};
 use serde_json::Value;
 
-use crate::support::{Report, World, faulty, hostile, quick};
+use crate::support::{Report, World, asking, faulty, hostile, quick};
 
 async fn asked(world: &World, standin: &Standin, arguments: &[&str]) -> Report {
     world.audit(arguments.iter().copied()).asking(standin).run().await.report()
@@ -54,10 +54,15 @@ async fn a_project_can_not_set_tiers() {
 #[tokio::test]
 async fn a_tool_that_nobody_granted_is_denied_with_a_hint() {
     let (world, standin) = (World::new(), quick().await);
+    world.convoke(["grants", "add", asking(), "--all"]).run().await.exits(0);
+    let call = world.convoke([asking(), "--format", "json", "tool:Read"]).asking(&standin);
+    let report = call.run().await.report();
+    let said = report.messages("1").join(" ");
+    assert!(said.contains("`Read`") && said.contains("[tiers.comprehensive]"), "{said}");
     let call = world.convoke([hostile(), "--format", "json", "ask-tools:what is there?"]).asking(&standin);
     let report = call.run().await.report();
     let (reason, _) = report.failure("1-ask-tools");
-    assert!(reason.contains("`Bash`") && reason.contains("[tiers.comprehensive]"), "{reason}");
+    assert!(reason.contains("`Bash`") && reason.contains("does not ask for that tool in its manifest"), "{reason}");
     assert_eq!(standin.stats().requests, 0);
     let rehearsed = world.convoke([hostile(), "--dry-run", "--show-prompts", "ask-tools:what is there?"]);
     let rehearsed = rehearsed.run().await.exits(0);

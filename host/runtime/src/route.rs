@@ -80,6 +80,17 @@ pub struct Route {
     pub ab: Option<AbTest>,
     /// The model that answers everything, by the user's wish.
     pub model: Option<String>,
+    /// What of Claude's tools the asking plugin may use at all; none: whatever a tier grants.
+    pub plugin_tools: Option<PluginTools>,
+}
+
+/// Claude's tools that a plugin may use, whatever a tier grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginTools {
+    /// They.
+    pub granted: Vec<String>,
+    /// What is said to whoever misses one: why there are no others, and what to do.
+    pub otherwise: String,
 }
 
 impl Default for Route {
@@ -91,6 +102,7 @@ impl Default for Route {
             tier: None,
             ab: None,
             model: None,
+            plugin_tools: None,
         }
     }
 }
@@ -142,6 +154,11 @@ impl Route {
 
     /// Why a question can't have what it wants of a tier, with what to do; none: it can.
     pub fn denial(&self, tier: Tier, wanted: &[String]) -> Option<String> {
+        if let Some(plugin) = &self.plugin_tools
+            && let Some(missing) = tools::missing(&plugin.granted, wanted)
+        {
+            return Some(format!("the question needs the tool `{missing}`: {}", plugin.otherwise));
+        }
         let missing = tools::missing(&self.of(tier).tools, wanted)?;
         let tier = if tier == Tier::Comprehensive { tier } else { Tier::Speed };
         Some(format!(
@@ -305,6 +322,19 @@ mod tests {
         assert_eq!(route.models(), ["claude-haiku-5-5", "claude-opus-5-5"]);
         route.model = Some("one".to_owned());
         assert_eq!(route.models(), ["one"]);
+    }
+
+    #[test]
+    fn a_tool_that_the_plugin_may_not_use_is_denied_whatever_the_tier_grants() {
+        let mut route = Route::default();
+        route.comprehensive.tools = vec!["Read".to_owned(), "Bash".to_owned()];
+        let wanted = |tool: &str| vec![tool.to_owned()];
+        assert_eq!(route.denial(Tier::Comprehensive, &wanted("Bash")), None);
+        route.plugin_tools = Some(PluginTools { granted: wanted("Read"), otherwise: "it may only read".to_owned() });
+        assert_eq!(route.denial(Tier::Comprehensive, &wanted("Read")), None);
+        let denied = route.denial(Tier::Comprehensive, &wanted("Bash"));
+        assert_eq!(denied.as_deref(), Some("the question needs the tool `Bash`: it may only read"));
+        assert!(route.denial(Tier::Speed, &wanted("Read")).is_some(), "a tier must grant it too");
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Lanes {
             tier: settings.tier.map(TierName::tier),
             ab: settings.ab.map(|ab| ab.0),
             model: settings.model.clone(),
+            plugin_tools: None,
         };
         if route.ab.is_some() && (route.model.is_some() || same(&route.speed, &route.comprehensive)) {
             self.notes.push("--ab compares two tiers with the same backend and model".to_owned());

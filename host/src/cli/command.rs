@@ -12,7 +12,7 @@ use convoke_runtime::limiter::LimiterConfig;
 use convoke_runtime::machine::Meter;
 use convoke_runtime::policy::builtin::Profile;
 use convoke_runtime::prices::Prices;
-use convoke_runtime::route::Route;
+use convoke_runtime::route::{PluginTools, Route};
 use convoke_runtime::scan::ScanMode;
 use convoke_runtime::shared::Shared;
 use convoke_runtime::watch::WatchConfig;
@@ -27,15 +27,15 @@ use super::options::{Format, Options};
 use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, deliver, put, say};
-use super::{Runnable, cache, plan, signals};
+use super::{Runnable, cache, grants, plan, signals};
 use crate::actions::process::Machinery;
 use crate::apply::Place;
 use crate::apply::recover::recover;
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
-use crate::plugin::capabilities::Capabilities;
 use crate::plugin::engine::Engine;
+use crate::plugin::grants::words::no_tool;
 use crate::plugin::inspect::inspect;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
 use crate::plugin::outside::http::{Fetcher, Proxy};
@@ -152,6 +152,8 @@ pub(super) fn prepare(
     let component = runnable.bytes()?;
     let plugin = inspect(&component)
         .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
+    let granted = grants::of_a_run(runnable, &plugin, &paths, taped.player().is_some())?;
+    settings.warnings.extend(grants::lower_budget(&mut settings.budget, granted.claude.usd));
     let caps = Caps {
         memory: usize::try_from(settings.limits.plugin_memory).unwrap_or(usize::MAX),
         fuel: settings.limits.plugin_fuel,
@@ -190,6 +192,11 @@ pub(super) fn prepare(
         Some(first) => first.broker.clone(),
         None => taped.broker(broker(&settings, lanes.route(&settings, &root), policy.as_ref())?),
     };
+    // A replay asks what was asked.
+    broker.route.plugin_tools = taped
+        .player()
+        .is_none()
+        .then(|| PluginTools { granted: granted.claude.tools.clone(), otherwise: no_tool(&runnable.name) });
     settings.warnings.extend(std::mem::take(&mut lanes.notes));
     let has_model = lanes.backends.iter().any(|backend| backend.has_model());
     // A recording needs all answers, a replay none.
@@ -217,18 +224,21 @@ pub(super) fn prepare(
     let quotas =
         beside.map_or_else(|| Quotas::new(settings.quotas.named.clone()), |first| first.sandbox.outside.quotas.clone());
     let store = taped.store(&paths.stores(), &runnable.owner(), &root.to_string_lossy());
-    // Nothing was granted.
+    // A replay runs nothing.
+    let runs_programs = taped.player().is_none() && !granted.process.is_empty();
+    let processes = runs_programs.then(|| processes(&paths, &root, &settings)).flatten().map(Arc::new);
     let outside = Arc::new(Outside {
         plugin: plugin.manifest.name.clone(),
-        granted: Capabilities::default(),
+        typed: runnable.name.clone(),
+        asked: plugin.manifest.capabilities.clone(),
+        granted,
         root: root.clone(),
         operations: operations.clone(),
         quotas: quotas.clone(),
         http: Fetcher::new(settings.http, operations.clone(), quotas, Proxy::of_environment(env)),
         store: store.clone(),
         tape: taped.outside(),
-        // A replay runs nothing.
-        processes: taped.player().is_none().then(|| processes(&paths, &root, &settings)).flatten().map(Arc::new),
+        processes,
     });
     let project = project.beside(store);
     let call = Invocation {

@@ -13,6 +13,7 @@ use super::terminal::{Terminal, say};
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{Choices, Install, Paths, Settings};
 use crate::plugin::engine::Engine;
+use crate::plugin::grants::{Grants, GrantsError, decide};
 use crate::plugin::installed::pins::{Pinned, capture};
 use crate::plugin::installed::spec::Spec;
 use crate::plugin::installed::supply::{Captured, Sources};
@@ -185,23 +186,30 @@ impl Installer {
 }
 
 impl Agree for Installer {
-    /// What is installed already was agreed to. All else is asked, unless --yes agrees to what is shown.
+    /// What was granted already was agreed to. All else is asked, unless --yes agrees to what is shown. A yes is a grant.
     fn agree(&self, looked: &Looked) -> Result<(), InstallError> {
-        let index = self.plugins.read()?;
-        if index.component(&looked.change.digest).is_some() || self.how.yes {
+        let not_agreed = |error: GrantsError| InstallError::NotAgreed(error.to_string(), error.hint());
+        let mut grants = Grants::load(&self.paths.grants()).map_err(not_agreed)?;
+        let (name, inspected) = (&looked.change.name, &looked.inspected);
+        let same = grants.of(&inspected.digest).cloned();
+        // What of it was left out by its user stays left out.
+        if same.as_ref().is_some_and(|same| same.trust) {
             return Ok(());
         }
-        let name = &looked.change.name;
-        if !can_ask() {
+        if !self.how.yes && !can_ask() {
             let message = format!("you are asked before `{name}` is installed, and here is no terminal to ask on");
             let hint = format!("`{} --yes` agrees to all that is shown above", typed(std::env::args()));
             return Err(InstallError::NotAgreed(message, Some(hint)));
         }
-        let answer = in_runtime(async { Ok(ask(&format!("Install {name} {}?", looked.change.version)).await) });
-        match answer {
-            Ok(Answer::Yes) => Ok(()),
-            _ => Err(InstallError::NotAgreed(format!("`{name}` is not installed: you were asked, and said no"), None)),
-        }
+        // What it asks for was shown with the change.
+        let mut agreed = |_: &str| {
+            let question = format!("Install {name} {}?", looked.change.version);
+            self.how.yes || matches!(in_runtime(async { Ok(ask(&question).await) }), Ok(Answer::Yes))
+        };
+        let declined =
+            || InstallError::NotAgreed(format!("`{name}` is not installed: you were asked, and said no"), None);
+        let grant = decide(name, inspected, same.as_ref(), Some(&mut agreed)).map_err(|_| declined())?;
+        grants.allow(grant).map_err(not_agreed)
     }
 }
 

@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod doctor;
 mod error;
+mod grants;
 mod info;
 mod install;
 mod installer;
@@ -207,6 +208,10 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
         Some(("build", matches)) => build::build(matches),
         Some(("actions", matches)) => actions::actions(matches),
         Some(("cache", matches)) => cache::cache(matches),
+        Some(("grants", matches)) => {
+            known.check()?;
+            grants::grants(&known.runnables, matches)
+        }
         Some(("run", matches)) => together::run(&mut known, matches),
         Some(("resume", matches)) => resume::resume(matches),
         Some(("retry", matches)) => resume::retry(matches),
@@ -296,6 +301,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(publish::command())
         .subcommand(actions::command())
         .subcommand(cache::command())
+        .subcommand(grants::command())
         .subcommand(runs::command())
         .subcommand(limits::command())
         .subcommand(policy::command())

@@ -139,7 +139,17 @@ async fn go(
     if let Some(paths) = &paths {
         mend(paths, &first.journal).await;
     }
-    let budget = money::budget(first.settings.budget, &first.journal, None).await?;
+    // One budget holds for all of them: the smallest that any of them was granted.
+    let limits =
+        Budget { usd: sessions.iter().filter_map(|one| one.settings.budget.usd).min(), ..first.settings.budget };
+    let budget = money::budget(limits, &first.journal, None).await?;
+    if let Some(usd) = limits.usd {
+        for one in sessions.iter_mut().filter(|one| one.settings.budget.usd != Some(usd)) {
+            let message =
+                format!("{usd} a run is what one of these commands was granted: it holds for all of them together");
+            one.settings.warnings.push(message);
+        }
+    }
     sessions.iter_mut().for_each(|session| session.broker.budget = budget.clone());
 
     if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {

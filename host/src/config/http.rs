@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::document::Document;
+use super::project::Refused;
 
 /// What one fetch of a plugin may take. The defaults: 30 s, 16 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +57,14 @@ impl AskedHttp {
     }
 
     /// A project's word: it lowers, and what would raise is refused.
-    pub(super) fn lower(&self, http: &mut Http, refused: &mut Vec<String>) {
-        fn set<T: PartialOrd>(limit: &mut T, asked: Option<T>, key: &str, refused: &mut Vec<String>) {
+    pub(super) fn lower(&self, http: &mut Http, refused: &mut Refused<'_>) {
+        fn set<T: PartialOrd>(limit: &mut T, asked: Option<T>, key: &str, refused: &mut Refused<'_>) {
             match asked {
                 Some(asked) if asked > *limit => {
-                    refused.push(format!("a project can only lower http.{key}, so it stays as it is"));
+                    refused.push(
+                        &format!("http.{key}"),
+                        &format!("a project can only lower http.{key}, so it stays as it is"),
+                    );
                 }
                 Some(asked) => *limit = asked,
                 None => {}

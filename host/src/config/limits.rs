@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::ConfigError;
 use super::document::Document;
 use super::operations::{AskedOperations, OperationsTable};
+use super::project::Refused;
 
 /// A mebibyte, in bytes.
 const MIB: u64 = 1024 * 1024;
@@ -201,17 +202,26 @@ pub fn check_instances(instances: u32) -> Result<(), String> {
     }
 }
 
-/// Lowers a budget to another where that is lower. An unlimited one is lowered by any limit.
-pub(super) fn lower_budget(budget: &mut Budget, asked: &Budget) {
-    fn lower<T: Ord + Copy>(limit: &mut Option<T>, asked: Option<T>) {
+/// Lowers a budget to another where that is lower. An unlimited one is lowered by any limit; what would raise is refused.
+pub(super) fn lower_budget(budget: &mut Budget, asked: &Budget, refused: &mut Refused<'_>) {
+    let mut lower = |limit: &mut Option<u64>, asked: Option<u64>, key: &str| {
+        if limit.zip(asked).is_some_and(|(limit, asked)| asked > limit) {
+            let key = format!("budget.{key}");
+            refused.push(&key, &format!("a project can only lower {key}, so it stays as it is"));
+        }
         *limit = limit.iter().copied().chain(asked).min();
-    }
-    lower(&mut budget.usd, asked.usd);
-    lower(&mut budget.usd_per_day, asked.usd_per_day);
-    lower(&mut budget.usd_per_month, asked.usd_per_month);
-    lower(&mut budget.requests, asked.requests);
-    lower(&mut budget.input_tokens, asked.input_tokens);
-    lower(&mut budget.output_tokens, asked.output_tokens);
+    };
+    let mut dollars = |limit: &mut Option<Usd>, asked: Option<Usd>, key: &str| {
+        let mut pico = limit.map(Usd::pico);
+        lower(&mut pico, asked.map(Usd::pico), key);
+        *limit = pico.map(Usd::from_pico);
+    };
+    dollars(&mut budget.usd, asked.usd, "usd");
+    dollars(&mut budget.usd_per_day, asked.usd_per_day, "usd_per_day");
+    dollars(&mut budget.usd_per_month, asked.usd_per_month, "usd_per_month");
+    lower(&mut budget.requests, asked.requests, "requests");
+    lower(&mut budget.input_tokens, asked.input_tokens, "input_tokens");
+    lower(&mut budget.output_tokens, asked.output_tokens, "output_tokens");
 }
 
 /// The dollars of a budget that may be asked for.
@@ -323,10 +333,11 @@ impl AskedLimits {
     }
 
     /// A project's word: it lowers, and what would raise is refused.
-    pub(super) fn lower(&self, limits: &mut Limits, refused: &mut Vec<String>) {
+    pub(super) fn lower(&self, limits: &mut Limits, refused: &mut Refused<'_>) {
         self.each(limits, &mut |key, raises| {
             if raises {
-                refused.push(format!("a project can only lower {key}, so it stays as it is"));
+                let what = format!("a project can only lower {key}, so it stays as it is");
+                refused.push(&format!("limits.{key}"), &what);
             }
             !raises
         });
@@ -385,17 +396,19 @@ mod tests {
     #[test]
     fn what_a_question_may_take_is_unlimited_until_it_is_set_and_a_project_can_only_lower_it() {
         let asked = |dollars| AskedLimits { question_usd: Some(Usd::from_dollars(dollars)), ..AskedLimits::default() };
-        let (mut limits, mut refused) = (Limits::of(Mode::Balanced), Vec::new());
+        let lines = Default::default();
+        let (mut limits, mut refused) = (Limits::of(Mode::Balanced), Refused::new(&lines));
         asked(2.0).lower(&mut limits, &mut refused);
         asked(3.0).lower(&mut limits, &mut refused);
-        assert_eq!((limits.question_usd.dollars(), refused.len()), (2.0, 1));
+        assert_eq!((limits.question_usd.dollars(), refused.all.len()), (2.0, 1));
     }
 
     #[test]
     fn a_budget_is_only_lowered() {
         let mut budget = Budget { requests: Some(10), ..Budget::default() };
         let asked = Budget { requests: Some(20), usd_per_day: Some(Usd::from_pico(5)), ..Budget::default() };
-        lower_budget(&mut budget, &asked);
+        let lines = Default::default();
+        lower_budget(&mut budget, &asked, &mut Refused::new(&lines));
         assert_eq!(budget, Budget { requests: Some(10), usd_per_day: asked.usd_per_day, ..Budget::default() });
     }
 

@@ -325,7 +325,7 @@ impl Settings {
 
     /// The layers, in their order.
     pub fn put_together(user: user::User, project: project::Project, chosen: Choices) -> Self {
-        let mut refused = Vec::new();
+        let mut refused = project::Refused::new(&project.lines);
         let mut mode = user.mode.unwrap_or_default();
         project.tighten_mode(&mut mode, &mut refused);
         let mode = chosen.mode.unwrap_or(mode);
@@ -341,7 +341,7 @@ impl Settings {
         let mut process = user.process.of_user();
         project.process.lower(&mut process, &mut refused);
         let mut budget = user.budget;
-        limits::lower_budget(&mut budget, &project.budget);
+        limits::lower_budget(&mut budget, &project.budget, &mut refused);
         budget.usd = chosen.budget_usd.or(budget.usd);
 
         let mut http = Http::default();
@@ -371,7 +371,7 @@ impl Settings {
         let mut fail_on = user.fail_on.unwrap_or_default();
         project.tighten_fail_on(&mut fail_on, &mut refused);
 
-        let warnings = refused.into_iter().map(|what| format!("convoke.toml: {what}")).collect();
+        let warnings = refused.all;
         Self {
             mode,
             backend: chosen.backend.unwrap_or(backend),

@@ -50,6 +50,11 @@ impl Paths {
         self.config.join("config.toml")
     }
 
+    /// What the user has granted to plugins.
+    pub fn grants(&self) -> PathBuf {
+        self.config.join("grants.toml")
+    }
+
     /// The user's policies.
     pub fn policies(&self) -> PathBuf {
         self.config.join("policies")

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::document::Document;
+use super::project::Refused;
 
 /// What each program may take that a plugin runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +62,14 @@ impl AskedProcess {
     }
 
     /// A project's word: it lowers, and what would raise is refused.
-    pub(super) fn lower(self, process: &mut Process, refused: &mut Vec<String>) {
-        fn set<T: PartialOrd>(limit: &mut T, asked: Option<T>, key: &str, refused: &mut Vec<String>) {
+    pub(super) fn lower(self, process: &mut Process, refused: &mut Refused<'_>) {
+        fn set<T: PartialOrd>(limit: &mut T, asked: Option<T>, key: &str, refused: &mut Refused<'_>) {
             match asked {
                 Some(asked) if asked <= *limit => *limit = asked,
-                Some(_) => refused.push(format!("a project can only lower process.{key}, so it stays as it is")),
+                Some(_) => refused.push(
+                    &format!("process.{key}"),
+                    &format!("a project can only lower process.{key}, so it stays as it is"),
+                ),
                 None => {}
             }
         }

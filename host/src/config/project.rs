@@ -47,7 +47,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::document::Document;
+use super::document::{Document, lines};
 use super::http::{AskedHttp, HttpTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::plugins::{Pins, PluginsTable};
@@ -87,6 +87,32 @@ pub struct Project {
     pub tiers: bool,
     /// Whether it has `[policy]`, which it can't set.
     pub policy: bool,
+    /// The line of each value, by its key.
+    pub lines: BTreeMap<String, usize>,
+}
+
+/// What a project asked for and does not get, in words, each with its line.
+#[derive(Debug)]
+pub(super) struct Refused<'a> {
+    lines: &'a BTreeMap<String, usize>,
+    /// They.
+    pub(super) all: Vec<String>,
+}
+
+impl<'a> Refused<'a> {
+    /// Nothing yet, of a file whose values stand at these lines.
+    pub(super) fn new(lines: &'a BTreeMap<String, usize>) -> Self {
+        Self { lines, all: Vec::new() }
+    }
+
+    /// What stands under a key, or in the table of that name, is not done.
+    pub(super) fn push(&mut self, key: &str, what: &str) {
+        let is_there =
+            |known: &str| known.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let line = self.lines.iter().filter(|(known, _)| is_there(known)).map(|(_, line)| line).min();
+        let place = line.map_or_else(String::new, |line| format!(":{line}"));
+        self.all.push(format!("{}{place}: {what}", super::paths::PROJECT_FILE));
+    }
 }
 
 #[derive(Deserialize)]
@@ -140,7 +166,21 @@ struct Suppress {
 }
 
 /// Keys that only the user's own file has.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("grants", GRANTS),
+    ("grant", GRANTS),
+    ("trust", GRANTS),
+    ("capabilities", GRANTS),
+    ("registry", SOURCES),
+    ("registries", SOURCES),
+    ("credentials", ADDRESS),
+    ("anthropic", ADDRESS),
+    ("api_key", ADDRESS),
+    ("base_url", ADDRESS),
+    ("proxy", ADDRESS),
+    ("env", "a project can't set the environment of anything that runs"),
+    ("mcp", "a project can't name MCP servers: they stand in [tiers] of your own config.toml"),
+    ("tools", "a project can't grant Claude's tools: they stand in [tiers] of your own config.toml"),
     ("actions", "a project can't say what runs without asking: write [actions] into your own config.toml"),
     ("model", "a project can't choose the model: write it into your own config.toml, or use --model"),
     ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
@@ -149,6 +189,11 @@ const ELSEWHERE: [(&str, &str); 6] = [
     ("prices", "a project can't say what a model costs: write [prices] into your own config.toml"),
 ];
 
+const GRANTS: &str = "a project can't grant anything: `convoke grants add` writes your own grants.toml";
+const SOURCES: &str = "a project can't say where names are fetched from: write that into your own config.toml";
+const ADDRESS: &str =
+    "a project can't say where credentials are sent, and holds none: they come from your own environment and files";
+
 /// Reads the text of that file.
 ///
 /// # Errors
@@ -156,7 +201,7 @@ const ELSEWHERE: [(&str, &str); 6] = [
 /// See [`ConfigError`].
 pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
     let document = Document { path, text };
-    let file: File = document.parse(&ELSEWHERE)?;
+    let file: File = document.parse(ELSEWHERE)?;
     Ok(Project {
         mode: file.mode,
         backend: file.backend,
@@ -176,6 +221,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
             .collect::<Result<Vec<_>, _>>()?,
         tiers: file.tiers.is_some(),
         policy: file.policy.is_some(),
+        lines: lines(text),
     })
 }
 
@@ -234,47 +280,51 @@ fn date(until: &Spanned<toml::Value>, document: Document<'_>) -> Result<Date, Co
 
 impl Project {
     /// A stricter mode is taken.
-    pub(super) fn tighten_mode(&self, mode: &mut Mode, refused: &mut Vec<String>) {
+    pub(super) fn tighten_mode(&self, mode: &mut Mode, refused: &mut Refused<'_>) {
         match self.mode {
             Some(asked) if asked <= *mode => *mode = asked,
-            Some(asked) => refused.push(format!("mode {} is looser than {}, which stays", asked.name(), mode.name())),
+            Some(asked) => {
+                refused.push("mode", &format!("mode {} is looser than {}, which stays", asked.name(), mode.name()));
+            }
             None => {}
         }
     }
 
     /// A stricter limit is taken.
-    pub(super) fn tighten_fail_on(&self, fail_on: &mut FailOn, refused: &mut Vec<String>) {
+    pub(super) fn tighten_fail_on(&self, fail_on: &mut FailOn, refused: &mut Refused<'_>) {
         match self.fail_on {
             Some(asked) if asked >= *fail_on => *fail_on = asked,
             Some(asked) => {
-                refused.push(format!("fail_on {} is laxer than {}, which stays", asked.name(), fail_on.name()));
+                let what = format!("fail_on {} is laxer than {}, which stays", asked.name(), fail_on.name());
+                refused.push("fail_on", &what);
             }
             None => {}
         }
     }
 
     /// A tier says who is asked, what that may do and what it costs.
-    pub(super) fn refuse_tiers(&self, refused: &mut Vec<String>) {
+    pub(super) fn refuse_tiers(&self, refused: &mut Refused<'_>) {
         if self.tiers {
-            refused.push("a project can only tighten, so its [tiers] is not used: tiers are your own".to_owned());
+            refused.push("tiers", "a project can only tighten, so its [tiers] is not used: tiers are your own");
         }
     }
 
     /// A policy decides what is spent, and may be a program.
-    pub(super) fn refuse_policy(&self, refused: &mut Vec<String>) {
+    pub(super) fn refuse_policy(&self, refused: &mut Refused<'_>) {
         if self.policy {
             let message = "a project can't choose a policy or load a library, so its [policy] is not used: write it into \
                            your own config.toml, or use --policy";
-            refused.push(message.to_owned());
+            refused.push("policy", message);
         }
     }
 
     /// To ask nobody is stricter than anything; everything else spends the user's money.
-    pub(super) fn tighten_backend(&self, backend: &mut Backend, refused: &mut Vec<String>) {
+    pub(super) fn tighten_backend(&self, backend: &mut Backend, refused: &mut Refused<'_>) {
         match self.backend {
             Some(Backend::Offline) => *backend = Backend::Offline,
             Some(asked) if asked != *backend => {
-                refused.push(format!("a project can only choose the backend offline, not {}", asked.name()));
+                let what = format!("a project can only choose the backend offline, not {}", asked.name());
+                refused.push("backend", &what);
             }
             Some(_) | None => {}
         }
@@ -331,6 +381,53 @@ mod tests {
     fn a_quoted_day_is_a_day_too() {
         let text = "[[suppress]]\nrule = \"r\"\nreason = \"x\"\nuntil = \"2027-01-31\"\n";
         assert_eq!(parsed(text).unwrap().suppressions[0].until, Some(jiff::civil::date(2027, 1, 31)));
+    }
+
+    #[test]
+    fn what_grants_raises_or_loads_is_refused_with_its_line_and_says_whose_it_is() {
+        for (text, whose) in [
+            ("[[grants]]\nsha256 = \"0\"\n", "your own grants.toml"),
+            ("[grant.deps]\ntrust = true\n", "your own grants.toml"),
+            ("trust = true\n", "your own grants.toml"),
+            ("[[capabilities.process]]\nprogram = \"git\"\n", "your own grants.toml"),
+            ("[actions]\nallow = [\"rm\"]\n", "your own config.toml"),
+            ("[install]\nnamespace = \"oci://evil.example/x\"\n", "your own config.toml"),
+            ("[registries.evil]\nurl = \"https://evil.example\"\n", "your own config.toml"),
+            ("[credentials]\nurl = \"https://evil.example\"\n", "where credentials are sent"),
+            ("[anthropic]\nbase_url = \"https://evil.example\"\n", "where credentials are sent"),
+            ("base_url = \"https://evil.example\"\n", "where credentials are sent"),
+            ("[proxy]\nhttps = \"evil.example\"\n", "where credentials are sent"),
+            ("[env]\nLD_PRELOAD = \"./evil.so\"\n", "environment"),
+            ("tools = [\"Bash\"]\n", "Claude's tools"),
+            ("[mcp]\ncommand = \"./evil\"\n", "MCP servers"),
+            ("[cache]\nresponses = true\n", "your own config.toml"),
+            ("[journal]\nkeep_days = 0\n", "your own config.toml"),
+        ] {
+            let error = parsed(&format!("version = 1\n{text}")).unwrap_err();
+            let hint = miette::Diagnostic::help(&error).map(|hint| hint.to_string()).unwrap_or_default();
+            assert!(error.to_string().contains("convoke.toml:2:"), "{text}: {error}");
+            assert!(hint.contains(whose), "{text}: {hint}");
+        }
+        for text in ["[limits]\nunlimited = true\n", "[plugin]\nlibrary = \"x.so\"\n", "[native]\nallow = true\n"] {
+            assert!(parsed(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_used_is_said_with_its_line() {
+        let text = "version = 1\n[tiers.speed]\nmodel = \"x\"\n[policy]\nuse = \"./evil.so\"\n[limits]\ninstances = 99\n\
+                    [limits.operations]\nread = 90\n";
+        let project = parsed(text).unwrap();
+        let settings = super::super::Settings::put_together(Default::default(), project, Default::default());
+        let said = settings.warnings.join("\n");
+        for line in [
+            "convoke.toml:3: a project can only tighten, so its [tiers]",
+            "convoke.toml:5: a project can't choose a policy or load a library",
+            "convoke.toml:7: a project can only lower instances",
+            "convoke.toml:9: a project can only lower ",
+        ] {
+            assert!(said.contains(line), "{line}: {said}");
+        }
     }
 
     #[test]

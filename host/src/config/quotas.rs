@@ -45,6 +45,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::document::Document;
+use super::project::Refused;
 
 /// Requests and tokens of a quota, at most: a million millions, more than any account has.
 const MOST: i64 = 1_000_000_000_000;
@@ -289,7 +290,7 @@ impl Quotas {
     }
 
     /// A project's, beside them. One that is named as one of the user's and looser would hold nobody back: it is said.
-    pub(super) fn tighten(&mut self, asked: AskedQuotas, refused: &mut Vec<String>) {
+    pub(super) fn tighten(&mut self, asked: AskedQuotas, refused: &mut Refused<'_>) {
         let looser = |name: &str| {
             format!("[quotas.{name}] is looser than your own, which stays: a project can only add tighter quotas")
         };
@@ -298,7 +299,7 @@ impl Quotas {
             let name = plain(&quota.name);
             let own = self.scoped.iter().find(|own| *own.name == *name && own.scope == quota.scope);
             if own.is_some_and(|own| is_looser(&quota, own)) {
-                refused.push(looser(&name));
+                refused.push(&format!("quotas.{name}"), &looser(&name));
             } else {
                 self.scoped.push(Arc::new(quota));
             }
@@ -307,7 +308,7 @@ impl Quotas {
             let name = plain(&quota.name);
             if let Some(own) = self.named.get(&name) {
                 if is_faster(quota.size, own.size) {
-                    refused.push(looser(&name));
+                    refused.push(&format!("quotas.{name}"), &looser(&name));
                     continue;
                 }
                 if quota.matches.is_empty() {
@@ -407,10 +408,12 @@ mod tests {
             "[quotas.mine]\nrequests = 20\n[quotas.more]\nusd = 1.0\n[quotas.github_api]\nrequests = 500\n\
              [quotas.azure_arm_read]\nrequests = 5\n",
         );
-        let mut refused = Vec::new();
+        let lines = Default::default();
+        let mut refused = Refused::new(&lines);
         quotas.tighten(of_project.unwrap().of_project(Path::new("/a/convoke.toml")), &mut refused);
+        let refused = refused.all;
         assert_eq!(refused.len(), 2, "{refused:?}");
-        assert!(refused[0].starts_with("[quotas.mine] is looser") && refused[1].starts_with("[quotas.github_api]"));
+        assert!(refused[0].contains("[quotas.mine] is looser") && refused[1].contains("[quotas.github_api]"));
         assert_eq!(quotas.scoped.len(), 2);
         assert!(quotas.scoped[1].name.starts_with("more@"), "{:?}", quotas.scoped[1].name);
         let reads = |quota: &&NamedQuota| quota.name.starts_with("azure_arm_read");

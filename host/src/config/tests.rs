@@ -55,7 +55,7 @@ fn a_project_cannot_loosen_and_is_told() {
     assert_eq!(settings.limits, Limits::of(Mode::Balanced));
     assert_eq!(settings.budget.usd.map(|usd| usd.dollars()), Some(2.0));
     assert!(!settings.suppress_comments);
-    for key in ["mode", "backend", "fail_on", "instances", "read_mib", "question_timeout_s"] {
+    for key in ["mode", "backend", "fail_on", "instances", "read_mib", "question_timeout_s", "budget.usd"] {
         assert!(settings.warnings.iter().any(|warning| warning.contains(key)), "{key}: {:?}", settings.warnings);
     }
 }

@@ -78,6 +78,20 @@ pub struct Wrong {
     pub message: String,
 }
 
+impl std::fmt::Display for Wrong {
+    /// `http[1].host: what is wrong`.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (number, step) in self.steps.iter().enumerate() {
+            match step {
+                Place::Key(key) if number == 0 => write!(out, "{key}")?,
+                Place::Key(key) => write!(out, ".{key}")?,
+                Place::Index(index) => write!(out, "[{index}]")?,
+            }
+        }
+        write!(out, ": {}", self.message)
+    }
+}
+
 /// A step on the way to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

@@ -184,6 +184,7 @@ impl RecordedRoute {
             tier: self.tier,
             ab: self.ab,
             model: self.model.clone(),
+            plugin_tools: None,
         }
     }
 }

@@ -7,9 +7,9 @@ pub fn missing<'a>(granted: &[String], wanted: &'a [String]) -> Option<&'a str> 
     wanted.iter().map(String::as_str).find(|tool| !granted.iter().any(|grant| covers(grant, tool)))
 }
 
-/// A grant covers itself; a whole tool covers its narrower forms; an MCP server covers its tools. Nothing narrow covers
+/// Whether a grant is enough for a wish. A grant covers itself; a whole tool covers its narrower forms; an MCP server covers its tools. Nothing narrow covers
 /// anything wider.
-fn covers(grant: &str, tool: &str) -> bool {
+pub fn covers(grant: &str, tool: &str) -> bool {
     let (grant, tool) = (grant.trim(), tool.trim());
     if grant == tool {
         return true;

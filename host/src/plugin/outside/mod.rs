@@ -17,6 +17,7 @@ use wasmtime::component::{Accessor, Linker, Resource};
 use super::bindings::convoke::plugin::{http as wit_http, process as wit_process, store as wit_store, types as wit};
 use super::capabilities::Capabilities;
 use super::clock::OwnTime;
+use super::grants::{Refusal, Wish, refusal};
 use super::imports::{Host, State, Task, TaskHandle};
 use super::log::Log;
 use super::operations::Operations;
@@ -32,7 +33,11 @@ use taped::Tape;
 pub struct Outside {
     /// The plugin's name, for messages.
     pub plugin: String,
-    /// What it was granted. Nothing else is done for it.
+    /// What the user calls it: its name, or the path of its file. For the command that grants it more.
+    pub typed: String,
+    /// What its manifest asks for.
+    pub asked: Capabilities,
+    /// What it was granted of that. Nothing else is done for it.
     pub granted: Capabilities,
     /// The project's folder, with no link in it.
     pub root: PathBuf,
@@ -48,6 +53,14 @@ pub struct Outside {
     pub tape: Tape,
     /// What runs its programs; none: nothing does.
     pub processes: Option<Arc<Processes>>,
+}
+
+impl Outside {
+    /// What the plugin is told whose call is beyond what it was granted: the missing grant, and the command that gives it.
+    fn refused(&self, wish: &Wish) -> wit::Error {
+        let Refusal { message, hint } = refusal(&self.typed, &self.asked, wish);
+        wit::Error { message, hint: Some(hint) }
+    }
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -98,9 +111,4 @@ impl Call {
         let Some(task) = &self.task else { return Ok(()) };
         task.recorder.note(Read::Outside { kind: kind.to_owned() }).map_err(super::convert::project_error)
     }
-}
-
-/// What a plugin is told that has no grant for something.
-fn not_granted(what: impl Into<String>, hint: impl Into<String>) -> wit::Error {
-    wit::Error { message: what.into(), hint: Some(hint.into()) }
 }

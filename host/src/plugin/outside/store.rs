@@ -5,7 +5,7 @@ pub mod keep;
 use convoke_runtime::journal::Digest;
 use wasmtime::component::{Accessor, Resource};
 
-use super::{Call, not_granted, wit, wit_store};
+use super::{Call, Wish, wit, wit_store};
 use crate::plugin::imports::{Host, State, TaskHandle};
 
 pub use keep::{Owner, Store, StoreError};
@@ -52,7 +52,7 @@ fn granted(call: &Call) -> Result<&Store, wit::Error> {
     if call.outside.granted.store {
         return Ok(&call.outside.store);
     }
-    Err(not_granted(format!("{} has no store", call.outside.plugin), "grant it one"))
+    Err(call.outside.refused(&Wish::Store))
 }
 
 /// An item depends on what it found, or on what it left there itself: while the store still has that, the item would

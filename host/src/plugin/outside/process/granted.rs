@@ -3,6 +3,8 @@
 use super::Refused;
 use crate::actions::quote::quote;
 use crate::plugin::capabilities::Program;
+use crate::plugin::grants::Wish;
+use crate::plugin::outside::Outside;
 use crate::plugin::printable;
 
 /// So much of a stranger's word is shown, in characters.
@@ -11,70 +13,62 @@ const SHOWN: usize = 200;
 /// Checks a program and the words that it begins with: they must be exactly those of one subcommand that was granted.
 ///
 /// # Errors
-/// What is not granted, and what is.
-pub(super) fn check(granted: &[Program], program: &str, arguments: &[String]) -> Result<(), Refused> {
-    let mut longest = 0;
-    for one in granted.iter().filter(|one| one.program == program) {
-        if one.subcommands.is_empty() {
-            return Ok(());
-        }
-        for subcommand in &one.subcommands {
-            let words: Vec<&str> = subcommand.split_whitespace().collect();
-            longest = longest.max(words.len());
-            let begins =
-                words.len() <= arguments.len() && words.iter().zip(arguments).all(|(word, argument)| word == argument);
-            if begins && !words.is_empty() {
-                return Ok(());
-            }
-        }
+/// What is not granted, and what would grant it.
+pub(super) fn check(outside: &Outside, program: &str, arguments: &[String]) -> Result<(), Refused> {
+    if wish(&outside.granted.process, program, arguments).is_some() {
+        return Ok(());
     }
-    let shown = printable(&quote(program), SHOWN);
-    let option = arguments.iter().take(longest).find(|argument| argument.starts_with('-'));
-    let what = match (longest, option, arguments.first()) {
-        (0, ..) => format!("the program {shown} is not granted"),
-        (_, Some(option), _) => {
-            let option = printable(&quote(option), SHOWN);
-            format!("{option} looks like an option, and stands where the subcommand of {shown} has to stand")
-        }
-        (_, None, Some(first)) => format!("{shown} {} is not granted", printable(&quote(first), SHOWN)),
-        (_, None, None) => format!("{shown} without a subcommand is not granted"),
-    };
-    Err(Refused { message: format!("{what}: {}", may_run(granted)), hint: Some(HINT.to_owned()) })
+    let of_program = |one: &&Program| one.program == program;
+    let longest = outside.asked.process.iter().filter(of_program).flat_map(|one| &one.subcommands);
+    let longest = longest.map(|words| words.split(' ').count()).max().unwrap_or(0);
+    if let Some(option) = arguments.iter().take(longest).find(|argument| argument.starts_with('-')) {
+        let (option, program) = (printable(&quote(option), SHOWN), printable(&quote(program), SHOWN));
+        let message =
+            format!("{option} looks like an option, and stands where the subcommand of {program} has to stand");
+        return Err(Refused::new(message));
+    }
+    let first = arguments.first().map_or("", String::as_str);
+    let wish = wish(&outside.asked.process, program, arguments).unwrap_or_else(|| Wish::run(program, first));
+    let refused = outside.refused(&wish);
+    Err(Refused { message: refused.message, hint: refused.hint })
 }
 
-const HINT: &str = "a plugin asks for programs in its plugin.toml, under [[capabilities.process]], and its user grants them: \
-                    see `convoke grants`";
-
-/// What was granted, in words.
-fn may_run(granted: &[Program]) -> String {
-    let mut all: Vec<String> = Vec::new();
-    for one in granted {
-        match one.subcommands.as_slice() {
-            [] => all.push(one.program.clone()),
-            some => all.extend(some.iter().map(|subcommand| format!("{} {subcommand}", one.program))),
+/// Which of these a program with its arguments is.
+fn wish(programs: &[Program], program: &str, arguments: &[String]) -> Option<Wish> {
+    programs.iter().filter(|one| one.program == program).find_map(|one| {
+        if one.subcommands.is_empty() {
+            return Some(Wish::run(program, ""));
         }
-    }
-    match all.as_slice() {
-        [] => "this plugin may run no program".to_owned(),
-        some => format!("this plugin may run {}", printable(&some.join(", "), 500)),
-    }
+        let begins = |words: &&String| {
+            let words: Vec<&str> = words.split_whitespace().collect();
+            let first = arguments.get(..words.len()).unwrap_or_default();
+            !words.is_empty() && first.iter().map(String::as_str).eq(words)
+        };
+        one.subcommands.iter().find(begins).map(|words| Wish::run(program, words))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::capabilities::Capabilities;
 
-    fn granted() -> Vec<Program> {
+    fn outside() -> Outside {
         let program = |program: &str, subcommands: &[&str]| Program {
             program: program.to_owned(),
             subcommands: subcommands.iter().map(|subcommand| (*subcommand).to_owned()).collect(),
         };
-        vec![program("git", &["diff", "log", ""]), program("gh", &["pr view"]), program("count", &[])]
+        let process = vec![program("git", &["diff", "log", ""]), program("gh", &["pr view"]), program("count", &[])];
+        let granted = Capabilities { process, ..Capabilities::default() };
+        let mut asked = granted.clone();
+        asked.process.push(program("git", &["push"]));
+        Outside { typed: "./p.wasm".to_owned(), asked, granted, ..Outside::default() }
     }
 
     fn asked(line: &[&str]) -> Result<(), String> {
         let arguments: Vec<String> = line[1..].iter().map(|word| (*word).to_owned()).collect();
-        check(&granted(), line[0], &arguments).map_err(|refused| refused.message)
+        check(&outside(), line[0], &arguments)
+            .map_err(|refused| format!("{} ({})", refused.message, refused.hint.unwrap_or_default()))
     }
 
     #[test]
@@ -91,34 +85,36 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_refused_with_what_may_be_run() {
+    fn whatever_else_is_refused() {
         for (line, said) in [
-            (["git", "push"].as_slice(), "git push is not granted: this plugin may run git diff, git log"),
-            (&["git"], "git without a subcommand is not granted"),
+            (["git", "push"].as_slice(), "you have not granted that"),
+            (&["git"], "does not ask for that"),
             (&["git", "-c", "alias.diff=!id", "diff"], "-c looks like an option"),
             (&["git", "-C", "/etc", "diff"], "-C looks like an option"),
             (&["git", "--exec-path=/tmp", "diff"], "looks like an option"),
-            (&["git", "diff --stat"], "'diff --stat' is not granted"),
-            (&["git", "Diff"], "git Diff is not granted"),
-            (&["git", " diff"], "git ' diff' is not granted"),
-            (&["git", ""], "git '' is not granted"),
-            (&["gh", "pr"], "gh pr is not granted"),
+            (&["git", "diff --stat"], "does not ask for that"),
+            (&["git", "Diff"], "does not ask for that"),
+            (&["git", " diff"], "does not ask for that"),
+            (&["git", ""], "does not ask for that"),
+            (&["gh", "pr"], "does not ask for that"),
             (&["gh", "pr", "--web"], "--web looks like an option"),
-            (&["gh", "pr", "merge"], "gh pr is not granted"),
-            (&["GIT", "diff"], "the program GIT is not granted"),
-            (&["sh", "-c", "id"], "the program sh is not granted"),
-            (&["", "diff"], "the program '' is not granted"),
+            (&["gh", "pr", "merge"], "does not ask for that"),
+            (&["GIT", "diff"], "does not ask for that"),
+            (&["sh", "-c", "id"], "does not ask for that"),
+            (&["", "diff"], "does not ask for that"),
         ] {
             let refused = asked(line).unwrap_err();
             assert!(refused.contains(said), "{line:?}: {refused}");
         }
-        let nothing = check(&[], "git", &["diff".to_owned()]).unwrap_err().message;
-        assert!(nothing.contains("this plugin may run no program"), "{nothing}");
+        let refused = asked(&["git", "push", "origin"]).unwrap_err();
+        assert!(refused.contains("convoke grants add ./p.wasm") && refused.contains("git push"), "{refused}");
     }
 
     #[test]
     fn what_a_plugin_says_does_nothing_to_a_terminal() {
-        let refused = asked(&["git", "\u{1b}[2J\u{202e}"]).unwrap_err();
-        assert!(!refused.contains(['\u{1b}', '\u{202e}']), "{refused:?}");
+        for line in [["git", "\u{1b}[2J\u{202e}"], ["git", "-\u{1b}[2J\u{202e}"], ["\u{1b}", "x"]] {
+            let refused = asked(&line).unwrap_err();
+            assert!(!refused.contains(['\u{1b}', '\u{202e}']), "{refused:?}");
+        }
     }
 }

@@ -37,9 +37,11 @@ impl Place {
         let machinery = Machinery { warden: root.join("warden"), records: root.join("records") };
         let processes = Processes::new(env, &root.join("project"), machinery, limits);
         let granted = Program { program: "look".to_owned(), subcommands: vec!["at".to_owned()] };
+        let granted = Capabilities { process: vec![granted], ..Capabilities::default() };
         let outside = Outside {
             plugin: "p".to_owned(),
-            granted: Capabilities { process: vec![granted], ..Capabilities::default() },
+            asked: granted.clone(),
+            granted,
             root: root.join("project"),
             processes: Some(Arc::new(processes)),
             ..Outside::default()
@@ -108,10 +110,10 @@ async fn what_can_not_be_is_refused_before_anything_runs() {
     std::os::unix::fs::symlink("..", place.root.join("project/out")).unwrap();
     type Change = fn(&mut wit_process::Command);
     let cases: [(&str, Change); 11] = [
-        ("not granted", |command| command.program = "sort".to_owned()),
+        ("may not run", |command| command.program = "sort".to_owned()),
         ("not the name", |command| command.program = "/bin/look".to_owned()),
         ("not the name", |command| command.program = "./look".to_owned()),
-        ("not granted", |command| command.arguments = vec!["away".to_owned()]),
+        ("may not run", |command| command.arguments = vec!["away".to_owned()]),
         ("looks like an option", |command| command.arguments.insert(0, "-x".to_owned())),
         ("code 0", |command| command.arguments.push("a\0b".to_owned())),
         ("1025 arguments", |command| command.arguments.extend(vec!["x".to_owned(); 1_024])),
