@@ -195,7 +195,7 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("install.namespace", some(install.namespace.as_ref().map(|namespace| text(&namespace.to_string()))));
     add("install.max_component_bytes", install.most_bytes.to_string());
     add("install.timeout_s", seconds(install.time));
-    add("install.private_hosts", list(install.listed_hosts()));
+    add("install.private_hosts", list(&install.listed_hosts));
 
     add("journal.keep_days", settings.journal.days.to_string());
     add("journal.max_bytes", settings.journal.most_bytes.to_string());
