@@ -30,9 +30,9 @@ mod money;
 mod network;
 mod plans;
 mod policy;
-mod publish;
 #[cfg(unix)]
 mod process;
+mod publish;
 #[cfg(unix)]
 mod real_claude;
 mod real_registry;

@@ -288,9 +288,7 @@ async fn no_folder_leads_out_of_the_project() {
     symlink(".git", project.join("git")).expect("a link");
     symlink("in/side", project.join("short")).expect("a link");
     let within = |folder: &str| json!({"program": "peek", "folder": folder});
-    for folder in
-        ["..", "in/../..", "/etc", "out", "in/etc", ".git", ".GIT/hooks", "git/hooks", "a\u{0}b"]
-    {
+    for folder in ["..", "in/../..", "/etc", "out", "in/etc", ".git", ".GIT/hooks", "git/hooks", "a\u{0}b"] {
         let result = user.came_of(&[within(folder)]).await.remove(0);
         assert!(result["message"].is_string(), "{folder}: {result:#}");
     }
