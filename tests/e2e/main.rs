@@ -17,6 +17,7 @@ mod doctor;
 mod explain;
 mod go_on;
 mod hostile;
+mod http;
 mod input;
 #[cfg(unix)]
 mod install;

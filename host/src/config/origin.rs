@@ -186,6 +186,9 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("budget.input_tokens", count(budget.input_tokens));
     add("budget.output_tokens", count(budget.output_tokens));
 
+    add("http.timeout_s", seconds(settings.http.timeout));
+    add("http.max_response_bytes", settings.http.most_response_bytes.to_string());
+
     let cache = settings.cache;
     add("cache.responses", cache.responses.to_string());
     add("cache.max_mib", (cache.most_bytes >> 20).to_string());
