@@ -108,6 +108,7 @@ struct File {
     quotas: QuotasTable,
     #[serde(default)]
     plugins: PluginsTable,
+    #[serde(default)]
     http: HttpTable,
     #[serde(default)]
     severity: BTreeMap<String, Level>,
