@@ -7,11 +7,13 @@ mod carry_actions;
 mod carry_out;
 mod command;
 mod config;
+mod dev;
 mod doctor;
 mod error;
 mod limits;
 mod list;
 mod most;
+mod new;
 mod options;
 mod plan;
 mod policy;
@@ -98,7 +100,9 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
     match matches.subcommand() {
         Some(("doctor", matches)) => doctor::doctor(matches),
         Some(("list", matches)) => list::list(&runnables, matches),
+        Some(("new", matches)) => new::new(matches),
         Some(("build", matches)) => build::build(matches),
+        Some(("dev", matches)) => dev::dev(matches),
         Some(("actions", matches)) => actions::actions(matches),
         Some(("cache", matches)) => cache::cache(matches),
         Some(("run", matches)) => together::run(&runnables, matches),
@@ -180,7 +184,9 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(resume::retry_command())
         .subcommand(list::command())
         .subcommand(doctor::command())
+        .subcommand(new::command())
         .subcommand(build::command())
+        .subcommand(dev::command())
         .subcommand(actions::command())
         .subcommand(cache::command())
         .subcommand(runs::command())

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod operations;
 pub mod project;
 pub mod sandbox;
+pub mod template;
 
 pub use convert::{Ending, Refused};
 pub use log::Log;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{RESERVED_NAMES, RESERVED_OPTIONS, RESERVED_SHORTS};
+pub use check::{RESERVED_NAMES, RESERVED_OPTIONS, RESERVED_SHORTS, check_name};
 pub use command_line::Arguments;
 pub use error::{Fault, ManifestError};
 
