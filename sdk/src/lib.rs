@@ -51,7 +51,7 @@
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit",
-        world: "command",
+        world: "everything",
         pub_export_macro: true,
         default_bindings_module: "convoke_sdk::bindings",
     });

@@ -79,7 +79,15 @@ fn starts(plugin: &Embedded, cache: &Path, empty: &Path, rounds: usize) -> Resul
         let sandbox = sum.take(|| {
             let loaded =
                 loading.take(|| Ok(engine.load(plugin.name, &inspected.digest, plugin.bytes, Some(cache))?))?;
-            let sandbox = Sandbox { engine, plugin: loaded, project, call, caps: CAPS, events: Events::new() };
+            let sandbox = Sandbox {
+                engine,
+                plugin: loaded,
+                project,
+                outside: Arc::default(),
+                call,
+                caps: CAPS,
+                events: Events::new(),
+            };
             first.take(|| plan(&runtime, &sandbox))?;
             Ok(sandbox)
         })?;

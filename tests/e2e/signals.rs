@@ -99,12 +99,12 @@ async fn commands_side_by_side_are_all_stopped() {
 
 #[tokio::test]
 async fn a_terminal_is_left_as_it_was() {
-    let standin = standin(Config { latency: Latency::of(400, 0.0), ..Config::default() }).await;
+    let standin = standin(Config { latency: Latency::of(1_000, 0.0), ..Config::default() }).await;
     let world = World::with_agents(12);
     let number = world.path("number");
     let call = world.audit(["--instances", "2", "--output", "report.json"]).asking(&standin);
     let running = call.on_a_terminal(&number).start().await;
-    until("a second round", || standin.stats().requests >= 3).await;
+    until("a second round", || standin.stats().requests >= 4 && standin.stats().in_flight == 2).await;
     let number = fs::read_to_string(number).expect("a number").trim().parse().expect("a number");
     let convoke = Pid::from_raw(number).expect("a number");
     kill_process(convoke, Signal::TERM).expect("a signal");

@@ -32,9 +32,11 @@ use crate::apply::recover::recover;
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
+use crate::plugin::capabilities::Capabilities;
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
+use crate::plugin::outside::Outside;
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
 use crate::policy::{InUse, Policies};
@@ -207,6 +209,13 @@ pub(super) fn prepare(
         let message = "what is recorded goes where it would go without a policy, so that it can be replayed without it";
         settings.warnings.push(message.to_owned());
     }
+    // Nothing was granted.
+    let outside = Arc::new(Outside {
+        plugin: plugin.manifest.name.clone(),
+        granted: Capabilities::default(),
+        root: root.clone(),
+        operations: operations.clone(),
+    });
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),
@@ -223,7 +232,7 @@ pub(super) fn prepare(
             project: root.to_string_lossy().into_owned(),
         },
         plugin,
-        sandbox: Sandbox { engine, plugin: loaded, project, call, caps, events: events.clone() },
+        sandbox: Sandbox { engine, plugin: loaded, project, outside, call, caps, events: events.clone() },
         journal,
         backends: lanes.backends,
         broker,

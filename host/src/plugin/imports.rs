@@ -24,6 +24,7 @@ use super::bindings::convoke::plugin::{log as wit_log, project as wit_project, t
 use super::clock::OwnTime;
 use super::convert::{self, Refused};
 use super::log::Log;
+use super::outside::{self, Outside};
 use super::project::{Project, Recorder};
 
 /// What a run does for a worker.
@@ -108,12 +109,13 @@ pub struct State {
     pub(super) fuel: u64,
     pub(super) own_time: Arc<OwnTime>,
     pub(super) project: Project,
+    pub(super) outside: Arc<Outside>,
     pub(super) services: Option<Arc<dyn Services>>,
     pub(super) log: Log,
 }
 
 impl State {
-    fn task(&self, handle: &Resource<TaskHandle>) -> wasmtime::Result<Arc<Task>> {
+    pub(super) fn task(&self, handle: &Resource<TaskHandle>) -> wasmtime::Result<Arc<Task>> {
         Ok(self.table.get(handle)?.0.clone())
     }
 
@@ -133,13 +135,14 @@ impl WasiView for State {
     }
 }
 
-type Host = HasSelf<State>;
+pub(super) type Host = HasSelf<State>;
 
 /// Puts the host's side of the contract into a linker.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wit_worker::add_to_linker::<_, Host>(linker, |state| state)?;
     wit_project::add_to_linker::<_, Host>(linker, |state| state)?;
     wit_log::add_to_linker::<_, Host>(linker, |state| state)?;
+    outside::add_to_linker(linker)?;
     wit::add_to_linker::<_, Host>(linker, |state| state)
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use wasmparser::{Chunk, Parser, Payload, Validator, WasmFeatures};
 
+use super::capabilities::Capabilities;
 use super::manifest::{self, Manifest, ManifestError};
 use super::{printable, sha256_hex};
 
@@ -15,7 +16,7 @@ const PACKAGE: &str = "convoke:plugin";
 /// Its version that this host was made with. A test compares it with `wit/`.
 const PACKAGE_VERSION: &str = "0.1.0";
 /// What this host offers of it.
-const OFFERED: &[&str] = &["types", "worker", "project", "log"];
+const OFFERED: &[&str] = &["types", "worker", "project", "log", "process", "http", "store"];
 /// What every command exports.
 const HANDLER: &str = "handler";
 /// What a command with a conclusion exports too.
@@ -105,6 +106,20 @@ pub enum InspectError {
     /// Its manifest is wrong.
     #[error("its manifest is wrong: {0}")]
     Manifest(#[from] ManifestError),
+    /// Its manifest asks for what it doesn't import.
+    #[error("its manifest asks for `{name}`, which the component does not import")]
+    NotImported {
+        /// The capability.
+        name: &'static str,
+    },
+    /// It imports a capability, and its manifest says nothing of it.
+    #[error("it imports `{name}`, and its manifest does not say {what}")]
+    NotNarrowed {
+        /// The capability.
+        name: &'static str,
+        /// What should be there.
+        what: &'static str,
+    },
 }
 
 impl InspectError {
@@ -119,6 +134,8 @@ impl InspectError {
             Self::OtherVersion { .. } => "build it with the SDK of this version, or use a convoke of the other one",
             Self::NotOffered { .. } => "a newer convoke may offer it",
             Self::Manifest(error) => return error.hint(),
+            Self::NotImported { .. } => "take it out of `[capabilities]`: nobody should be asked for what is not used",
+            Self::NotNarrowed { .. } => "say it in plugin.toml, below `[capabilities]`",
             Self::TooLarge { .. } | Self::TwoManifests => return None,
         })
     }
@@ -135,6 +152,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, InspectError> {
     check_exports(&outline.exports)?;
     check_imports(&outline.imports)?;
     let manifest = outline.manifest(bytes)?;
+    check_capabilities(&outline.imports, &manifest.capabilities)?;
     Ok(Inspected {
         digest: sha256_hex(bytes),
         manifest,
@@ -299,6 +317,23 @@ fn check_imports(imports: &[String]) -> Result<(), InspectError> {
     if missing.is_empty() { Ok(()) } else { Err(InspectError::NotOffered { imports: missing }) }
 }
 
+/// What is asked for is what is imported, and says to what it is narrowed.
+fn check_capabilities(imports: &[String], asked: &Capabilities) -> Result<(), InspectError> {
+    let asks = [
+        ("process", !asked.process.is_empty(), "which programs, as `[[capabilities.process]]`"),
+        ("http", !asked.http.is_empty(), "which hosts, as `[[capabilities.http]]`"),
+        ("store", asked.store, "`store = true`"),
+    ];
+    for (name, is_asked, what) in asks {
+        match (is_asked, imports.iter().any(|import| Name::parse(import).is(PACKAGE, name))) {
+            (true, false) => return Err(InspectError::NotImported { name }),
+            (false, true) => return Err(InspectError::NotNarrowed { name, what }),
+            (true, true) | (false, false) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Names from a stranger, for a message.
 pub(crate) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
@@ -440,9 +475,32 @@ pub(super) mod tests {
 
     #[test]
     fn imports_that_are_not_offered_are_all_named() {
-        let imports = ["convoke:plugin/process@0.1.0", "wasi:http/types@0.2.0", "other:thing/x@1.0.0", "plain"];
+        let imports = ["convoke:plugin/clouds@0.1.0", "wasi:http/types@0.2.0", "other:thing/x@1.0.0", "plain"];
         let error = refused(&with_manifest(component(&imports, &[HANDLER_EXPORT])));
         assert_eq!(error, InspectError::NotOffered { imports: imports.map(str::to_owned).to_vec() });
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_is_imported() {
+        let with = |imports: &[&str], capabilities: &str| {
+            let mut component = component(imports, &[HANDLER_EXPORT]);
+            let manifest = String::from_utf8(manifest()).unwrap();
+            let manifest = manifest.replace("}", &format!(r#","capabilities":{{{capabilities}}}}}"#));
+            component.section(&CustomSection { name: manifest::SECTION.into(), data: manifest.into_bytes().into() });
+            inspect(&component.finish())
+        };
+        let cases = [
+            ("process", r#""process":[{"program":"git","subcommands":["diff"]}]"#),
+            ("http", r#""http":[{"host":"a.org"}]"#),
+            ("store", r#""store":true"#),
+        ];
+        for (name, asked) in cases {
+            let import = format!("convoke:plugin/{name}@0.1.0");
+            assert!(!with(&[&import], asked).unwrap().manifest.capabilities.is_empty());
+            assert_eq!(with(&[], asked), Err(InspectError::NotImported { name }));
+            let error = with(&[&import], "").expect_err(name);
+            assert!(matches!(error, InspectError::NotNarrowed { name: found, .. } if found == name), "{error}");
+        }
     }
 
     #[test]
@@ -463,9 +521,8 @@ pub(super) mod tests {
         let world = include_str!("../../../wit/world.wit");
         assert!(world.starts_with(&format!("package {PACKAGE}@{PACKAGE_VERSION};")));
         for interface in OFFERED {
-            let is_there = [world, include_str!("../../../wit/types.wit")]
-                .iter()
-                .any(|text| text.contains(&format!("\ninterface {interface} {{")));
+            let files = [world, include_str!("../../../wit/types.wit"), include_str!("../../../wit/capabilities.wit")];
+            let is_there = files.iter().any(|text| text.contains(&format!("\ninterface {interface} {{")));
             assert!(is_there, "{interface}");
         }
     }

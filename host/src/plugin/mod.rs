@@ -1,8 +1,9 @@
 //! Plugins: what they are made of ([`manifest`], [`build`]), what they ask for ([`inspect`]), and what they get
-//! ([`project`]).
+//! ([`project`], and where it was granted [`outside`]).
 
 pub mod bindings;
 pub mod build;
+pub mod capabilities;
 mod clock;
 mod convert;
 pub mod embedded;
@@ -12,6 +13,7 @@ pub mod inspect;
 mod log;
 pub mod manifest;
 pub mod operations;
+pub mod outside;
 pub mod project;
 pub mod sandbox;
 pub mod template;

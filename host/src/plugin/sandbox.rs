@@ -15,6 +15,7 @@ use super::convert;
 use super::engine::{Engine, Loaded};
 use super::imports::{Services, State, Task};
 use super::log::Log;
+use super::outside::Outside;
 use super::project::Project;
 
 /// After so many units of fuel, a computing plugin lets others have the thread.
@@ -96,6 +97,8 @@ pub struct Sandbox {
     pub plugin: Loaded,
     /// What the plugin sees of the files.
     pub project: Project,
+    /// What the plugin may do outside of it.
+    pub outside: Arc<Outside>,
     /// What the user typed.
     pub call: Invocation,
     /// What each run may use.
@@ -187,6 +190,7 @@ impl Sandbox {
             fuel: self.caps.fuel,
             own_time: own_time.clone(),
             project: self.project.clone(),
+            outside: self.outside.clone(),
             services,
             log,
         };

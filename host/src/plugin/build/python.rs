@@ -124,8 +124,11 @@ impl Project {
 /// is used or not, so nothing else is in it.
 fn world(manifest: &Manifest) -> String {
     let mut text = format!("world {WORLD} {{\n    include command-with-conclusion;\n");
-    for capability in manifest.capabilities.keys().filter(|name| *name != "claude") {
-        text += &format!("    import {capability};\n");
+    let asked = &manifest.capabilities;
+    let interfaces =
+        [("process", !asked.process.is_empty()), ("http", !asked.http.is_empty()), ("store", asked.store)];
+    for (interface, _) in interfaces.iter().filter(|(_, is_asked)| *is_asked) {
+        text += &format!("    import {interface};\n");
     }
     text + "}\n"
 }
@@ -282,6 +285,9 @@ mod tests {
             Manifest::from_toml("plugin.toml", text.as_bytes()).unwrap()
         };
         assert_eq!(world(&manifest("")), "world convoke-python {\n    include command-with-conclusion;\n}\n");
+        let asked = "[capabilities]\nstore = true\n[[capabilities.process]]\nprogram = \"git\"\n";
+        let world = world(&manifest(asked));
+        assert!(world.contains("import process;\n    import store;\n") && !world.contains("http"), "{world}");
     }
 
     #[test]

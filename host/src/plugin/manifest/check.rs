@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::error::{Fault, ManifestError, nearest};
+use super::error::ManifestError;
 use super::{DefaultValue, Manifest, Parameter, ParameterKind, Rule, Sizing, Subcommand};
+use crate::plugin::capabilities::{Capabilities, Place};
 use crate::plugin::{is_unsafe_to_show, printable};
 
 /// Names that convoke keeps for its own subcommands, now or later.
@@ -110,9 +111,6 @@ pub const RESERVED_OPTIONS: &[&str] = &[
 /// Letters that every command has.
 pub const RESERVED_SHORTS: &[char] = &['C', 'h', 'o', 'q', 'v', 'V', 'y'];
 
-/// Capabilities that a manifest can narrow, and whether this host offers them.
-const CAPABILITIES: &[(&str, bool)] = &[("process", false), ("http", false), ("store", false), ("claude", false)];
-
 const NAME_BYTES: usize = 64;
 const LINE_CHARACTERS: usize = 200;
 const TEXT_CHARACTERS: usize = 10_000;
@@ -136,7 +134,7 @@ impl Manifest {
         self.check_subcommands()?;
         each("rule", &self.rules, RULES, rule)?;
         unique("rule", "id", self.rules.iter().map(|rule| rule.id.as_str()))?;
-        capabilities(self.capabilities.keys()).map_err(|error| error.below("capabilities"))
+        capabilities(&self.capabilities).map_err(|error| error.below("capabilities"))
     }
 
     fn check_subcommands(&self) -> Checked {
@@ -371,20 +369,11 @@ fn rule(rule: &Rule) -> Checked {
     line(&rule.summary).map_err(|error| error.below("summary"))
 }
 
-fn capabilities<'a>(names: impl Iterator<Item = &'a String>) -> Checked {
-    for name in names {
-        let error = match CAPABILITIES.iter().find(|(known, _)| known == name) {
-            Some((_, true)) => continue,
-            Some((_, false)) => ManifestError::new(Fault::Unsupported { name: name.clone() }),
-            None => {
-                let error = ManifestError::new(Fault::UnknownKey { key: printable(name, 80) });
-                match nearest(name, CAPABILITIES.iter().map(|(known, _)| *known)) {
-                    Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                    None => error,
-                }
-            }
-        };
-        return Err(error.below(name.as_str()));
-    }
-    Ok(())
+fn capabilities(asked: &Capabilities) -> Checked {
+    asked.check().map_err(|wrong| {
+        wrong.steps.iter().rev().fold(ManifestError::value(wrong.message), |error, place| match *place {
+            Place::Key(key) => error.below(key),
+            Place::Index(index) => error.below(index),
+        })
+    })
 }

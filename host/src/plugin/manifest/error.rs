@@ -51,12 +51,6 @@ pub enum Fault {
         /// What is wrong with it.
         message: String,
     },
-    /// A capability that this host can't give.
-    #[error("it wants the capability `{name}`, which this version of convoke does not offer")]
-    Unsupported {
-        /// Its name.
-        name: String,
-    },
 }
 
 /// One step on the way to a value: `argument`, then `2`, then `name`.

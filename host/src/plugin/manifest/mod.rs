@@ -7,9 +7,9 @@ mod check;
 mod command_line;
 mod error;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+use super::capabilities::Capabilities;
 
 pub use check::{RESERVED_NAMES, RESERVED_OPTIONS, RESERVED_SHORTS, check_name};
 pub use command_line::Arguments;
@@ -56,9 +56,9 @@ pub struct Manifest {
     /// What it can find.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
-    /// To what each capability is narrowed. Kept as it is written; refused where this host doesn't offer the capability.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub capabilities: BTreeMap<String, serde_json::Value>,
+    /// What it asks for beside the project's files, and to what each capability is narrowed.
+    #[serde(default, skip_serializing_if = "Capabilities::is_empty")]
+    pub capabilities: Capabilities,
 }
 
 /// Hints on sizing. The host's own limits stand above them.

@@ -183,10 +183,14 @@ fn parameters_that_no_command_line_can_have_are_refused() {
 }
 
 #[test]
-fn a_capability_that_this_host_does_not_offer_is_named() {
-    let error = refused(&format!("{SMALL}[capabilities.process]\nprograms = ['git']\n"));
-    assert_eq!(error.fault(), &Fault::Unsupported { name: "process".to_owned() });
-    let error = refused(&format!("{SMALL}[capabilities.proces]\n"));
+fn capabilities_are_narrowed_and_a_wrong_one_is_named_with_its_place() {
+    let asked = "[[capabilities.process]]\nprogram='git'\nsubcommands=['diff']\n[capabilities.claude]\nusd=2.0\n";
+    let manifest = parse(&format!("{SMALL}{asked}")).unwrap();
+    assert_eq!(manifest.capabilities.process[0].subcommands, ["diff"]);
+    assert_eq!(Manifest::from_json(&manifest.to_json().unwrap()).unwrap(), manifest);
+    let found = refused_with("[[capabilities.process]]\nprogram='git'\n[[capabilities.process]]\nprogram='/bin/sh'\n");
+    assert!(found.contains("capabilities.process[1].program: `/bin/sh` is not a program's name"), "{found}");
+    let error = refused(&format!("{SMALL}[[capabilities.proces]]\n"));
     assert_eq!(error.hint(), Some("did you mean `process`?"));
 }
 

@@ -135,10 +135,10 @@ impl Project {
                 Read::Listing { query, sha256 } | Read::Search { query, sha256 } => {
                     self.answer_change(query, sha256).await?.map(|what| (query, what))
                 }
+                // It can't be looked at again: how long it holds is the lifetime of the result.
+                Read::Outside { .. } => None,
                 // What is not of the project can't be compared here.
-                Read::Partial { item: subject, .. } | Read::Outside { kind: subject } => {
-                    Some((subject, Changed::Unknown))
-                }
+                Read::Partial { item: subject, .. } => Some((subject, Changed::Unknown)),
             };
             changes.extend(change.map(|(subject, what)| Change { subject: subject.clone(), what }));
         }
