@@ -6,12 +6,15 @@
 mod actions;
 mod agent_audit;
 mod apply;
+#[cfg(unix)]
+mod author;
 mod backend;
 mod cache;
 mod claims;
 #[cfg(unix)]
 mod claude_cli;
 mod cli;
+mod contract;
 #[cfg(unix)]
 mod doctor;
 mod explain;

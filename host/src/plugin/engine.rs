@@ -222,3 +222,6 @@ impl Loaded {
         self.conclusion.is_some()
     }
 }
+
+#[cfg(test)]
+mod grown;

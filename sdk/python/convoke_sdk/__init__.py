@@ -24,6 +24,7 @@ from .call import Call, Task
 from .command import Command, export
 from .errors import Error, Failure
 from .log import Level, log
+from .outside import Output, Response
 from .records import (
     Action,
     Aggregate,
@@ -66,11 +67,13 @@ __all__ = [
     "Level",
     "Match",
     "Metric",
+    "Output",
     "Partial",
     "Pattern",
     "Query",
     "Question",
     "Reduction",
+    "Response",
     "Severity",
     "Source",
     "Task",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from typing import Any, AsyncIterator, Awaitable, List, TypeVar
+from typing import Any, AsyncIterator, Awaitable, List, Tuple, TypeVar
 
 from componentize_py_types import Err, Ok
 from wit_world import exports
@@ -16,7 +16,22 @@ from .answer import Answer, Question
 from .command import exported
 from .errors import Error, Failure
 from .log import Level, log, write_to
+from .outside import Output, Response
 from .schema import schema_of, value_of
+
+# A component imports what its manifest asks for.
+try:
+    from wit_world.imports import process as host_process
+except ImportError:
+    host_process = None
+try:
+    from wit_world.imports import http as host_http
+except ImportError:
+    host_http = None
+try:
+    from wit_world.imports import store as host_store
+except ImportError:
+    host_store = None
 
 T = TypeVar("T")
 
@@ -29,6 +44,12 @@ async def _said(called: Awaitable[T]) -> T:
         return await called
     except Err as refused:
         raise convert.error(refused.value) from None
+
+
+def _asked(interface: Any, name: str, example: str) -> Any:
+    if interface is None:
+        raise Error(f"this command does not ask for `{name}`", f"write `{example}` in plugin.toml")
+    return interface
 
 
 class _Files:
@@ -61,6 +82,26 @@ class _Files:
 
     async def search(self, pattern: records.Pattern) -> List[records.Match]:
         return [convert.match_of(one) for one in await _said(project.search(self._task, convert.pattern(pattern)))]
+
+    async def process(self, program: str, arguments: List[str], *, folder: str = "", input: bytes = b"") -> Output:
+        asked = _asked(host_process, "process", "[[capabilities.process]]")
+        command = asked.Command(program, list(arguments), folder, input, [])
+        given = await _said(asked.run(self._task, command))
+        return Output(given.status, given.stdout, given.stderr)
+
+    async def fetch(
+        self, url: str, *, method: str = "GET", headers: List[Tuple[str, str]] | None = None, body: bytes = b""
+    ) -> Response:
+        asked = _asked(host_http, "http", "[[capabilities.http]]")
+        given = await _said(asked.fetch(self._task, asked.Request(method, url, list(headers or []), body, [])))
+        return Response(given.status, given.headers, given.body)
+
+    async def get(self, key: str) -> bytes | None:
+        return await _said(_asked(host_store, "store", "[capabilities] store = true").get(self._task, key))
+
+    async def put(self, key: str, value: bytes, lifetime_s: int) -> None:
+        asked = _asked(host_store, "store", "[capabilities] store = true")
+        await _said(asked.put(self._task, key, value, lifetime_s))
 
 
 class _Call(_Files):
