@@ -109,8 +109,14 @@ async fn what_is_missing_for_a_build_is_said_with_what_installs_it() {
     world.convoke(["new", "probe", "--lang", "python"]).run().await.exits(0);
     let folder = world.project().join("probe");
     // A machine without any tool of Python.
-    let bare = |arguments: &[&'static str]| world.convoke(arguments.iter().copied()).within(&folder).env("PATH", "/none");
-    bare(&["build", "--offline"]).run().await.exits(4).says("python3 -m venv .venv").says("pip install componentize-py==");
+    let bare =
+        |arguments: &[&'static str]| world.convoke(arguments.iter().copied()).within(&folder).env("PATH", "/none");
+    bare(&["build", "--offline"])
+        .run()
+        .await
+        .exits(4)
+        .says("python3 -m venv .venv")
+        .says("pip install componentize-py==");
     bare(&["build"]).run().await.exits(4).says("install Python 3.10 or newer");
     fs::remove_file(folder.join("app.py")).expect("removed");
     bare(&["build"]).run().await.exits(4).says("has no module app").says("tool.convoke");

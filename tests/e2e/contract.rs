@@ -67,7 +67,10 @@ async fn the_plugin_of_contract_0_1_0_runs_on_this_host() {
     assert!(note(&report, "whole").contains("2 findings"), "{}", note(&report, "whole"));
     assert_eq!(report["findings"].as_array().map(Vec::len), Some(2), "{report}");
     let finding = &report["findings"][0];
-    assert_eq!((&finding["rule"], &finding["line"], &finding["column"]), (&"contract-rule".into(), &1.into(), &2.into()));
+    assert_eq!(
+        (&finding["rule"], &finding["line"], &finding["column"]),
+        (&"contract-rule".into(), &1.into(), &2.into())
+    );
     assert_eq!(report["edits"].as_array().map(Vec::len), Some(3), "{report}");
     assert_eq!(report["actions"].as_array().map(Vec::len), Some(1), "{report}");
 }

@@ -19,6 +19,8 @@ mod contract;
 mod doctor;
 mod explain;
 mod go_on;
+#[cfg(unix)]
+mod guide;
 mod hostile;
 mod input;
 mod interrupt;

@@ -173,13 +173,17 @@ impl BuildError {
     /// What to do about it, where there is something.
     pub fn hint(&self) -> Option<&str> {
         Some(match self {
-            Self::NotAPlugin { .. } => "give the folder of a plugin: it has a plugin.toml, and a Cargo.toml or an app.py",
+            Self::NotAPlugin { .. } => {
+                "give the folder of a plugin: it has a plugin.toml, and a Cargo.toml or an app.py"
+            }
             Self::Manifest(error) => return error.hint(),
             Self::Start { program, .. } if program.starts_with("python") => "install Python 3.10 or newer",
             Self::Start { .. } => "install Rust: https://rustup.rs",
             Self::Pyproject { .. } => "correct it there",
-            Self::NoModule { .. } => "write app.py, or name the module in pyproject.toml: [tool.convoke] module = \"…\"",
-            Self::NoComponentizer { commands, .. } => commands,
+            Self::NoModule { .. } => {
+                "write app.py, or name the module in pyproject.toml: [tool.convoke] module = \"…\""
+            }
+            Self::NoComponentizer { commands, .. } => commands.as_str(),
             Self::NotAPackage { .. } => "give the folder of one plugin",
             Self::NotACdylib { .. } => "write `[lib]` and `crate-type = [\"cdylib\"]` in Cargo.toml",
             Self::VersionsDiffer { .. } => "write the same version in both",

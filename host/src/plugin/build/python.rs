@@ -46,11 +46,7 @@ pub(super) fn is_python(folder: &Path) -> bool {
 pub(super) fn compile(folder: &Path, manifest: &Manifest, options: &BuildOptions) -> Result<Vec<u8>, BuildError> {
     let project = Project::read(folder)?;
     if let Some(version) = project.version.filter(|version| *version != manifest.version) {
-        return Err(BuildError::VersionsDiffer {
-            file: "pyproject.toml",
-            version,
-            manifest: manifest.version.clone(),
-        });
+        return Err(BuildError::VersionsDiffer { file: "pyproject.toml", version, manifest: manifest.version.clone() });
     }
     let folder = &folder.canonicalize().map_err(|why| BuildError::Io { path: folder.to_owned(), why })?;
     let tool = Tool::find(folder).map_or_else(|found| Tool::install(folder, found.as_deref(), options), Ok)?;
@@ -125,8 +121,7 @@ impl Project {
 fn world(manifest: &Manifest) -> String {
     let mut text = format!("world {WORLD} {{\n    include command-with-conclusion;\n");
     let asked = &manifest.capabilities;
-    let interfaces =
-        [("process", !asked.process.is_empty()), ("http", !asked.http.is_empty()), ("store", asked.store)];
+    let interfaces = [("process", !asked.process.is_empty()), ("http", !asked.http.is_empty()), ("store", asked.store)];
     for (interface, _) in interfaces.iter().filter(|(_, is_asked)| *is_asked) {
         text += &format!("    import {interface};\n");
     }

@@ -67,7 +67,7 @@ fn stamps(folder: &Path) -> Stamps {
     };
     let is_made = |name: &std::ffi::OsStr| MADE.iter().any(|made| name == *made);
     let mut walk = WalkBuilder::new(folder);
-    walk.require_git(false).filter_entry(move |entry| !is_made(entry.file_name()));
+    walk.require_git(false).filter_entry(move |entry| entry.depth() == 0 || !is_made(entry.file_name()));
     let files = walk.build().filter_map(Result::ok).filter(|entry| is_source(entry.path()));
     let stamp = |path: PathBuf| {
         let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;

@@ -7,13 +7,15 @@ use std::time::Duration;
 use convoke_runtime::event::Events;
 use wasmtime::component::Linker;
 
-use super::super::bindings::convoke::plugin::{log as wit_log, project as wit_project, types as wit, worker as wit_worker};
-use super::super::imports::{Host, State};
-use super::super::inspect::inspect;
-use super::super::outside::Outside;
-use super::super::project::{Limits, Project};
-use super::super::sandbox::{Caps, Invocation, Sandbox};
 use super::Engine;
+use crate::plugin::bindings::convoke::plugin::{
+    log as wit_log, project as wit_project, types as wit, worker as wit_worker,
+};
+use crate::plugin::imports::{Host, State};
+use crate::plugin::inspect::inspect;
+use crate::plugin::outside::Outside;
+use crate::plugin::project::{Limits, Project};
+use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
 
 const CAPS: Caps = Caps { memory: 512 << 20, fuel: 100_000_000_000, own_time: Duration::from_secs(600) };
 

@@ -40,7 +40,7 @@ impl Language {
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
     /// No command can be called so.
-    #[error("`{name}` can't be a command's name: {why}", name = super::printable(name, 80))]
+    #[error("`{}` can't be a command's name: {why}", super::printable(name, 80))]
     Name {
         /// What was typed.
         name: String,
@@ -89,27 +89,27 @@ impl NewError {
 /// The name can't be that of a command, or of a package of the language.
 pub fn files(name: &str, language: Language) -> Result<Vec<(String, String)>, NewError> {
     check_name(name).map_err(|why| NewError::Name { name: name.to_owned(), why })?;
-    let (example, sdk, own): (_, _, &[_]) = match language {
-        Language::Rust => (
-            RUST_EXAMPLE,
-            RUST_SDK,
-            &[
-                ("Cargo.toml", include_str!("rust.toml")),
-                ("README.md", include_str!("rust.md")),
-                (".gitignore", "/target\n*.wasm\n"),
-            ],
-        ),
-        Language::Python => (
-            PYTHON_EXAMPLE,
-            PYTHON_SDK,
-            &[("README.md", include_str!("python.md")), (".gitignore", "/.venv\n__pycache__/\n*.wasm\n")],
-        ),
+    let (example, sdk) = match language {
+        Language::Rust => (RUST_EXAMPLE, RUST_SDK),
+        Language::Python => (PYTHON_EXAMPLE, PYTHON_SDK),
+    };
+    let own: &[(&str, &str)] = match language {
+        Language::Rust => &[
+            ("Cargo.toml", include_str!("rust.toml")),
+            ("README.md", include_str!("rust.md")),
+            (".gitignore", "/target\n*.wasm\n"),
+        ],
+        Language::Python => {
+            &[("README.md", include_str!("python.md")), (".gitignore", "/.venv\n__pycache__/\n*.wasm\n")]
+        }
     };
     let mut files = rename::renamed(example, name, language);
     let description = rename::description(&files);
-    files.extend(own.iter().map(|(path, text)| {
-        ((*path).to_owned(), text.replace("{name}", name).replace("{description}", &description))
-    }));
+    files.extend(
+        own.iter().map(|(path, text)| {
+            ((*path).to_owned(), text.replace("{name}", name).replace("{description}", &description))
+        }),
+    );
     files.extend(sdk.iter().map(|(path, text)| (format!("sdk/{path}"), (*text).to_owned())));
     if language == Language::Rust {
         rename::check_package(name)?;

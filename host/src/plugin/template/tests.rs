@@ -53,7 +53,9 @@ fn the_whole_sdk_goes_with_a_project_as_it_is() {
     let contract = below(&repository().join("wit")).into_iter().filter(|path| path.ends_with(".wit"));
     let contract: Vec<String> = contract.filter(|path| !path.contains('/')).collect();
     assert!(contract.contains(&"types.wit".to_owned()) && contract.contains(&"world.wit".to_owned()));
-    contract.iter().for_each(|path| drop(text(&rust, &format!("sdk/wit/{path}"))));
+    for path in contract {
+        assert!(text(&rust, &format!("sdk/wit/{path}")).contains("convoke:plugin"), "{path}");
+    }
 }
 
 #[test]
@@ -77,7 +79,8 @@ fn a_project_has_its_own_name_everywhere() {
         let files = files("agent-audit", language).unwrap();
         let manifest = Manifest::from_toml("plugin.toml", text(&files, "plugin.toml").as_bytes()).unwrap();
         assert_eq!(manifest.name, "agent-audit");
-        for (path, text) in files.iter().filter(|(path, _)| !path.starts_with("sdk/") && !path.starts_with("fixtures/")) {
+        for (path, text) in files.iter().filter(|(path, _)| !path.starts_with("sdk/") && !path.starts_with("fixtures/"))
+        {
             for old in ["hello", "Hello", "todo-scan", "TodoScan", "{name}", "{description}"] {
                 assert!(!text.contains(old), "{path} has {old}");
             }

@@ -1,0 +1,49 @@
+//! The guide for authors: each of its commands, as it stands there, in an empty folder.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::author::{componentize, has_target, say, with_toolchains};
+use crate::support::{World, repository};
+
+/// The blocks of commands below a heading of the guide, as one script.
+fn script(heading: &str) -> String {
+    let guide = fs::read_to_string(repository().join("sdk/README.md")).expect("the guide");
+    let (_, below) = guide.split_once(&format!("\n### {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
+    let part = below.split("\n## ").next().and_then(|part| part.split("\n### ").next()).expect("a part");
+    let blocks: Vec<&str> =
+        part.split("```sh\n").skip(1).map(|block| block.split("```").next().expect("a block")).collect();
+    assert!(!blocks.is_empty(), "nothing to run below {heading}");
+    format!("set -eu\n{}", blocks.concat())
+}
+
+/// Runs a script in the user's project, with `convoke` on its path.
+async fn follow(world: &World, script: &str, before: Option<&Path>) {
+    let programs = world.path("home/programs");
+    fs::create_dir_all(&programs).expect("a folder");
+    let convoke = programs.join("convoke");
+    if !convoke.exists() {
+        symlink(env!("CARGO_BIN_EXE_convoke"), &convoke).expect("a link");
+    }
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    let first = before.and_then(Path::parent).map(Path::to_owned);
+    let path = std::env::join_paths(std::iter::once(programs).chain(first).chain(std::env::split_paths(&rest)));
+    // `"$@"` would be convoke itself: it is not used.
+    let call = with_toolchains(world.convoke(["--version"])).env("PATH", path.expect("a PATH")).through(script);
+    let done = call.compile().await.exits(0);
+    say(&done.stderr.lines().filter(|line| line.starts_with("built ")).collect::<Vec<_>>().join("\n"));
+}
+
+#[tokio::test]
+async fn the_guide_leads_an_author_of_rust_to_a_tested_command() {
+    if has_target() {
+        follow(&World::new(), &script("Rust"), None).await;
+    }
+}
+
+#[tokio::test]
+async fn the_guide_leads_an_author_of_python_to_a_tested_command() {
+    let Some(program) = componentize() else { return };
+    follow(&World::new(), &script("Python"), Some(&program)).await;
+}
