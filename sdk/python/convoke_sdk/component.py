@@ -15,6 +15,7 @@ from . import convert, records
 from .answer import Answer, Question
 from .command import exported
 from .errors import Error, Failure
+from .fits import checked
 from .log import Level, log, write_to
 from .outside import Output, Response
 from .schema import schema_of, value_of
@@ -145,13 +146,13 @@ class _Task(_Files):
         return None if found is None else convert.partial_of(found)
 
     async def add(self, items: List[records.Item]) -> None:
-        await _said(self._raw.add([convert.item(one) for one in items]))
+        await _said(self._raw.add([checked(convert.item(one)) for one in items]))
 
     def progress(self, done: float, note: str) -> None:
         self._raw.progress(done, note)
 
-    async def finish(self, partial: records.Partial) -> None:
-        await self._raw.finish(convert.partial(partial))
+    async def finish(self, partial: types.Partial) -> None:
+        await _said(self._raw.finish(partial))
 
 
 def _answer(value: Any, reply: types.Reply) -> Answer[Any]:
@@ -177,7 +178,8 @@ def _fault(fault: BaseException) -> Error:
     """A mistake in the command: where it is goes to the user, all of it to the log."""
     log(Level.ERROR, "".join(traceback.format_exception(fault)).rstrip())
     said = f"{type(fault).__name__}: {fault}"
-    if frames := traceback.extract_tb(fault.__traceback__):
+    frames = traceback.extract_tb(fault.__traceback__)
+    if frames := [frame for frame in frames if "/convoke_sdk/" not in frame.filename]:
         said += f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})"
     return Error(said)
 
@@ -186,20 +188,18 @@ def _refusal(error: Error) -> Err[types.Error]:
     return Err(types.Error(error.message, error.hint))
 
 
-async def _ended(doing: Awaitable[records.Partial]) -> records.Partial:
-    """What came of an item; an exception is its failure."""
+async def _ended(doing: Awaitable[records.Partial]) -> types.Partial:
+    """What came of an item; an exception is its failure, and so is a value of the wrong type."""
     try:
         partial = await doing
         if not isinstance(partial, records.Partial):
             raise TypeError(f"a Partial is returned, and not {type(partial).__name__}")
-        # Here, so that a value of the wrong type is this item's failure too.
-        convert.partial(partial)
-        return partial
+        return convert.partial(partial)
     except Error as error:
         hint = f" ({error.hint})" if error.hint else ""
-        return records.Partial.failed(error.message + hint)
+        return convert.partial(records.Partial.failed(error.message + hint))
     except Exception as fault:
-        return records.Partial.failed(_fault(fault).message)
+        return convert.partial(records.Partial.failed(_fault(fault).message))
 
 
 class Handler(exports.Handler):
@@ -215,16 +215,23 @@ class Handler(exports.Handler):
 
     async def run(self, call: types.Invocation) -> None:
         command, given = exported()(), _Call(call)
-        while (raw := await worker.next()) is not None:
-            with raw:
-                task = _Task(raw)
-                await task.finish(await _ended(command.run(given, task)))
+        try:
+            while (raw := await worker.next()) is not None:
+                with raw:
+                    task = _Task(raw)
+                    await task.finish(await _ended(command.run(given, task)))
+        except Error as error:
+            # The host would not have what the item came to.
+            raise _refusal(error) from None
 
 
 class Conclusion(exports.Conclusion):
     """What there is to say about the whole."""
 
     async def conclude(self, call: types.Invocation, task: worker.Task, whole: types.Aggregate) -> None:
-        with task as raw:
-            concluding = exported()().conclude(_Call(call), item := _Task(raw), convert.aggregate_of(whole))
-            await item.finish(await _ended(concluding))
+        try:
+            with task as raw:
+                concluding = exported()().conclude(_Call(call), item := _Task(raw), convert.aggregate_of(whole))
+                await item.finish(await _ended(concluding))
+        except Error as error:
+            raise _refusal(error) from None

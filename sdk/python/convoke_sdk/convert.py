@@ -11,6 +11,7 @@ from wit_world.imports import project, types
 from . import records
 from .answer import Question, Usage
 from .errors import Error, Failure
+from .fits import checked
 
 
 def _word(value: Any) -> str:
@@ -77,7 +78,7 @@ def item_of(given: types.Item) -> records.Item:
 def work(given: records.Work) -> types.Work:
     items = list(given.items)
     by_default = "by-group" if any(one.group is not None for one in items) else "by-weight"
-    return types.Work(
+    work = types.Work(
         items=[item(one) for one in items],
         distribute=variant("Distribution", given.distribute or by_default),
         aggregate=variant("Aggregation", given.aggregate),
@@ -85,13 +86,14 @@ def work(given: records.Work) -> types.Work:
         notes=list(given.notes),
         extra=[],
     )
+    return checked(work)
 
 
 def question(given: Question, schema: dict[str, Any] | None) -> types.Question:
     fallback = given.fallback
     if fallback is not None and (schema is not None or not isinstance(fallback, str)):
         fallback = records.as_json(fallback)
-    return types.Question(
+    question = types.Question(
         role=given.role,
         system=given.system,
         prompt=given.prompt,
@@ -105,6 +107,7 @@ def question(given: Question, schema: dict[str, Any] | None) -> types.Question:
         fallback=fallback,
         extra=[],
     )
+    return checked(question)
 
 
 def usage_of(given: types.Usage) -> Usage:
@@ -195,7 +198,7 @@ def partial(given: records.Partial) -> types.Partial:
             outcome = types.Outcome_Skipped(given.reason)
         case other:
             outcome = types.Outcome_Other(other)
-    return types.Partial(
+    partial = types.Partial(
         outcome=outcome,
         findings=[_finding(one) for one in given.findings],
         metrics=[_metric(one) for one in given.metrics],
@@ -205,6 +208,7 @@ def partial(given: records.Partial) -> types.Partial:
         lifetime_s=given.lifetime_s,
         extra=[],
     )
+    return checked(partial)
 
 
 def partial_of(given: types.Partial) -> records.Partial:

@@ -5,11 +5,12 @@ import unittest
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, List, Literal, Optional, Tuple, Union
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from convoke_sdk import Action, Command, Edit, Severity, command, export
+from convoke_sdk.fits import checked
 from convoke_sdk.records import as_json
 from convoke_sdk.schema import schema_of, value_of
 
@@ -97,6 +98,38 @@ class Records(unittest.TestCase):
         action = Action.program("k", "t", "gh", ["pr", "create"], folder="docs", timeout_s=300)
         body = {"program": "gh", "arguments": ["pr", "create"], "folder": "docs", "timeout_s": 300}
         self.assertEqual((action.body, action.kind), (body, "program"))
+
+
+@dataclass
+class Inner:
+    number: int
+
+
+@dataclass
+class Outer:
+    text: Optional[str]
+    inner: Union[Inner, Spot]
+    several: List[Tuple[str, int]]
+    size: Size
+
+
+class Fits(unittest.TestCase):
+    def test_a_value_of_the_wrong_type_is_found_with_its_place(self):
+        good = {"text": None, "inner": Inner(1), "several": [("a", 1)], "size": Size.SMALL}
+        checked(Outer(**good))
+        wrong = {
+            "Outer.text": {"text": 5},
+            "Outer.inner.number": {"inner": Inner(-1)},
+            "Outer.inner": {"inner": None},
+            "Outer.several[0][1]": {"several": [("a", True)]},
+            "Outer.several[0]": {"several": [("a",)]},
+            "Outer.several": {"several": "a"},
+            "Outer.size": {"size": "small"},
+        }
+        for place, change in wrong.items():
+            with self.assertRaises(TypeError) as raised:
+                checked(Outer(**(good | change)))
+            self.assertTrue(str(raised.exception).startswith(f"{place} "), raised.exception)
 
 
 class Exports(unittest.TestCase):
