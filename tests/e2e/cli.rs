@@ -61,11 +61,46 @@ async fn the_schema_of_a_report_is_a_json_schema() {
 #[tokio::test]
 async fn completions_know_commands_and_options() {
     let world = World::new();
-    for shell in ["bash", "zsh", "fish"] {
-        let text = world.convoke(["completions", shell]).run().await.exits(0).stdout;
-        assert!(text.contains("agent-audit") && text.contains("fail-on"), "{shell}");
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = world.convoke(["completions", shell]).run().await.exits(0).stdout;
+        assert!(script.contains("CONVOKE_COMPLETE"), "{shell}: {script}");
+        let asking = |line: &[&str]| {
+            let index = (line.len() - 1).to_string();
+            let call = world.convoke(["--", "convoke"].into_iter().chain(line[1..].iter().copied()));
+            call.env("CONVOKE_COMPLETE", shell).env("_CLAP_COMPLETE_INDEX", &index).env("_CLAP_IFS", "\n")
+        };
+        let commands = asking(&["convoke", "agent"]).run().await.exits(0).stdout;
+        assert!(commands.contains("agent-audit") && !commands.contains("doctor"), "{shell}: {commands}");
+        let options = asking(&["convoke", "agent-audit", "--fail"]).run().await.exits(0).stdout;
+        assert!(options.contains("--fail-on"), "{shell}: {options}");
     }
     world.convoke(["completions", "sh"]).run().await.exits(2);
+    world.convoke(["list"]).env("CONVOKE_COMPLETE", "sh").run().await.exits(2).says("not the name of a shell");
+}
+
+#[tokio::test]
+async fn a_real_shell_completes_what_is_typed() {
+    let world = World::new();
+    let script = r#"PROGRAM=$1 exec bash -c '
+        convoke() { "$PROGRAM" "$@"; }
+        source <(convoke completions bash)
+        COMP_WORDS=(convoke agent-audit --fail) COMP_CWORD=2
+        _clap_complete_convoke convoke --fail agent-audit
+        printf "%s\n" "${COMPREPLY[@]}"'"#;
+    let done = world.convoke([]).through(script).run().await.exits(0);
+    assert_eq!(done.stdout.trim(), "--fail-on", "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn there_is_a_manual_page_of_each_command() {
+    let world = World::new();
+    let page = world.convoke(["man", "agent-audit"]).run().await.exits(0).stdout;
+    assert!(page.contains(".TH") && page.contains("Claude agent definitions") && page.contains("fail\\-on"), "{page}");
+    world.convoke(["man", "nothing"]).run().await.exits(2).says("there is no command nothing");
+    world.convoke(["man", "--dir", "pages"]).run().await.exits(0);
+    let pages: Vec<_> = std::fs::read_dir(world.project().join("pages")).expect("pages").flatten().collect();
+    let has = |name: &str| pages.iter().any(|page| page.file_name().to_string_lossy() == name);
+    assert!(has("convoke.1") && has("convoke-agent-audit.1") && has("convoke-runs-show.1"), "{pages:?}");
 }
 
 /// One call for each exit code.

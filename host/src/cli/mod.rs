@@ -21,6 +21,7 @@ mod resume;
 mod rollback;
 mod runs;
 mod schema;
+mod shell;
 mod signals;
 mod taped;
 mod terminal;
@@ -87,6 +88,9 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
     let mut runnables = embedded()?;
     runnables.extend(from_file(&arguments)?);
     let cli = command_line(&runnables);
+    if let Some(answered) = shell::answer(&cli, &arguments) {
+        return answered;
+    }
     let matches = match cli.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -114,7 +118,8 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("config", matches)) => config::config(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
-        Some(("completions", matches)) => schema::completions(cli, matches),
+        Some(("completions", matches)) => shell::completions(matches),
+        Some(("man", matches)) => shell::man(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches, typed::all(&arguments)),
         None => Err(CliError::usage("which command?")),
     }
@@ -195,7 +200,8 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(config::command())
         .subcommand(rollback::command())
         .subcommand(schema::command())
-        .subcommand(schema::completions_command());
+        .subcommand(shell::completions_command())
+        .subcommand(shell::man_command());
     for runnable in runnables {
         cli = cli.subcommand(with_options(runnable.manifest.to_clap().name(runnable.name.clone())).display_order(0));
     }

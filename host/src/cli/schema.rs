@@ -1,7 +1,6 @@
-//! `convoke schema` and `convoke completions`: for programs and shells.
+//! `convoke schema`: for programs.
 
-use clap::{Arg, ArgMatches, Command, value_parser};
-use clap_complete::Shell;
+use clap::{Arg, ArgMatches, Command};
 
 use super::error::CliError;
 use super::terminal::put;
@@ -25,19 +24,5 @@ pub(super) fn schema(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         _ => crate::report::schema::report(),
     };
     put(&format!("{schema:#}\n"), None)?;
-    Ok(ExitCode::Success)
-}
-
-pub(super) fn completions_command() -> Command {
-    Command::new("completions")
-        .about("Prints the completions for a shell")
-        .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)).help("The shell"))
-}
-
-pub(super) fn completions(mut cli: Command, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let Some(shell) = matches.get_one::<Shell>("shell") else { return Err(CliError::usage("which shell?")) };
-    let mut text = Vec::new();
-    clap_complete::generate(*shell, &mut cli, "convoke", &mut text);
-    put(&String::from_utf8_lossy(&text), None)?;
     Ok(ExitCode::Success)
 }

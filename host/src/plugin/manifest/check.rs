@@ -32,6 +32,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "journal",
     "limits",
     "list",
+    "man",
     "lock",
     "login",
     "logout",
