@@ -24,7 +24,7 @@ from .call import Call, Task
 from .command import Command, export
 from .errors import Error, Failure
 from .log import Level, log
-from .outside import Output, Response
+from .outside import Fetch, Output, Process, Response
 from .records import (
     Action,
     Aggregate,
@@ -61,6 +61,7 @@ __all__ = [
     "Error",
     "Estimate",
     "Failure",
+    "Fetch",
     "Finding",
     "Item",
     "Kind",
@@ -70,6 +71,7 @@ __all__ = [
     "Output",
     "Partial",
     "Pattern",
+    "Process",
     "Query",
     "Question",
     "Reduction",

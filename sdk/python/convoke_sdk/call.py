@@ -5,10 +5,10 @@ The component has the real ones (`component.py`); a test of one's own can make o
 
 from __future__ import annotations
 
-from typing import Any, AsyncIterator, List, Protocol, Tuple, TypeVar, overload
+from typing import Any, AsyncIterator, List, Protocol, TypeVar, overload
 
 from .answer import Answer, Question
-from .outside import Output, Response
+from .outside import Fetch, Output, Process, Response
 from .records import Entry, Item, Kind, Match, Partial, Pattern, Query
 
 T = TypeVar("T")
@@ -41,21 +41,19 @@ class Project(Protocol):
         """The lines that match, sorted by path and line."""
         ...
 
-    async def process(self, program: str, arguments: List[str], *, folder: str = "", input: bytes = b"") -> Output:
-        """Runs a program of `[[capabilities.process]]`, without a shell, to look at something."""
+    async def run(self, process: Process) -> Output:
+        """Runs a program that was granted."""
         ...
 
-    async def fetch(
-        self, url: str, *, method: str = "GET", headers: List[Tuple[str, str]] | None = None, body: bytes = b""
-    ) -> Response:
-        """Fetches from a host of `[[capabilities.http]]`. Whatever the status is, it is an answer."""
+    async def fetch(self, request: Fetch) -> Response:
+        """Fetches from a host that was granted."""
         ...
 
-    async def get(self, key: str) -> bytes | None:
-        """What this command has kept under a key. Needs `store = true` in `[capabilities]`."""
+    async def store_get(self, key: str) -> bytes | None:
+        """What this command has kept under a key. `plugin.toml` asks for it: `store = true` in `[capabilities]`."""
         ...
 
-    async def put(self, key: str, value: bytes, lifetime_s: int) -> None:
+    async def store_put(self, key: str, value: bytes, lifetime_s: int) -> None:
         """Keeps something for later runs, for so many seconds or until there is no room."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from typing import Any, AsyncIterator, Awaitable, List, Tuple, TypeVar
+from typing import Any, AsyncIterator, Awaitable, List, TypeVar
 
 from componentize_py_types import Err, Ok
 from wit_world import exports
@@ -17,7 +17,7 @@ from .command import exported
 from .errors import Error, Failure
 from .fits import checked
 from .log import Level, log, write_to
-from .outside import Output, Response
+from .outside import Fetch, Output, Process, Response, text_of
 from .schema import schema_of, value_of
 
 # A component imports what its manifest asks for.
@@ -58,6 +58,7 @@ class _Files:
 
     def __init__(self, task: worker.Task | None):
         self._task = task
+        self._lifetimes: List[int | None] = []
 
     async def list(self, query: records.Query) -> List[records.Entry]:
         return [convert.entry_of(one) for one in await _said(project.list(self._task, convert.query(query)))]
@@ -66,12 +67,7 @@ class _Files:
         return await _said(project.read(self._task, path))
 
     async def read_text(self, path: str) -> str:
-        content = await self.read(path)
-        try:
-            return content.decode()
-        except UnicodeDecodeError as wrong:
-            line = content.count(b"\n", 0, wrong.start) + 1
-            raise Error(f"{path} is not UTF-8 text: line {line}, byte {wrong.start}") from None
+        return text_of(path, await self.read(path))
 
     async def stat(self, path: str) -> records.Entry | None:
         found = await _said(project.stat(self._task, path))
@@ -84,25 +80,32 @@ class _Files:
     async def search(self, pattern: records.Pattern) -> List[records.Match]:
         return [convert.match_of(one) for one in await _said(project.search(self._task, convert.pattern(pattern)))]
 
-    async def process(self, program: str, arguments: List[str], *, folder: str = "", input: bytes = b"") -> Output:
-        asked = _asked(host_process, "process", "[[capabilities.process]]")
-        command = asked.Command(program, list(arguments), folder, input, [])
-        given = await _said(asked.run(self._task, command))
+    async def run(self, process: Process) -> Output:
+        host = _asked(host_process, "process", "[[capabilities.process]]")
+        self._lifetimes.append(process.lifetime_s)
+        command = host.Command(process.program, list(process.arguments), process.folder, process.input, [])
+        given = await _said(host.run(self._task, checked(command)))
         return Output(given.status, given.stdout, given.stderr)
 
-    async def fetch(
-        self, url: str, *, method: str = "GET", headers: List[Tuple[str, str]] | None = None, body: bytes = b""
-    ) -> Response:
-        asked = _asked(host_http, "http", "[[capabilities.http]]")
-        given = await _said(asked.fetch(self._task, asked.Request(method, url, list(headers or []), body, [])))
-        return Response(given.status, given.headers, given.body)
+    async def fetch(self, request: Fetch) -> Response:
+        host = _asked(host_http, "http", "[[capabilities.http]]")
+        self._lifetimes.append(request.lifetime_s)
+        raw = host.Request(request.method, request.url, list(request.headers), request.body, [])
+        given = await _said(host.fetch(self._task, checked(raw)))
+        return Response(given.status, given.headers, given.body, request.url)
 
-    async def get(self, key: str) -> bytes | None:
+    async def store_get(self, key: str) -> bytes | None:
         return await _said(_asked(host_store, "store", "[capabilities] store = true").get(self._task, key))
 
-    async def put(self, key: str, value: bytes, lifetime_s: int) -> None:
-        asked = _asked(host_store, "store", "[capabilities] store = true")
-        await _said(asked.put(self._task, key, value, lifetime_s))
+    async def store_put(self, key: str, value: bytes, lifetime_s: int) -> None:
+        host = _asked(host_store, "store", "[capabilities] store = true")
+        await _said(host.put(self._task, key, value, lifetime_s))
+
+    @property
+    def lifetime_s(self) -> int | None:
+        """For how long what was found outside is good: the shortest counts."""
+        known = [one for one in self._lifetimes if one is not None]
+        return min(known) if known and len(known) == len(self._lifetimes) else None
 
 
 class _Call(_Files):
@@ -188,12 +191,14 @@ def _refusal(error: Error) -> Err[types.Error]:
     return Err(types.Error(error.message, error.hint))
 
 
-async def _ended(doing: Awaitable[records.Partial]) -> types.Partial:
+async def _ended(task: _Task, doing: Awaitable[records.Partial]) -> types.Partial:
     """What came of an item; an exception is its failure, and so is a value of the wrong type."""
     try:
         partial = await doing
         if not isinstance(partial, records.Partial):
             raise TypeError(f"a Partial is returned, and not {type(partial).__name__}")
+        if partial.lifetime_s is None:
+            partial.lifetime_s = task.lifetime_s
         return convert.partial(partial)
     except Error as error:
         hint = f" ({error.hint})" if error.hint else ""
@@ -219,7 +224,7 @@ class Handler(exports.Handler):
             while (raw := await worker.next()) is not None:
                 with raw:
                     task = _Task(raw)
-                    await task.finish(await _ended(command.run(given, task)))
+                    await task.finish(await _ended(task, command.run(given, task)))
         except Error as error:
             # The host would not have what the item came to.
             raise _refusal(error) from None
@@ -232,6 +237,6 @@ class Conclusion(exports.Conclusion):
         try:
             with task as raw:
                 concluding = exported()().conclude(_Call(call), item := _Task(raw), convert.aggregate_of(whole))
-                await item.finish(await _ended(concluding))
+                await item.finish(await _ended(item, concluding))
         except Error as error:
             raise _refusal(error) from None
