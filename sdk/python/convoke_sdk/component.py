@@ -6,7 +6,7 @@ import json
 import traceback
 from typing import Any, AsyncIterator, Awaitable, List, TypeVar
 
-from componentize_py_types import Err, Ok
+from componentize_py_types import Err
 from wit_world import exports
 from wit_world.imports import log as host_log
 from wit_world.imports import project, types, worker
@@ -170,19 +170,18 @@ async def _events(events: Any) -> AsyncIterator[tuple[str, str]]:
 
 
 async def _reply(reply: Any) -> Answer[str]:
-    match await reply.read():
-        case Ok(given):
-            return _answer(given.text, given)
-        case Err(refused):
-            raise convert.error(refused)
+    given = await reply.read()
+    if isinstance(given, Err):
+        raise convert.error(given.value)
+    return _answer(given.value.text, given.value)
 
 
 def _fault(fault: BaseException) -> Error:
     """A mistake in the command: where it is goes to the user, all of it to the log."""
     log(Level.ERROR, "".join(traceback.format_exception(fault)).rstrip())
     said = f"{type(fault).__name__}: {fault}"
-    frames = traceback.extract_tb(fault.__traceback__)
-    if frames := [frame for frame in frames if "/convoke_sdk/" not in frame.filename]:
+    frames = [one for one in traceback.extract_tb(fault.__traceback__) if "/convoke_sdk/" not in one.filename]
+    if frames:
         said += f" ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})"
     return Error(said)
 

@@ -15,7 +15,8 @@ from .fits import checked
 
 
 def _word(value: Any) -> str:
-    return value.value if isinstance(value, Enum) else value
+    word: str = value.value if isinstance(value, Enum) else value
+    return word
 
 
 def variant(name: str, value: Any) -> Any:
@@ -29,7 +30,7 @@ def word_of(case: Any) -> str:
     """The other way: `by-weight` of `Distribution_ByWeight`, and the word itself of `other`."""
     name = type(case).__name__.split("_", 1)[1]
     if name == "Other":
-        return case.value
+        return str(case.value)
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 
 
