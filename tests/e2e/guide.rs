@@ -7,9 +7,13 @@ use std::path::Path;
 use crate::author::{componentize, has_target, say, with_toolchains};
 use crate::support::{World, repository};
 
+fn guide() -> String {
+    fs::read_to_string(repository().join("sdk/README.md")).expect("the guide")
+}
+
 /// The blocks of commands below a heading of the guide, as one script.
 fn script(heading: &str) -> String {
-    let guide = fs::read_to_string(repository().join("sdk/README.md")).expect("the guide");
+    let guide = guide();
     let (_, below) = guide.split_once(&format!("\n### {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
     let part = below.split("\n## ").next().and_then(|part| part.split("\n### ").next()).expect("a part");
     let blocks: Vec<&str> =
@@ -33,6 +37,17 @@ async fn follow(world: &World, script: &str, before: Option<&Path>) {
     let call = with_toolchains(world.convoke(["--version"])).env("PATH", path.expect("a PATH")).through(script);
     let done = call.compile().await.exits(0);
     say(&done.stderr.lines().filter(|line| line.starts_with("built ")).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn no_command_of_the_guide_is_left_out() {
+    let blocks: usize = ["Rust", "Python", "Publish"].iter().map(|part| script(part).matches("convoke ").count()).sum();
+    let all: usize = guide()
+        .split("```sh\n")
+        .skip(1)
+        .map(|block| block.split("```").next().expect("a block").matches("convoke ").count())
+        .sum();
+    assert_eq!(blocks, all, "a block of commands stands below another heading");
 }
 
 #[tokio::test]

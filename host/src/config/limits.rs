@@ -86,7 +86,7 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// Of a worker's own time, waits for the host not counted. Defaults: 10 min.
     pub worker_timeout: Duration,
-    /// The linear memory of a worker, in bytes. A component from Rust starts with 2 MiB, one from Python with 16;
+    /// The linear memory of a worker, in bytes. A component from Rust starts with 2 MiB, one from Python with 14;
     /// 512 MiB leaves room for its work, and eight workers still fit into a small machine.
     pub plugin_memory: u64,
     /// The fuel of a worker for one item, about one unit an instruction: 100 billion are about a minute of pure

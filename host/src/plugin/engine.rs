@@ -263,7 +263,9 @@ mod tests {
     fn the_oldest_native_code_goes_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        for (age, name) in [(9, "old.cwasm"), (8, "older.txt"), (5, "mid.cwasm"), (1, "late.cwasm"), (7, "newest.cwasm")] {
+        for (age, name) in
+            [(9, "old.cwasm"), (8, "older.txt"), (5, "mid.cwasm"), (1, "late.cwasm"), (7, "newest.cwasm")]
+        {
             let file = fs::File::create(path(name)).unwrap();
             file.set_len(100).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 - age)).unwrap();
@@ -271,7 +273,8 @@ mod tests {
         tidy(&path("newest.cwasm"), 400);
         assert!(path("old.cwasm").exists(), "all of it fits");
         tidy(&path("newest.cwasm"), 250);
-        let there = ["old.cwasm", "mid.cwasm", "late.cwasm", "newest.cwasm", "older.txt"].map(|name| path(name).exists());
+        let there =
+            ["old.cwasm", "mid.cwasm", "late.cwasm", "newest.cwasm", "older.txt"].map(|name| path(name).exists());
         assert_eq!(there, [false, false, true, true, true]);
     }
 }
