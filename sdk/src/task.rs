@@ -9,7 +9,7 @@ use crate::bindings::convoke::plugin::project::{self, Entry, Kind, Match, Patter
 use crate::bindings::convoke::plugin::types::Event;
 use crate::bindings::convoke::plugin::worker;
 use crate::call::utf8;
-use crate::{Error, Failure, FailureKind, Item, Partial, Result};
+use crate::{Error, Failure, FailureKind, Item, Output, Partial, Process, Result};
 
 /// An item in this worker's hands. Everything is done in its name: what it costs, reads and asks is counted there.
 pub struct Task {
@@ -162,6 +162,16 @@ impl Task {
     /// When the expression or a glob doesn't parse.
     pub async fn search(&self, pattern: &Pattern) -> Result<Vec<Match>> {
         project::search(Some(&self.raw), pattern.clone()).await
+    }
+
+    /// Runs a program to look at something, where the user granted it. What it found can't be looked at again, so the
+    /// item's result is used by a later run only within the lifetime that the partial has.
+    ///
+    /// # Errors
+    /// When it is not granted, not found, was ended because it took too long or printed too much, or by a signal. An exit
+    /// code that is not 0 is none: see [`Output::checked`](crate::Output::checked).
+    pub async fn run(&self, process: &Process) -> Result<Output> {
+        process.run(Some(&self.raw)).await
     }
 
     pub(crate) async fn finish(&self, partial: Partial) -> Result<()> {

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::author::{componentize, has_target, say, with_toolchains};
+use crate::real_registry::{self, Real};
 use crate::support::{World, repository};
 
 fn guide() -> String {
@@ -61,4 +62,14 @@ async fn the_guide_leads_an_author_of_rust_to_a_tested_command() {
 async fn the_guide_leads_an_author_of_python_to_a_tested_command() {
     let Some(program) = componentize() else { return };
     follow(&World::new(), &script("Python"), Some(&program)).await;
+}
+
+#[tokio::test]
+async fn the_guide_leads_to_a_command_that_is_published_and_installed() {
+    let Some(program) = real_registry::program() else { return };
+    if has_target() {
+        let real = Real::start(&program, false).await;
+        let all = format!("{}\n{}", script("Rust"), script("Publish"));
+        follow(&World::new(), &all.replace("localhost:5000", &real.host), None).await;
+    }
 }

@@ -23,6 +23,8 @@ mod go_on;
 mod guide;
 mod hostile;
 mod input;
+#[cfg(unix)]
+mod install;
 mod interrupt;
 #[cfg(unix)]
 mod journal;
@@ -34,7 +36,11 @@ mod network;
 mod plans;
 mod policy;
 #[cfg(unix)]
+mod process;
+mod publish;
+#[cfg(unix)]
 mod real_claude;
+mod real_registry;
 mod recover;
 mod replay;
 mod reports;

@@ -90,6 +90,11 @@ impl Paths {
         self.data.join("locks")
     }
 
+    /// The installed plugins.
+    pub fn plugins(&self) -> PathBuf {
+        self.data.join("plugins")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")

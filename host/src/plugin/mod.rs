@@ -10,12 +10,14 @@ pub mod embedded;
 pub mod engine;
 pub mod imports;
 pub mod inspect;
+pub mod installed;
 mod log;
 pub mod manifest;
 pub mod operations;
 pub mod outside;
 pub mod project;
 pub mod sandbox;
+pub mod source;
 pub mod template;
 
 pub use convert::{Ending, Refused};

@@ -37,6 +37,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "login",
     "logout",
     "new",
+    "outdated",
     "policy",
     "publish",
     "remove",
@@ -198,6 +199,11 @@ fn name(name: &str) -> Checked {
         return Err(error.with_hint("lower-case letters and digits, words joined by `-`: `agent-audit`"));
     }
     Ok(())
+}
+
+/// Whether a text can be a command's name: kebab case, not too long, and none that convoke keeps for itself.
+pub fn is_name(text: &str) -> bool {
+    check_name(text).is_ok()
 }
 
 fn not_reserved(name: &str) -> Checked {

@@ -2,7 +2,8 @@
 //! against the grant, counts among the operations, and is noted for the item that it belongs to.
 
 mod http;
-mod process;
+pub mod process;
+mod quotas;
 mod store;
 
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use super::capabilities::Capabilities;
 use super::clock::OwnTime;
 use super::imports::{Host, State, Task, TaskHandle};
 use super::operations::Operations;
+use process::Processes;
+pub use quotas::Quotas;
 
 /// What one plugin may do outside, and where.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +31,10 @@ pub struct Outside {
     pub root: PathBuf,
     /// What may be done at once.
     pub operations: Operations,
+    /// From what its programs and requests take.
+    pub quotas: Quotas,
+    /// What runs its programs; none: nothing does.
+    pub processes: Option<Arc<Processes>>,
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
