@@ -76,8 +76,10 @@ mod action;
 mod answer;
 mod call;
 mod command;
+mod http;
 mod process;
 mod records;
+mod store;
 mod task;
 
 pub use answer::{Answer, Question};
@@ -91,6 +93,7 @@ pub use bindings::convoke::plugin::types::{
 pub use call::Call;
 pub use command::{Command, Conclude, log};
 pub use convoke_secrets as secrets;
+pub use http::{Fetch, Response};
 pub use process::Process;
 pub use task::Task;
 
@@ -104,8 +107,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         Action, Aggregate, Aggregation, Answer, Call, Command, Conclude, Distribution, Edit, Error, Estimate, Failure,
-        FailureKind, Finding, Item, Metric, Outcome, Partial, Pattern, Process, Query, Question, Reduction, Result,
-        Severity, Source, Task, Tier, Work,
+        FailureKind, Fetch, Finding, Item, Metric, Outcome, Partial, Pattern, Process, Query, Question, Reduction,
+        Result, Severity, Source, Task, Tier, Work,
     };
     pub use schemars::{self, JsonSchema};
     pub use serde::{self, Deserialize, Serialize};

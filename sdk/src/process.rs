@@ -33,13 +33,14 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Process {
     raw: Command,
+    lifetime: Option<u64>,
 }
 
 impl Process {
     /// A program, by its name.
     pub fn new(program: impl Into<String>) -> Self {
         let (arguments, folder, input) = Default::default();
-        Self { raw: Command { program: program.into(), arguments, folder, input, extra: Vec::new() } }
+        Self { raw: Command { program: program.into(), arguments, folder, input, extra: Vec::new() }, lifetime: None }
     }
 
     /// One more argument.
@@ -64,6 +65,18 @@ impl Process {
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.raw.input = input.into();
         self
+    }
+
+    /// For how many seconds its output is good: so long a later run may use the item's result instead of doing the item
+    /// again. The shortest of an item counts.
+    pub fn lifetime(mut self, seconds: u64) -> Self {
+        self.lifetime = Some(seconds);
+        self
+    }
+
+    /// For how long its output is good.
+    pub(crate) fn lifetime_s(&self) -> Option<u64> {
+        self.lifetime
     }
 
     pub(crate) async fn run(&self, task: Option<&worker::Task>) -> Result<Output> {

@@ -22,6 +22,7 @@ mod go_on;
 #[cfg(unix)]
 mod guide;
 mod hostile;
+mod http;
 mod input;
 #[cfg(unix)]
 mod install;

@@ -131,8 +131,14 @@ async fn a_version_of_a_folder_is_built_and_one_with_other_bytes_is_refused() {
     let to = format!("oci://{}/hostile", real.host);
     let folder = repository().join("tests/plugins/hostile");
     let folder = folder.to_str().expect("UTF-8");
-    let home = std::env::var("HOME").unwrap_or_default();
-    let build = |what| world.convoke(["publish", what, "--to", &to]).env("HOME", &home);
+    // Where cargo, its toolchain and what it has built are.
+    let own = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_TARGET_DIR"];
+    let build = |what| {
+        let call = world.convoke(["publish", what, "--to", &to]);
+        own.iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?)))
+            .fold(call, |call, (name, value)| call.env(name, value))
+    };
     build(folder).run().await.exits(0);
     let kept = get(&format!("{to}:latest"), &world.path("home")).await.expect("there").bytes;
     let mut other = kept.clone();

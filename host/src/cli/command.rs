@@ -38,6 +38,7 @@ use crate::plugin::capabilities::Capabilities;
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
+use crate::plugin::outside::http::{Fetcher, Proxy};
 use crate::plugin::outside::process::Processes;
 use crate::plugin::outside::{Outside, Quotas};
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
@@ -213,17 +214,23 @@ pub(super) fn prepare(
         let message = "what is recorded goes where it would go without a policy, so that it can be replayed without it";
         settings.warnings.push(message.to_owned());
     }
+    let quotas =
+        beside.map_or_else(|| Quotas::new(settings.quotas.named.clone()), |first| first.sandbox.outside.quotas.clone());
+    let store = taped.store(&paths.stores(), &runnable.owner(), &root.to_string_lossy());
     // Nothing was granted.
     let outside = Arc::new(Outside {
         plugin: plugin.manifest.name.clone(),
         granted: Capabilities::default(),
         root: root.clone(),
         operations: operations.clone(),
-        quotas: beside
-            .map_or_else(|| Quotas::new(settings.quotas.named.clone()), |first| first.sandbox.outside.quotas.clone()),
+        quotas: quotas.clone(),
+        http: Fetcher::new(settings.http, operations.clone(), quotas, Proxy::of_environment(env)),
+        store: store.clone(),
+        tape: taped.outside(),
         // A replay runs nothing.
         processes: taped.player().is_none().then(|| processes(&paths, &root, &settings)).flatten().map(Arc::new),
     });
+    let project = project.beside(store);
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),

@@ -50,6 +50,7 @@ use crate::plugin::embedded::EMBEDDED;
 use crate::plugin::inspect::{InspectError, read_manifest};
 use crate::plugin::installed::{InstallError, Plugins};
 use crate::plugin::manifest::Manifest;
+use crate::plugin::outside::store::Owner;
 use crate::plugin::sha256_hex;
 use crate::report::ExitCode;
 use error::CliError;
@@ -141,6 +142,15 @@ impl Runnable {
                 })?)
             }
         })
+    }
+
+    /// Whose store it has: its name alone could be anybody's.
+    fn owner(&self) -> Owner {
+        match &self.component {
+            Component::Embedded(_) => Owner::embedded(&self.manifest.name),
+            Component::File(_) => Owner::file(&self.manifest.name, Path::new(&self.name)),
+            Component::Kept(kept) => Owner::installed(&self.manifest.name, &kept.resolved),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::command::project_folder;
 use super::error::CliError;
 use super::terminal::put;
+use crate::config::files::read_text;
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{Choices, Paths, Settings};
 use crate::plugin::build::BuildOptions;
@@ -44,7 +45,7 @@ pub(super) fn command() -> Command {
                 .long("source")
                 .value_name("URL")
                 .value_parser(|text: &str| Url::parse(text).map_err(|error| error.to_string()))
-                .help("Where the sources are, for those who find it in the registry"),
+                .help("Where the sources are, for those who find it in the registry. Default: `repository` of Cargo.toml"),
         )
         .arg(Arg::new("locked").long("locked").action(ArgAction::SetTrue).help("Cargo.lock must be up to date"))
         .arg(Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue).help("Look at all, and send nothing"))
@@ -76,7 +77,8 @@ pub(super) fn publish(matches: &ArgMatches) -> Result<ExitCode, CliError> {
             let hint = error.hint().map(str::to_owned);
             CliError::usage(format!("{}: {error}", path.display())).hint(hint)
         })?;
-        let source = matches.get_one::<Url>("source");
+        let source = matches.get_one::<Url>("source").cloned().or_else(|| repository(path));
+        let source = source.as_ref();
         let what = Publication { bytes: &fetched.bytes, inspected: &inspected, source, now: Timestamp::now() };
         let published = put_there(&to, what, dry_run, &access).await?;
         Ok::<_, CliError>((inspected, published))
@@ -88,6 +90,13 @@ pub(super) fn publish(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     };
     put(&text, None)?;
     Ok(ExitCode::Success)
+}
+
+/// What a plugin's `Cargo.toml` says about where its sources are. What can't be read there says nothing.
+fn repository(folder: &Path) -> Option<Url> {
+    let text = read_text(&folder.join("Cargo.toml"), 1 << 20).ok()?;
+    let file: toml::Table = text.parse().ok()?;
+    Url::parse(file.get("package")?.get("repository")?.as_str()?).ok()
 }
 
 fn for_people(inspected: &Inspected, published: &Published, dry_run: bool) -> String {

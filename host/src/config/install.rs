@@ -25,8 +25,8 @@ pub struct Install {
     pub most_bytes: u64,
     /// How long getting one may take.
     pub time: Duration,
-    /// Hosts that may be at private addresses, as those of a company's own network are.
-    hosts: Vec<String>,
+    /// `private_hosts`: those that may be at private addresses, as hosts of a company's own network are.
+    pub listed_hosts: Vec<String>,
 }
 
 impl Default for Install {
@@ -37,7 +37,7 @@ impl Default for Install {
             // A component with an interpreter in it has some 40 MiB.
             most_bytes: 256 * MIB,
             time: Duration::from_secs(600),
-            hosts: Vec::new(),
+            listed_hosts: Vec::new(),
         }
     }
 }
@@ -51,17 +51,12 @@ impl Install {
         }
     }
 
-    /// `private_hosts`, as it stands in the file.
-    pub fn listed_hosts(&self) -> &[String] {
-        &self.hosts
-    }
-
     /// The hosts that may be at private addresses: those that are listed, and those of the namespaces, which the user
     /// has named too.
     pub fn private_hosts(&self) -> Vec<String> {
         let named =
             self.namespace.iter().chain(self.namespaces.values()).map(|namespace| without_port(namespace.host()));
-        self.hosts.iter().cloned().chain(named).collect()
+        self.listed_hosts.iter().cloned().chain(named).collect()
     }
 }
 
@@ -120,7 +115,7 @@ impl InstallTable {
             namespaces,
             most_bytes: most_bytes.unwrap_or(default.most_bytes),
             time: seconds.map_or(default.time, Duration::from_secs),
-            hosts,
+            listed_hosts: hosts,
         })
     }
 }

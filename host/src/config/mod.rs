@@ -9,6 +9,7 @@ pub mod cache;
 pub(crate) mod document;
 pub mod error;
 pub mod files;
+pub mod http;
 pub mod install;
 pub mod journal;
 pub mod limits;
@@ -41,6 +42,7 @@ use crate::report::suppress::{Filters, Override, Suppression};
 pub use actions::Allow;
 pub use cache::Cache;
 pub use error::ConfigError;
+pub use http::Http;
 pub use install::Install;
 pub use journal::JournalKeep;
 pub use limits::{Budget, Limits, Mode, Scan};
@@ -265,6 +267,8 @@ pub struct Settings {
     pub budget: Budget,
     /// What may be spent in a time.
     pub quotas: Quotas,
+    /// What one fetch of a plugin may take.
+    pub http: Http,
     /// What is kept of answers.
     pub cache: Cache,
     /// Which actions run without asking, with `--yes`.
@@ -340,6 +344,10 @@ impl Settings {
         limits::lower_budget(&mut budget, &project.budget);
         budget.usd = chosen.budget_usd.or(budget.usd);
 
+        let mut http = Http::default();
+        user.http.replace(&mut http);
+        project.http.lower(&mut http, &mut refused);
+
         let mut quotas = Quotas::of(user.quotas);
         quotas.tighten(project.quotas.clone(), &mut refused);
 
@@ -376,6 +384,7 @@ impl Settings {
             process,
             budget,
             quotas,
+            http,
             cache: user.cache,
             actions: user.actions,
             install: user.install,

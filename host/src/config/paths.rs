@@ -95,6 +95,11 @@ impl Paths {
         self.data.join("plugins")
     }
 
+    /// The stores of plugins.
+    pub fn stores(&self) -> PathBuf {
+        self.data.join("store")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")

@@ -21,6 +21,8 @@
 //! deps = "^0.2"
 //! lint = { path = "tools/lint.wasm" }
 //! docs = { source = "oci://registry.example/docs", version = "^1" }
+//! [http]                         # as in config.toml, only lower
+//! timeout_s = 10
 //!
 //! [severity]                     # by rule: critical, high, medium, low, info, off
 //! body-short = "low"
@@ -46,6 +48,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::document::Document;
+use super::http::{AskedHttp, HttpTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::plugins::{Pins, PluginsTable};
 use super::process::{AskedProcess, ProcessTable};
@@ -74,6 +77,8 @@ pub struct Project {
     pub quotas: AskedQuotas,
     /// `[plugins]`.
     pub plugins: Pins,
+    /// `[http]`.
+    pub http: AskedHttp,
     /// `[severity]`.
     pub severity: BTreeMap<String, Override>,
     /// `[[suppress]]`.
@@ -103,6 +108,8 @@ struct File {
     quotas: QuotasTable,
     #[serde(default)]
     plugins: PluginsTable,
+    #[serde(default)]
+    http: HttpTable,
     #[serde(default)]
     severity: BTreeMap<String, Level>,
     #[serde(default)]
@@ -160,6 +167,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?.of_project(path),
         plugins: file.plugins.check(document)?,
+        http: file.http.check(document)?,
         severity: file.severity.into_iter().map(|(rule, level)| (rule, level.into())).collect(),
         suppressions: file
             .suppress
@@ -289,7 +297,7 @@ mod tests {
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:27");
+        assert_eq!(suppression.place, "convoke.toml:29");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }

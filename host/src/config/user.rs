@@ -47,6 +47,10 @@
 //! per_s = 3_600
 //! model = "opus"
 //!
+//! [http]                         # of plugins that were granted a host
+//! timeout_s = 30                 # of one fetch, with its redirects
+//! max_response_bytes = 16_777_216
+//!
 //! [cache]                        # of answers, encrypted, on this machine
 //! responses = true
 //! max_mib = 256
@@ -105,6 +109,7 @@ use serde::Deserialize;
 use super::actions::{ActionsTable, Allow};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
+use super::http::{AskedHttp, HttpTable};
 use super::install::{Install, InstallTable};
 use super::journal::{JournalKeep, JournalTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
@@ -136,6 +141,8 @@ pub struct User {
     pub budget: Budget,
     /// `[quotas]`.
     pub quotas: AskedQuotas,
+    /// `[http]`.
+    pub http: AskedHttp,
     /// `[cache]`.
     pub cache: Cache,
     /// `[install]`.
@@ -170,6 +177,8 @@ struct File {
     budget: BudgetTable,
     #[serde(default)]
     quotas: QuotasTable,
+    #[serde(default)]
+    http: HttpTable,
     #[serde(default)]
     cache: CacheTable,
     #[serde(default)]
@@ -211,6 +220,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         process: file.process.check(document)?,
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?,
+        http: file.http.check(document)?,
         cache: file.cache.check(document)?,
         install: file.install.check(document)?,
         journal: file.journal.check(document)?,

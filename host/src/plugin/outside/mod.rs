@@ -1,10 +1,12 @@
 //! What a plugin does outside the project, where it was granted: [`process`], [`http`], [`store`]. Each call is checked
 //! against the grant, counts among the operations, and is noted for the item that it belongs to.
 
-mod http;
+pub mod address;
+pub mod http;
 pub mod process;
 mod quotas;
-mod store;
+pub mod store;
+pub mod taped;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,9 +18,14 @@ use super::bindings::convoke::plugin::{http as wit_http, process as wit_process,
 use super::capabilities::Capabilities;
 use super::clock::OwnTime;
 use super::imports::{Host, State, Task, TaskHandle};
+use super::log::Log;
 use super::operations::Operations;
+use super::project::Recorder;
+use http::Fetcher;
 use process::Processes;
 pub use quotas::Quotas;
+use store::Store;
+use taped::Tape;
 
 /// What one plugin may do outside, and where.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +40,12 @@ pub struct Outside {
     pub operations: Operations,
     /// From what its programs and requests take.
     pub quotas: Quotas,
+    /// Sends its requests.
+    pub http: Fetcher,
+    /// Its own store.
+    pub store: Store,
+    /// Whether what it does is written down, or answered from what was.
+    pub tape: Tape,
     /// What runs its programs; none: nothing does.
     pub processes: Option<Arc<Processes>>,
 }
@@ -48,6 +61,7 @@ struct Call {
     outside: Arc<Outside>,
     task: Option<Arc<Task>>,
     own_time: Arc<OwnTime>,
+    log: Log,
 }
 
 impl Call {
@@ -55,8 +69,27 @@ impl Call {
         accessor.with(|mut view| {
             let state = view.get();
             let task = handle.map(|handle| state.task(handle)).transpose()?;
-            Ok(Self { outside: state.outside.clone(), task, own_time: state.own_time.clone() })
+            let (outside, own_time, log) = (state.outside.clone(), state.own_time.clone(), state.log.clone());
+            Ok(Self { outside, task, own_time, log })
         })
+    }
+
+    /// The item in whose name; none: the plan.
+    fn item(&self) -> Option<&str> {
+        self.task.as_ref().map(|task| task.item.id.as_str())
+    }
+
+    /// Where what the item depends on is noted.
+    fn recorder(&self) -> Option<&Recorder> {
+        self.task.as_ref().map(|task| &task.recorder)
+    }
+
+    /// A line in the plugin's log; of a `warn` the user is told too.
+    fn tell(&self, level: &'static str, words: String) {
+        self.log.line(level, &words);
+        if level == "warn" {
+            self.log.warn(format!("{}: {words}", self.outside.plugin));
+        }
     }
 
     /// Notes that the item depends on what can't be looked at again: its result is reused only within the lifetime that

@@ -81,7 +81,8 @@ fn is_forbidden_v4(address: Ipv4Addr) -> bool {
         || address.is_link_local()
         || address.is_multicast()
         || address.is_broadcast()
-        // The metadata services of Alibaba and Oracle.
+        // The metadata services of Alibaba, Oracle and Azure.
+        || address == Ipv4Addr::new(168, 63, 129, 16)
         || address == Ipv4Addr::new(100, 100, 100, 200)
         || address == Ipv4Addr::new(192, 0, 0, 192)
 }
@@ -106,8 +107,7 @@ fn inner_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 fn is_special_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     // Teredo and other protocol assignments, documentation twice.
-    (segments[0] == 0x2001 && segments[1] < 0x200)
-        || (segments[0] == 0x2001 && segments[1] == 0xdb8)
+    (segments[0] == 0x2001 && (segments[1] < 0x200 || segments[1] == 0xdb8))
         || (segments[0] == 0x3fff && segments[1] < 0x1000)
 }
 
@@ -139,6 +139,7 @@ mod tests {
             "100.64.0.1",
             "100.100.100.200",
             "192.0.0.192",
+            "168.63.129.16",
             "0.0.0.0",
             "0.1.2.3",
             "224.0.0.1",

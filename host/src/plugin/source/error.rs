@@ -265,6 +265,9 @@ impl SourceError {
                  config.toml"
             ),
             Self::SentOn { why, .. } => return why.hint(),
+            Self::Connect { why, .. } if why.contains("certificate") => {
+                "add its certificate authority to the system's certificates, or name its file in SSL_CERT_FILE".to_owned()
+            }
             Self::Connect { .. } => "is the address right, and this machine online?".to_owned(),
             Self::Broken { .. } | Self::CutShort { .. } => "try again".to_owned(),
             Self::TimedOut { .. } => "try again, or set timeout_s in [install] of your config.toml".to_owned(),

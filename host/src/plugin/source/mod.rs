@@ -163,6 +163,30 @@ pub async fn versions_of(
     Ok(oci::tags::versions(tags))
 }
 
+/// The newest version of a plugin that is wanted, and where it is.
+///
+/// # Errors
+/// See [`SourceError`]; [`SourceError::NoNamespace`] where the user has named none, [`SourceError::NoVersion`] where no
+/// version is the wanted one.
+pub async fn resolve(
+    named: &Named,
+    install: &Install,
+    access: &Access,
+) -> Result<(semver::Version, Reference), SourceError> {
+    let namespace = install
+        .namespace(named.namespace.as_deref())
+        .ok_or_else(|| SourceError::NoNamespace { namespace: named.namespace.clone(), name: named.name.clone() })?;
+    let repository = namespace.repository(&named.name)?;
+    let there = versions_of(&repository, access).await?;
+    let Some((version, tag)) = newest(&there, &named.wanted) else {
+        let shown: Vec<String> = there.iter().take(5).map(|(version, _)| version.to_string()).collect();
+        let there = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
+        let (repository, wanted) = (repository.to_string(), named.wanted.to_string());
+        return Err(SourceError::NoVersion { repository, wanted, there });
+    };
+    Ok((version.clone(), repository.with_tag(tag)?))
+}
+
 /// Ends what takes longer than it may.
 async fn in_time<T>(
     work: impl Future<Output = Result<T, SourceError>>,

@@ -1,5 +1,7 @@
 //! HTTP as far as a stranger's server is trusted: bounded in bytes and time, encrypted, and only to addresses that may
 //! be connected to, also where the server sends on.
+//!
+//! Behind a proxy it is the proxy that resolves names and connects: then only what a URL itself says is looked at here.
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -325,6 +327,29 @@ mod tests {
         assert!(guard(false, &["Registry.corp"]).may("registry.corp", IpAddr::from([10, 0, 0, 1])));
         assert!(!guard(false, &["registry.corp"]).may("registry.corp", IpAddr::from([169, 254, 169, 254])));
     }
+
+    #[tokio::test]
+    async fn the_resolver_gives_no_address_that_was_not_looked_at() {
+        let resolve = |guard: Guard| async move { guard.resolve("localhost".parse().unwrap()).await };
+        let refused = resolve(guard(false, &[])).await.err().unwrap();
+        assert!(refused.downcast_ref::<Refused>().is_some_and(|refused| refused.host == "localhost"), "{refused}");
+        let mut found = resolve(guard(true, &[])).await.ok().unwrap();
+        assert!(found.all(|address| is_loopback(address.ip())));
+        let proxy = Guard { proxies: vec!["localhost".to_owned()], ..guard(false, &[]) };
+        assert!(resolve(proxy).await.is_ok(), "where the user's proxy is, is the user's affair");
+    }
+
+    #[test]
+    fn what_the_resolver_refused_is_told_apart() {
+        let inner = Refused { host: "h".to_owned(), address: IpAddr::from([10, 0, 0, 1]) };
+        let outer = std::io::Error::other(Outer(inner));
+        assert!(cause::<Refused>(&outer).is_some());
+        assert!(cause::<Refused>(&std::io::Error::other("x")).is_none());
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] Refused);
 
     #[test]
     fn proxies_are_known_with_and_without_a_scheme() {

@@ -15,6 +15,9 @@ use crate::plugin::source::web::{Ask, body};
 const PAGE: usize = 1_000;
 /// More pages are refused: no plugin has so many versions.
 const MOST_PAGES: usize = 200;
+/// The longest tag that there can be, and how many are kept.
+const LONGEST_TAG: usize = 128;
+const MOST_TAGS: usize = 100_000;
 
 impl Registry<'_> {
     /// All tags; none: there is no such repository.
@@ -41,7 +44,10 @@ impl Registry<'_> {
             let next = next_page(response.headers(), &url);
             let bytes = body(response, &what, LARGEST_ANSWER).await?;
             let page: Page = serde_json::from_slice(&bytes).map_err(|_| garbage("it is no list of tags"))?;
-            tags.extend(page.tags.unwrap_or_default());
+            tags.extend(page.tags.unwrap_or_default().into_iter().filter(|tag| tag.len() <= LONGEST_TAG));
+            if tags.len() > MOST_TAGS {
+                return Err(garbage("it has too many tags"));
+            }
             match next {
                 None => return Ok(Some(tags)),
                 Some(next) if next.origin() == url.origin() => url = next,

@@ -163,6 +163,32 @@ async fn versions_come_from_all_pages() {
 }
 
 #[tokio::test]
+async fn a_name_is_looked_for_in_the_users_namespaces() {
+    let registry = registry().await;
+    for tag in ["0.2.1", "0.2.3", "0.3.0", "0.2.4-rc.1"] {
+        registry.put_component("acme/deps", tag, BYTES);
+    }
+    let text = format!("[install.namespaces]\nacme = \"oci://{}/acme\"\n", registry.host());
+    let install = crate::config::user::parse(Path::new("config.toml"), &text).unwrap().install;
+    let found = |spec: &'static str| {
+        let install = install.clone();
+        async move {
+            let Ok(Spec::Named(named)) = spec.parse() else { panic!("{spec} is no name") };
+            resolve(&named, &install, &access()).await
+        }
+    };
+    let (version, reference) = found("acme/deps@^0.2").await.unwrap();
+    assert_eq!((version.to_string(), reference.tag()), ("0.2.3".to_owned(), Some("0.2.3")));
+    assert_eq!(get(&reference.to_string(), &access()).await.unwrap().bytes, BYTES);
+    let said = found("acme/deps@^1").await.unwrap_err().to_string();
+    assert!(said.ends_with("has no version ^1; it has 0.3.0, 0.2.4-rc.1, 0.2.3, 0.2.1"), "{said}");
+    assert!(matches!(found("deps@^0.2").await, Err(SourceError::NoNamespace { namespace: None, .. })));
+    let other = found("other/deps@^0.2").await.unwrap_err();
+    assert!(other.to_string().starts_with("no namespace `other` is configured"), "{other}");
+    assert!(matches!(found("acme/unknown@1").await, Err(SourceError::NotFound { .. })));
+}
+
+#[tokio::test]
 async fn pages_without_end_or_sense_are_refused() {
     let registry = registry().await;
     registry.put_component("deps", "1.0.0", BYTES);
