@@ -8,18 +8,21 @@ mod agent_audit;
 mod apply;
 #[cfg(unix)]
 mod attack;
+mod author;
 mod backend;
 mod cache;
 mod claims;
 #[cfg(unix)]
 mod claude_cli;
 mod cli;
+mod contract;
 #[cfg(unix)]
 mod doctor;
 mod explain;
 mod go_on;
 #[cfg(unix)]
 mod grants;
+mod guide;
 mod hostile;
 mod http;
 mod input;

@@ -273,6 +273,11 @@ impl Call {
         self.start().await.end().await
     }
 
+    /// The same, where a compiler compiles from nothing.
+    pub(crate) async fn compile(self) -> Done {
+        self.start().await.end_within(Duration::from_secs(900)).await
+    }
+
     /// Starts it.
     pub(crate) async fn start(mut self) -> Running {
         warm().await;
@@ -361,6 +366,16 @@ impl Running {
         until(text, || holds(&so_far.lock().expect("nobody panicked"), text)).await;
     }
 
+    /// What it has said on standard error.
+    pub(crate) fn stderr_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.so_far.lock().expect("nobody panicked")).into_owned()
+    }
+
+    /// What it has written to standard output.
+    pub(crate) fn stdout_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.stdout.so_far.lock().expect("nobody panicked")).into_owned()
+    }
+
     fn signal(&self, signal: rustix::process::Signal) {
         let id = self.child.id().expect("it runs");
         let pid = rustix::process::Pid::from_raw(i32::try_from(id).expect("a pid")).expect("a pid");
@@ -368,8 +383,13 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(crate) async fn end(mut self) -> Done {
-        let status = timeout(DEADLINE, self.child.wait()).await.expect("it hangs").expect("its status");
+    pub(crate) async fn end(self) -> Done {
+        self.end_within(DEADLINE).await
+    }
+
+    /// The same, for what takes longer than anything else: a compiler.
+    pub(crate) async fn end_within(mut self, deadline: Duration) -> Done {
+        let status = timeout(deadline, self.child.wait()).await.expect("it hangs").expect("its status");
         Done { code: status.code(), stdout: self.stdout.text().await, stderr: self.stderr.text().await }
     }
 }

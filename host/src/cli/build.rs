@@ -17,7 +17,7 @@ pub(super) fn command() -> Command {
                 .value_name("FOLDER")
                 .value_parser(value_parser!(PathBuf))
                 .default_value(".")
-                .help("The plugin's folder, with plugin.toml and Cargo.toml, or a policy's"),
+                .help("The plugin's folder, with plugin.toml and Cargo.toml or app.py, or a policy's"),
         )
         .arg(
             Arg::new("output")
@@ -27,6 +27,7 @@ pub(super) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("Where the component goes. Default: NAME.wasm in that folder"),
         )
+        .arg(Arg::new("offline").long("offline").action(ArgAction::SetTrue).help("Nothing is fetched"))
         .arg(Arg::new("locked").long("locked").action(ArgAction::SetTrue).help("Cargo.lock must be up to date"))
         .arg(Arg::new("quiet").long("quiet").short('q').action(ArgAction::SetTrue).help("Only errors are told"))
 }
@@ -37,6 +38,7 @@ pub(super) fn build(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         out: matches.get_one("output").cloned(),
         locked: matches.get_flag("locked"),
         quiet: matches.get_flag("quiet"),
+        offline: matches.get_flag("offline"),
     };
     if is_policy(&folder) {
         let built = build_policy(&folder, &options)?;

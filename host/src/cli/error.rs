@@ -15,6 +15,7 @@ use crate::plugin::manifest::ManifestError;
 use crate::plugin::project::ProjectError;
 use crate::plugin::sandbox::Died;
 use crate::plugin::source::SourceError;
+use crate::plugin::template::NewError;
 use crate::policy::LoadError;
 use crate::report::ExitCode;
 use crate::report::build::end_of;
@@ -163,6 +164,16 @@ impl From<BuildError> for CliError {
                 let hint = error.hint().map(str::to_owned);
                 Self::nothing(error.to_string()).hint(hint)
             }
+        }
+    }
+}
+
+impl From<NewError> for CliError {
+    fn from(error: NewError) -> Self {
+        let hint = error.hint().map(str::to_owned);
+        match error {
+            NewError::Kept(_) | NewError::Io { .. } => Self::nothing(error.to_string()).hint(hint),
+            _ => Self::usage(error.to_string()).hint(hint),
         }
     }
 }

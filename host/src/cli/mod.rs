@@ -7,6 +7,7 @@ mod carry_actions;
 mod carry_out;
 mod command;
 mod config;
+mod dev;
 mod doctor;
 mod error;
 mod grants;
@@ -17,6 +18,7 @@ mod known;
 mod limits;
 mod list;
 mod most;
+mod new;
 mod options;
 mod plan;
 mod policy;
@@ -205,7 +207,9 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
         Some(("uninstall", matches)) => uninstall::uninstall(matches),
         Some(("info", matches)) => info::info(&mut known, matches),
         Some(("search", matches)) => search::search(&mut known, matches),
+        Some(("new", matches)) => new::new(matches),
         Some(("build", matches)) => build::build(matches),
+        Some(("dev", matches)) => dev::dev(matches),
         Some(("actions", matches)) => actions::actions(matches),
         Some(("cache", matches)) => cache::cache(matches),
         Some(("grants", matches)) => {
@@ -297,7 +301,9 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(info::command())
         .subcommand(search::command())
         .subcommand(doctor::command())
+        .subcommand(new::command())
         .subcommand(build::command())
+        .subcommand(dev::command())
         .subcommand(publish::command())
         .subcommand(actions::command())
         .subcommand(cache::command())

@@ -64,7 +64,7 @@ pub(super) fn publish(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     }
     let dry_run = matches.get_flag("dry-run");
     let path = matches.get_one::<PathBuf>("plugin").map_or(Path::new("."), PathBuf::as_path);
-    let build = BuildOptions { locked: matches.get_flag("locked"), quiet: false, out: None };
+    let build = BuildOptions { locked: matches.get_flag("locked"), ..BuildOptions::default() };
     let access = Access { build, ..Access::of(&settings.install, env, &project) };
 
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -87,13 +87,13 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// Of a worker's own time, waits for the host not counted. Defaults: 10 min.
     pub worker_timeout: Duration,
-    /// The linear memory of a worker, in bytes. A component from Python needs some 100 MiB to start; 512 MiB leaves
-    /// room for its work, and eight workers still fit into a small machine.
+    /// The linear memory of a worker, in bytes. A component from Rust starts with 2 MiB, one from Python with 14;
+    /// 512 MiB leaves room for its work, and eight workers still fit into a small machine.
     pub plugin_memory: u64,
     /// The fuel of a worker for one item, about one unit an instruction: 100 billion are about a minute of pure
     /// computing, which no reading of a file needs, and which a loop without end reaches before the worker's timeout.
     pub plugin_fuel: u64,
-    /// The largest component, in bytes: 64 MiB. The largest known ones, with an interpreter inside, have 40.
+    /// The largest component, in bytes: 64 MiB. One from Python has 20, those of other interpreters up to 40.
     pub component_bytes: u64,
     /// The largest file that a plugin may read, in bytes: 16 MiB. Sources and lockfiles are smaller, dumps are not.
     pub read_bytes: u64,

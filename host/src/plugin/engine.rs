@@ -17,8 +17,12 @@ use crate::config::files::write_atomic;
 /// How many sandboxes may live at once: the 100 instances of the user, with room for plans and replacements.
 const SANDBOXES: u32 = 128;
 
-/// Memory mappings a live sandbox takes in the pool, measured. The kernel's limit is on mappings, not on memory.
-const CORE_INSTANCES_EACH: u32 = 8;
+/// The modules that a component may be linked of. One of Rust has 3, one of Python 14: the interpreter, its libraries, and
+/// what the tool puts between them. What is not used is a reserved address.
+const CORE_INSTANCES_EACH: u32 = 24;
+
+/// So much native code is kept, in bytes: one component of Python has 45 MB, and each build of it is another one.
+const MOST_KEPT: u64 = 1 << 30;
 
 /// Why a component can't be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +122,31 @@ pub(crate) fn compiled(
     if let Some(path) = &kept_path {
         // Without a cache the next start compiles again: slower, not wrong.
         let _ = write_atomic(path, &native, Some(0o600));
+        tidy(path, MOST_KEPT);
     }
     deserialize(engine, &native)
+}
+
+/// Removes the oldest native code beside that which has just been written, until all of it has at most so many bytes. Who
+/// runs it keeps it; who needs it again compiles it again.
+fn tidy(newest: &Path, most: u64) {
+    let Some(Ok(entries)) = newest.parent().map(fs::read_dir) else { return };
+    let of = |entry: fs::DirEntry| {
+        let (path, metadata) = (entry.path(), entry.metadata().ok()?);
+        let is_kept = metadata.is_file() && path.extension()? == "cwasm";
+        is_kept.then_some((metadata.modified().ok()?, metadata.len(), path))
+    };
+    let mut files: Vec<_> = entries.filter_map(Result::ok).filter_map(of).collect();
+    files.sort();
+    let mut sum: u64 = files.iter().map(|(_, length, _)| length).sum();
+    for (_, length, path) in files.iter().filter(|(_, _, path)| path != newest) {
+        if sum <= most {
+            return;
+        }
+        if fs::remove_file(path).is_ok() {
+            sum -= length;
+        }
+    }
 }
 
 /// Where the native code of a component is kept. None: the folder can't be made private.
@@ -220,5 +247,34 @@ impl Loaded {
     /// Whether it exports `conclusion`.
     pub fn concludes(&self) -> bool {
         self.conclusion.is_some()
+    }
+}
+
+#[cfg(test)]
+mod grown;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_native_code_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (age, name) in
+            [(9, "old.cwasm"), (8, "older.txt"), (5, "mid.cwasm"), (1, "late.cwasm"), (7, "newest.cwasm")]
+        {
+            let file = fs::File::create(path(name)).unwrap();
+            file.set_len(100).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 - age)).unwrap();
+        }
+        tidy(&path("newest.cwasm"), 400);
+        assert!(path("old.cwasm").exists(), "all of it fits");
+        tidy(&path("newest.cwasm"), 250);
+        let there =
+            ["old.cwasm", "mid.cwasm", "late.cwasm", "newest.cwasm", "older.txt"].map(|name| path(name).exists());
+        assert_eq!(there, [false, false, true, true, true]);
     }
 }

@@ -19,6 +19,7 @@ pub mod outside;
 pub mod project;
 pub mod sandbox;
 pub mod source;
+pub mod template;
 
 pub use convert::{Ending, Refused};
 pub use log::Log;

@@ -74,6 +74,9 @@ impl Package {
         if options.locked {
             command.arg("--locked");
         }
+        if options.offline {
+            command.arg("--offline");
+        }
         let output = run(command)?;
         let metadata: Metadata = serde_json::from_slice(&output).map_err(|why| BuildError::Output {
             program: "cargo metadata".to_owned(),
@@ -206,6 +209,9 @@ pub(super) fn compile(package: &Package, toolchain: &Toolchain, options: &BuildO
     command.arg("--target-dir").arg(package.target_directory());
     if options.locked {
         command.arg("--locked");
+    }
+    if options.offline {
+        command.arg("--offline");
     }
     if options.quiet {
         command.arg("--quiet");

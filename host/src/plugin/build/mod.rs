@@ -1,17 +1,21 @@
 //! `convoke build`: from a plugin's folder to its component.
 //!
 //! The same sources give the same bytes, wherever they lie and whoever builds them, with the same toolchain and the same
-//! `Cargo.lock`: no path of the machine gets into the component.
+//! `Cargo.lock`: no path of the machine gets into the component. A component of Python is another one with each build,
+//! because componentize-py keeps what was random while it ran.
 
 mod cargo;
 mod embed;
 mod policy;
+mod python;
+mod watch;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use embed::{EmbedError, embed};
 pub use policy::{BuiltPolicy, build_policy, is_policy};
+pub use watch::Sources;
 
 use super::inspect::{InspectError, Inspected, inspect};
 use super::manifest::{self, Manifest, ManifestError};
@@ -30,6 +34,8 @@ pub struct BuildOptions {
     pub locked: bool,
     /// Whether cargo keeps quiet, but for errors. Its words go to stderr.
     pub quiet: bool,
+    /// Whether nothing may be fetched.
+    pub offline: bool,
 }
 
 /// What was built.
@@ -51,7 +57,7 @@ pub enum BuildError {
     NotAPlugin {
         /// The folder.
         folder: PathBuf,
-        /// `plugin.toml` or `Cargo.toml`.
+        /// `plugin.toml`, `Cargo.toml` or a choice.
         missing: &'static str,
     },
     /// Its manifest is wrong.
@@ -94,12 +100,41 @@ pub enum BuildError {
         package: String,
     },
     /// Two files disagree.
-    #[error("Cargo.toml says version {cargo}, plugin.toml says {manifest}")]
+    #[error("{file} says version {version}, plugin.toml says {manifest}")]
     VersionsDiffer {
-        /// The package's version.
-        cargo: String,
+        /// `Cargo.toml` or `pyproject.toml`.
+        file: &'static str,
+        /// The version that it says.
+        version: String,
         /// The manifest's version.
         manifest: String,
+    },
+    /// A `pyproject.toml` is wrong.
+    #[error("{}: {why}", path.display())]
+    Pyproject {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The module that the component is made of is not there.
+    #[error("{} has no module {module}", folder.display())]
+    NoModule {
+        /// The folder.
+        folder: PathBuf,
+        /// The module.
+        module: String,
+    },
+    /// There is nothing that makes components of Python.
+    #[error("{} makes components of Python, and {}", python::REQUIREMENT, match found {
+        Some(version) => format!("version {version} does not fit"),
+        None => "is not installed".to_owned(),
+    })]
+    NoComponentizer {
+        /// Another version that is there.
+        found: Option<String>,
+        /// What installs it.
+        commands: String,
     },
     /// The compiler can't compile for WASM.
     #[error("the target {0} is not installed")]
@@ -130,12 +165,25 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// Whether the folder is none that can be built, so that no change of a source mends it.
+    pub fn is_of_the_folder(&self) -> bool {
+        matches!(self, Self::NotAPlugin { .. } | Self::NotAPackage { .. })
+    }
+
     /// What to do about it, where there is something.
     pub fn hint(&self) -> Option<&str> {
         Some(match self {
-            Self::NotAPlugin { .. } => "give the folder of a plugin: it has a Cargo.toml and a plugin.toml",
+            Self::NotAPlugin { .. } => {
+                "give the folder of a plugin: it has a plugin.toml, and a Cargo.toml or an app.py"
+            }
             Self::Manifest(error) => return error.hint(),
+            Self::Start { program, .. } if program.starts_with("python") => "install Python 3.10 or newer",
             Self::Start { .. } => "install Rust: https://rustup.rs",
+            Self::Pyproject { .. } => "correct it there",
+            Self::NoModule { .. } => {
+                "write app.py, or name the module in pyproject.toml: [tool.convoke] module = \"…\""
+            }
+            Self::NoComponentizer { commands, .. } => commands.as_str(),
             Self::NotAPackage { .. } => "give the folder of one plugin",
             Self::NotACdylib { .. } => "write `[lib]` and `crate-type = [\"cdylib\"]` in Cargo.toml",
             Self::VersionsDiffer { .. } => "write the same version in both",
@@ -159,18 +207,26 @@ impl BuildError {
 /// See [`BuildError`]. The file at the destination is whole: the old one or the new one.
 pub fn build(folder: &Path, options: &BuildOptions) -> Result<Built, BuildError> {
     let manifest = read_manifest(folder)?;
-    let package = cargo::Package::find(folder, TARGET, options)?;
-    if package.version != manifest.version {
-        return Err(BuildError::VersionsDiffer { cargo: package.version, manifest: manifest.version });
-    }
-    let toolchain = cargo::Toolchain::find(folder, TARGET)?;
-    let artifact = cargo::compile(&package, &toolchain, options)?;
-    let compiled = std::fs::read(&artifact).map_err(|why| BuildError::Io { path: artifact, why })?;
+    let compiled = match python::is_python(folder) {
+        true => python::compile(folder, &manifest, options)?,
+        false => of_rust(folder, &manifest, options)?,
+    };
     let component = embed(&compiled, &manifest)?;
     let inspected = inspect(&component)?;
     let path = destination(folder, options, &manifest.name);
     let unchanged = put(&path, &component)?;
     Ok(Built { path, inspected, unchanged })
+}
+
+fn of_rust(folder: &Path, manifest: &Manifest, options: &BuildOptions) -> Result<Vec<u8>, BuildError> {
+    let package = cargo::Package::find(folder, TARGET, options)?;
+    if package.version != manifest.version {
+        let (file, version) = ("Cargo.toml", package.version);
+        return Err(BuildError::VersionsDiffer { file, version, manifest: manifest.version.clone() });
+    }
+    let toolchain = cargo::Toolchain::find(folder, TARGET)?;
+    let artifact = cargo::compile(&package, &toolchain, options)?;
+    std::fs::read(&artifact).map_err(|why| BuildError::Io { path: artifact, why })
 }
 
 /// Writes what was built; whether an equal file was already there.
@@ -184,8 +240,8 @@ fn put(path: &Path, component: &[u8]) -> Result<bool, BuildError> {
 
 fn read_manifest(folder: &Path) -> Result<Manifest, BuildError> {
     let missing = |missing| BuildError::NotAPlugin { folder: folder.to_owned(), missing };
-    if !folder.join("Cargo.toml").is_file() {
-        return Err(missing("Cargo.toml"));
+    if !folder.join("Cargo.toml").is_file() && !python::is_python(folder) {
+        return Err(missing("Cargo.toml or app.py"));
     }
     let path = folder.join("plugin.toml");
     let file = match std::fs::File::open(&path) {
@@ -244,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_no_plugin_says_what_is_missing() {
-        assert!(matches!(refused(&[]), BuildError::NotAPlugin { missing: "Cargo.toml", .. }));
+        assert!(matches!(refused(&[]), BuildError::NotAPlugin { missing: "Cargo.toml or app.py", .. }));
         assert!(matches!(refused(&[("Cargo.toml", "")]), BuildError::NotAPlugin { missing: "plugin.toml", .. }));
         assert!(matches!(refused(&[("Cargo.toml", ""), ("plugin.toml", "x")]), BuildError::Manifest(_)));
     }

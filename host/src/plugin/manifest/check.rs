@@ -17,6 +17,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "config",
     "convoke",
     "daemon",
+    "dev",
     "doctor",
     "export",
     "fleet",
@@ -125,7 +126,7 @@ type Checked = Result<(), ManifestError>;
 impl Manifest {
     /// All rules, in the order of the file.
     pub(super) fn check(&self) -> Checked {
-        name(&self.name).and_then(|()| not_reserved(&self.name)).map_err(|error| error.below("name"))?;
+        check_name(&self.name).map_err(|error| error.below("name"))?;
         version(&self.version).map_err(|error| error.below("version"))?;
         line(&self.description).map_err(|error| error.below("description"))?;
         license(&self.license).map_err(|error| error.below("license"))?;
@@ -179,6 +180,14 @@ fn unique<'a>(list: &str, key: &str, names: impl Iterator<Item = &'a str>) -> Ch
     Ok(())
 }
 
+/// Whether a command can be called so.
+///
+/// # Errors
+/// It is not in kebab case, or is kept for convoke itself.
+pub fn check_name(text: &str) -> Result<(), ManifestError> {
+    name(text).and_then(|()| not_reserved(text))
+}
+
 /// `[a-z][a-z0-9]*(-[a-z0-9]+)*`, at most 64 characters.
 fn name(name: &str) -> Checked {
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -194,7 +203,7 @@ fn name(name: &str) -> Checked {
 
 /// Whether a text can be a command's name: kebab case, not too long, and none that convoke keeps for itself.
 pub fn is_name(text: &str) -> bool {
-    name(text).and_then(|()| not_reserved(text)).is_ok()
+    check_name(text).is_ok()
 }
 
 fn not_reserved(name: &str) -> Checked {
