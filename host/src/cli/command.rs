@@ -215,6 +215,7 @@ pub(super) fn prepare(
         granted: Capabilities::default(),
         root: root.clone(),
         operations: operations.clone(),
+        fakes: None,
     });
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
@@ -232,7 +233,7 @@ pub(super) fn prepare(
             project: root.to_string_lossy().into_owned(),
         },
         plugin,
-        sandbox: Sandbox { engine, plugin: loaded, project, outside, call, caps, events: events.clone() },
+        sandbox: Sandbox { engine, plugin: loaded, project, outside, call, caps, events: events.clone(), fixed: None },
         journal,
         backends: lanes.backends,
         broker,
@@ -248,6 +249,7 @@ pub(super) fn prepare(
         operations,
         claims: None,
         lanes: None,
+        asks: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
 }

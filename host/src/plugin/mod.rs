@@ -8,6 +8,7 @@ mod clock;
 mod convert;
 pub mod embedded;
 pub mod engine;
+pub mod fixed;
 pub mod imports;
 pub mod inspect;
 mod log;

@@ -1,6 +1,7 @@
 //! What a plugin does outside the project, where it was granted: [`process`], [`http`], [`store`]. Each call is checked
 //! against the grant, counts among the operations, and is noted for the item that it belongs to.
 
+pub mod fakes;
 mod http;
 mod process;
 mod store;
@@ -16,6 +17,7 @@ use super::capabilities::Capabilities;
 use super::clock::OwnTime;
 use super::imports::{Host, State, Task, TaskHandle};
 use super::operations::Operations;
+use fakes::Fakes;
 
 /// What one plugin may do outside, and where.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,8 @@ pub struct Outside {
     pub root: PathBuf,
     /// What may be done at once.
     pub operations: Operations,
+    /// What stands in place of programs and hosts; none: they do.
+    pub fakes: Option<Arc<dyn Fakes>>,
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -19,6 +19,9 @@ impl wit_process::HostWithStore<State> for Host {
         if let Err(error) = call.note("process") {
             return Ok(Err(error));
         }
+        if let Some(fakes) = &call.outside.fakes {
+            return Ok(call.run_fake(&**fakes, &command));
+        }
         let program = printable(&command.program, 80);
         Ok(Err(not_granted(format!("{} may not run {program}", call.outside.plugin), "grant it the program")))
     }
