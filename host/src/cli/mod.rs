@@ -23,6 +23,7 @@ mod shell;
 mod signals;
 mod taped;
 mod terminal;
+mod test;
 mod together;
 mod typed;
 
@@ -114,6 +115,7 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("config", matches)) => config::config(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
+        Some(("test", matches)) => test::test(matches),
         Some(("completions", matches)) => shell::completions(matches),
         Some(("man", matches)) => shell::man(cli, matches),
         Some((name, matches)) => run(&runnables, name, matches, typed::all(&arguments)),
@@ -186,6 +188,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(list::command())
         .subcommand(doctor::command())
         .subcommand(build::command())
+        .subcommand(test::command())
         .subcommand(actions::command())
         .subcommand(cache::command())
         .subcommand(runs::command())

@@ -52,6 +52,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "self",
     "serve",
     "status",
+    "test",
     "trust",
     "uninstall",
     "update",
