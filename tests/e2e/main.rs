@@ -39,5 +39,6 @@ mod shared;
 #[cfg(unix)]
 mod signals;
 mod support;
+mod testkit;
 mod tiers;
 mod together;
