@@ -46,6 +46,16 @@ fn the_documented_case_is_one() {
 }
 
 #[test]
+fn the_cases_of_the_guide_are_some() {
+    let guide = include_str!("../../../sdk/testing.md");
+    let cases: Vec<&str> = guide.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        parsed(case).unwrap();
+    }
+}
+
+#[test]
 fn an_empty_case_is_one_in_which_nothing_may_be_asked() {
     let case = parsed("").unwrap();
     assert_eq!((case.default, case.instances, case.fixture), (Given::Refuse, 4, None));
