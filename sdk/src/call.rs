@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::convoke::plugin::project::{self, Entry, Kind, Match, Pattern, Query};
 use crate::bindings::convoke::plugin::types::Invocation;
-use crate::{Error, Result};
+use crate::{Error, Fetch, Output, Process, Response, Result};
 
 /// One call of the command: its arguments, and the project as `plan` sees it.
 ///
@@ -90,6 +90,22 @@ impl Call {
     /// When the expression or a glob doesn't parse.
     pub async fn search(&self, pattern: &Pattern) -> Result<Vec<Match>> {
         project::search(None, pattern.clone()).await
+    }
+
+    /// Sends a request, where the user granted its host.
+    ///
+    /// # Errors
+    /// As [`Task::fetch`](crate::Task::fetch).
+    pub async fn fetch(&self, request: &Fetch) -> Result<Response> {
+        request.send(None).await
+    }
+
+    /// Runs a program to look at something, where the user granted it.
+    ///
+    /// # Errors
+    /// As those of [`Task::run`](crate::Task::run).
+    pub async fn run(&self, process: &Process) -> Result<Output> {
+        process.run(None).await
     }
 }
 

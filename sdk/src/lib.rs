@@ -76,11 +76,15 @@ mod action;
 mod answer;
 mod call;
 mod command;
+mod http;
+mod process;
 mod records;
+mod store;
 mod task;
 
 pub use answer::{Answer, Question};
 pub use bindings::convoke::plugin::log::Level;
+pub use bindings::convoke::plugin::process::Output;
 pub use bindings::convoke::plugin::project::{Entry, Kind, Match, Pattern, Query};
 pub use bindings::convoke::plugin::types::{
     Action, Aggregate, Aggregation, AnsweredBy, Change, Distribution, Edit, Error, Estimate, Failure, FailureKind,
@@ -89,6 +93,8 @@ pub use bindings::convoke::plugin::types::{
 pub use call::Call;
 pub use command::{Command, Conclude, log};
 pub use convoke_secrets as secrets;
+pub use http::{Fetch, Response};
+pub use process::Process;
 pub use task::Task;
 
 #[doc(hidden)]
@@ -101,8 +107,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         Action, Aggregate, Aggregation, Answer, Call, Command, Conclude, Distribution, Edit, Error, Estimate, Failure,
-        FailureKind, Finding, Item, Metric, Outcome, Partial, Pattern, Query, Question, Reduction, Result, Severity,
-        Source, Task, Tier, Work,
+        FailureKind, Fetch, Finding, Item, Metric, Outcome, Partial, Pattern, Process, Query, Question, Reduction,
+        Result, Severity, Source, Task, Tier, Work,
     };
     pub use schemars::{self, JsonSchema};
     pub use serde::{self, Deserialize, Serialize};

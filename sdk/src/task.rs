@@ -1,26 +1,30 @@
 //! One item in this worker's hands.
 
+use std::cell::Cell;
+
 use futures::{StreamExt, stream::LocalBoxStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::answer::{Answer, Question};
 use crate::bindings::convoke::plugin::project::{self, Entry, Kind, Match, Pattern, Query};
-use crate::bindings::convoke::plugin::types::Event;
+use crate::bindings::convoke::plugin::types::{self, Event};
 use crate::bindings::convoke::plugin::worker;
 use crate::call::utf8;
-use crate::{Error, Failure, FailureKind, Item, Partial, Result};
+use crate::{Error, Failure, FailureKind, Fetch, Item, Output, Partial, Process, Response, Result};
 
 /// An item in this worker's hands. Everything is done in its name: what it costs, reads and asks is counted there.
 pub struct Task {
     raw: worker::Task,
     item: Item,
+    /// The shortest lifetime of what came from outside: none, nothing did; `Some(None)`, something has none.
+    outside: Cell<Option<Option<u64>>>,
 }
 
 impl Task {
     pub(crate) fn new(raw: worker::Task) -> Self {
         let item = raw.item();
-        Self { raw, item }
+        Self { raw, item, outside: Cell::new(None) }
     }
 
     /// The item, as it was planned.
@@ -51,7 +55,7 @@ impl Task {
         &self,
         question: Question,
     ) -> Result<Answer<T>, Failure> {
-        let reply = self.raw.ask(question.with_schema::<T>()).await?;
+        let reply = self.raw.ask(self.asked(question.with_schema::<T>())).await?;
         let value = serde_json::from_str(&reply.text).map_err(|error| {
             Failure::new(FailureKind::Refused, format!("the answer does not fit its type: {error}"))
         })?;
@@ -63,7 +67,7 @@ impl Task {
     /// # Errors
     /// The question's failure, when nobody answered and it has no fallback.
     pub async fn ask_text(&self, question: Question) -> Result<Answer<String>, Failure> {
-        let reply = self.raw.ask(question.free()).await?;
+        let reply = self.raw.ask(self.asked(question.free())).await?;
         Ok(Answer { value: reply.text, by: reply.by, usage: reply.usage })
     }
 
@@ -72,7 +76,7 @@ impl Task {
         &self,
         question: Question,
     ) -> (LocalBoxStream<'static, Event>, impl Future<Output = Result<Answer<String>, Failure>>) {
-        let (events, reply) = self.raw.open(question.free()).await;
+        let (events, reply) = self.raw.open(self.asked(question.free())).await;
         let events = futures::stream::unfold(
             (events, Vec::new().into_iter()),
             |(mut events, mut batch): (_, std::vec::IntoIter<Event>)| async move {
@@ -164,8 +168,55 @@ impl Task {
         project::search(Some(&self.raw), pattern.clone()).await
     }
 
-    pub(crate) async fn finish(&self, partial: Partial) -> Result<()> {
+    /// Runs a program to look at something, where the user granted it. What it found can't be looked at again, so the
+    /// item's result is used by a later run only within the lifetime that the partial has.
+    ///
+    /// # Errors
+    /// When it is not granted, not found, was ended because it took too long or printed too much, or by a signal. An exit
+    /// code that is not 0 is none: see [`Output::checked`](crate::Output::checked).
+    pub async fn run(&self, process: &Process) -> Result<Output> {
+        self.went_outside(process.lifetime_s());
+        process.run(Some(&self.raw)).await
+    }
+
+    /// Sends a request, where the user granted its host.
+    ///
+    /// # Errors
+    /// When it is not granted, can't be sent, or there is no whole answer. A status of HTTP is none: see
+    /// [`Response::checked`](crate::Response::checked).
+    pub async fn fetch(&self, request: &Fetch) -> Result<Response> {
+        self.went_outside(request.lifetime_s());
+        request.send(Some(&self.raw)).await
+    }
+
+    /// What Claude's tools read is not known: it has no lifetime.
+    fn asked(&self, question: types::Question) -> types::Question {
+        if !question.tools.is_empty() {
+            self.went_outside(None);
+        }
+        question
+    }
+
+    /// Notes that the item's result rests on what can't be looked at again, and for how many seconds that is good.
+    pub(crate) fn went_outside(&self, lifetime_s: Option<u64>) {
+        self.outside.set(Some(shorter(self.outside.get(), lifetime_s)));
+    }
+
+    pub(crate) fn raw(&self) -> &worker::Task {
+        &self.raw
+    }
+
+    pub(crate) async fn finish(&self, mut partial: Partial) -> Result<()> {
+        partial.lifetime_s = partial.lifetime_s.or(self.outside.get().flatten());
         self.raw.finish(partial).await
+    }
+}
+
+/// For how long a result is good that rests on several fetches: as long as all of them are.
+fn shorter(before: Option<Option<u64>>, lifetime: Option<u64>) -> Option<u64> {
+    match before {
+        None => lifetime,
+        Some(before) => before.zip(lifetime).map(|(before, lifetime)| before.min(lifetime)),
     }
 }
 
@@ -174,4 +225,17 @@ pub(crate) fn json<T: Serialize>(value: &T) -> String {
     // Only a map with keys that are not text, or a failing `Serialize`, gets here: an author's mistake, shown by the
     // host as a value that doesn't parse.
     serde_json::to_string(value).unwrap_or_else(|error| format!("not JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_as_good_as_the_shortest_of_its_fetches() {
+        let of = |all: &[Option<u64>]| all.iter().fold(None, |before, one| Some(shorter(before, *one))).flatten();
+        assert_eq!(of(&[Some(60), Some(10), Some(30)]), Some(10));
+        assert_eq!(of(&[Some(60), None, Some(30)]), None);
+        assert_eq!(of(&[]), None);
+    }
 }

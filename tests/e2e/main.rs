@@ -17,7 +17,10 @@ mod doctor;
 mod explain;
 mod go_on;
 mod hostile;
+mod http;
 mod input;
+#[cfg(unix)]
+mod install;
 mod interrupt;
 #[cfg(unix)]
 mod journal;
@@ -29,7 +32,11 @@ mod network;
 mod plans;
 mod policy;
 #[cfg(unix)]
+mod process;
+mod publish;
+#[cfg(unix)]
 mod real_claude;
+mod real_registry;
 mod recover;
 mod replay;
 mod reports;

@@ -51,6 +51,14 @@ pub(crate) fn editing() -> &'static str {
     &PATH
 }
 
+/// The component that runs the programs that a file of the project tells it to, granted or not.
+pub(crate) fn outside_process() -> &'static str {
+    static PATH: LazyLock<String> = LazyLock::new(|| {
+        repository().join("tests/prebuilt/outside-process.wasm").to_str().expect("a path in UTF-8").to_owned()
+    });
+    &PATH
+}
+
 /// Compiled components, shared by all tests: to compile one for each would take longer than the tests.
 fn components() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-cache").join("components")

@@ -1,7 +1,8 @@
 //! Where a program is that an action names, and what it sees of the user's environment.
 //!
 //! `PATH` says where. **A project must not bring its own**: what lies in the project's folder is not taken, nor are
-//! entries of `PATH` that mean another place in every folder; and the program gets a `PATH` without them.
+//! entries of `PATH` that mean another place in every folder; and the program gets a `PATH` without them. The same holds
+//! of a folder into which every user of the machine can put a program.
 
 use std::ffi::OsString;
 use std::fs;
@@ -80,7 +81,8 @@ impl Programs {
             environment: Vec::new(),
         };
         let entries = OsString::from(env("PATH").unwrap_or_default());
-        programs.folders = std::env::split_paths(&entries).filter(|folder| folder.is_absolute()).collect();
+        programs.folders =
+            std::env::split_paths(&entries).filter(|folder| folder.is_absolute() && !is_open_to_all(folder)).collect();
         let own = programs.folders.iter().filter(|folder| !programs.is_in_project(folder));
         // Each was an entry, so that together they are entries again.
         let path = std::env::join_paths(own).unwrap_or_default();
@@ -88,6 +90,11 @@ impl Programs {
         let set = SET.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         programs.environment = [(OsString::from("PATH"), path)].into_iter().chain(passed).chain(set).collect();
         programs
+    }
+
+    /// The `PATH` that a program gets.
+    pub(crate) fn path(&self) -> OsString {
+        self.environment.first().map(|(_, path)| path.clone()).unwrap_or_default()
     }
 
     /// All that a program sees of the environment.
@@ -104,7 +111,7 @@ impl Programs {
         for folder in &self.folders {
             for suffix in SUFFIXES {
                 let path = folder.join(format!("{name}{suffix}"));
-                if !is_program(&path) {
+                if !is_program(&path) || is_open_to_all(&path) {
                     continue;
                 }
                 if !self.is_in_project(&path) {
@@ -121,6 +128,18 @@ impl Programs {
         let inside = |path: &Path| path.starts_with(&self.project);
         !self.holds_home && (inside(path) || fs::canonicalize(path).is_ok_and(|real| inside(&real)))
     }
+}
+
+/// Whether every user of the machine may change what is there.
+#[cfg(unix)]
+fn is_open_to_all(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o002 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_: &Path) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -168,6 +187,21 @@ mod tests {
         assert_eq!(found.find("git"), Ok(root.join("own/git")));
         let (_, path) = &found.environment()[0];
         assert_eq!(path.to_str().unwrap(), format!("{0}/bin:{0}/own", root.display()));
+    }
+
+    #[test]
+    fn what_every_user_can_change_is_not_run() {
+        let (_folder, root) = place();
+        program(&root.join("bin/git"));
+        program(&root.join("shared/git"));
+        let open = |path: &str, mode| fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        open("shared", 0o1777);
+        let both = format!("{0}/shared:{0}/bin", root.display());
+        let found = programs(&root, &both, &[]);
+        assert_eq!(found.find("git"), Ok(root.join("bin/git")));
+        assert_eq!(found.path().to_str().unwrap(), root.join("bin").to_str().unwrap());
+        open("bin/git", 0o777);
+        assert_eq!(programs(&root, &both, &[]).find("git"), Err(NotFound::Nowhere("git".to_owned())));
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use convoke_runtime::journal::OUTPUT_LIMIT;
-use convoke_runtime::warden::{Charge, SLOT_PREFIX, overrule};
+use convoke_runtime::warden::{Charge, SLOT_PREFIX, overrule, trouble};
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -62,9 +63,111 @@ pub struct Ended {
 }
 
 impl Ended {
-    fn not_started(what: &str, error: &io::Error) -> Self {
-        let how = How::NotStarted(format!("it was not started: {what}: {error}"));
+    fn not_started(why: &str) -> Self {
+        let how = How::NotStarted(format!("it was not started: {why}"));
         Self { how, output: String::new(), errors: String::new() }
+    }
+}
+
+/// A program with all that it is given.
+pub(crate) struct Start<'a> {
+    /// Where it is.
+    pub(crate) path: &'a Path,
+    /// As it gets them.
+    pub(crate) arguments: &'a [String],
+    /// What it reads; none: nothing.
+    pub(crate) input: Option<&'a [u8]>,
+    /// Where it is started.
+    pub(crate) folder: &'a Path,
+    /// All that it sees of the environment.
+    pub(crate) environment: &'a [(OsString, OsString)],
+    /// How long it may take: what is said to the kernel is the CPU time that comes of it.
+    pub(crate) timeout: Duration,
+    /// Whether it is kept away from the user's terminal.
+    pub(crate) apart: bool,
+}
+
+/// A program under its warden. Dropped, it is ended with all that it started, a good second later.
+pub(crate) struct Started {
+    child: Child,
+    /// Closed, it tells the warden that the host has gone: and waiting for a child closes what is left in it.
+    input: Option<ChildStdin>,
+    record: PathBuf,
+    /// Goes with it.
+    slot: TempDir,
+}
+
+impl Machinery {
+    /// Starts a program under a warden.
+    ///
+    /// # Errors
+    /// What could not be had, or why it was not started: a part of a sentence.
+    pub(crate) fn start(&self, start: &Start<'_>) -> Result<Started, String> {
+        let failed = |what: &str| {
+            let what = what.to_owned();
+            move |error: io::Error| format!("{what}: {error}")
+        };
+        let slot = tempfile::Builder::new().prefix(SLOT_PREFIX).tempdir().map_err(failed("no folder for it"))?;
+        let input = match start.input {
+            None => PathBuf::from("/dev/null"),
+            Some(bytes) => {
+                let input = slot.path().join("input");
+                std::fs::write(&input, bytes).map_err(failed("its input can't be written"))?;
+                input
+            }
+        };
+        std::fs::create_dir_all(&self.records).map_err(failed(&self.records.display().to_string()))?;
+        let mut record = slot.path().file_name().unwrap_or_default().to_owned();
+        record.push(".json");
+        let charge = Charge {
+            record: self.records.join(record),
+            slot: slot.path().to_owned(),
+            memory_mib: MEMORY_MIB,
+            cpu_s: start.timeout.as_secs().saturating_mul(PROCESSORS),
+            input: Some(input),
+            program: start.path.into(),
+            arguments: start.arguments.iter().map(OsString::from).collect(),
+        };
+        let mut command = Command::new(&self.warden);
+        command.args(charge.command_line()).env_clear().envs(start.environment.iter().cloned());
+        command.current_dir(start.folder);
+        // Ctrl-C at the terminal is for the host, which decides. The first of a group can't leave the terminal any more,
+        // so a warden that is to do that is none.
+        if !start.apart {
+            command.process_group(0);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed(&self.warden.display().to_string()))?;
+        let input = child.stdin.take();
+        Ok(Started { child, input, record: charge.record, slot })
+    }
+}
+
+impl Started {
+    /// What it prints, and what it says of its troubles. Each is there once.
+    pub(crate) fn streams(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+        (self.child.stdout.take(), self.child.stderr.take())
+    }
+
+    /// Waits until nothing of it is left. The code is the program's, or 128 and its signal.
+    pub(crate) async fn wait(&mut self) -> io::Result<std::process::ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// What there is to know of its end that the exit code can't say; see [`trouble`].
+    pub(crate) fn trouble(&self) -> Option<String> {
+        trouble(self.slot.path())
+    }
+
+    /// Ends it with all that it started.
+    pub(crate) async fn end(mut self) {
+        // The warden hears that its input has ended, and ends the tree.
+        drop(self.input.take());
+        if timeout(ENDING, self.child.wait()).await.is_ok() {
+            return;
+        }
+        overrule(self.child.id(), &self.record);
+        let _ = self.child.kill().await;
     }
 }
 
@@ -77,57 +180,25 @@ pub async fn run(
     environment: &[(OsString, OsString)],
     stop: &CancellationToken,
 ) -> Ended {
-    let slot = match tempfile::Builder::new().prefix(SLOT_PREFIX).tempdir() {
-        Ok(slot) => slot,
-        Err(error) => return Ended::not_started("no folder for it", &error),
+    let input = program.input.as_deref().map(str::as_bytes);
+    let (arguments, timeout) = (program.arguments.as_slice(), program.timeout());
+    let start = Start { path, arguments, input, folder, environment, timeout, apart: false };
+    let mut started = match machinery.start(&start) {
+        Ok(started) => started,
+        Err(why) => return Ended::not_started(&why),
     };
-    let input = match &program.input {
-        None => PathBuf::from("/dev/null"),
-        Some(text) => {
-            let input = slot.path().join("input");
-            if let Err(error) = std::fs::write(&input, text) {
-                return Ended::not_started("its input can't be written", &error);
-            }
-            input
-        }
-    };
-    if let Err(error) = std::fs::create_dir_all(&machinery.records) {
-        return Ended::not_started(&machinery.records.display().to_string(), &error);
-    }
-    let mut record = slot.path().file_name().unwrap_or_default().to_owned();
-    record.push(".json");
-    let charge = Charge {
-        record: machinery.records.join(record),
-        slot: slot.path().to_owned(),
-        memory_mib: MEMORY_MIB,
-        cpu_s: program.timeout().as_secs().saturating_mul(PROCESSORS),
-        input: Some(input),
-        program: path.into(),
-        arguments: program.arguments.iter().map(OsString::from).collect(),
-    };
-    let mut command = Command::new(&machinery.warden);
-    command.args(charge.command_line()).env_clear().envs(environment.iter().cloned()).current_dir(folder);
-    // Ctrl-C at the terminal is for the host, which decides.
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return Ended::not_started(&machinery.warden.display().to_string(), &error),
-    };
-    // Closed, it tells the warden that the host has gone: and waiting for a child closes what is left in it.
-    let input = child.stdin.take();
-    let (output, errors) = (Tail::of(child.stdout.take()), Tail::of(child.stderr.take()));
+    let (output, errors) = started.streams();
+    let (output, errors) = (Tail::of(output), Tail::of(errors));
     let cut_short = tokio::select! {
         biased;
-        ended = child.wait() => Err(how(ended)),
-        () = tokio::time::sleep(program.timeout()) => {
-            Ok(format!("it was ended after {} s", program.timeout().as_secs()))
-        }
+        ended = started.wait() => Err(how(ended)),
+        () = tokio::time::sleep(timeout) => Ok(format!("it was ended after {} s", timeout.as_secs())),
         () = stop.cancelled() => Ok("it was ended because you stopped it".to_owned()),
     };
     let how = match cut_short {
         Err(how) => how,
         Ok(why) => {
-            end(child, input, &charge.record).await;
+            started.end().await;
             How::Lost(why)
         }
     };
@@ -143,17 +214,6 @@ fn how(ended: io::Result<std::process::ExitStatus>) -> How {
         Ok(None) => lost("what watched over it was killed"),
         Err(error) => lost(&format!("its end was not seen: {error}")),
     }
-}
-
-/// Ends a program with all that it started.
-async fn end(mut child: Child, input: Option<ChildStdin>, record: &Path) {
-    // The warden hears that its input has ended, and ends the tree.
-    drop(input);
-    if timeout(ENDING, child.wait()).await.is_ok() {
-        return;
-    }
-    overrule(child.id(), record);
-    let _ = child.kill().await;
 }
 
 /// The end of what a stream brings.

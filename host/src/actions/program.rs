@@ -150,19 +150,7 @@ impl Program {
     }
 
     fn check(&self) -> Result<(), Refused> {
-        let name = || printable(&self.program, NAME_BYTES);
-        let odd = |character: char| character.is_control() || character.is_whitespace() || "/\\:".contains(character);
-        let is_name = !self.program.is_empty()
-            && self.program.len() <= NAME_BYTES
-            && !self.program.starts_with(['-', '.'])
-            && !self.program.contains(odd);
-        if !is_name {
-            return Err(Refused::NotAName { program: name() });
-        }
-        let stem = self.program.to_ascii_lowercase();
-        if STARTERS.contains(&stem.strip_suffix(".exe").unwrap_or(&stem)) {
-            return Err(Refused::Starter { program: name() });
-        }
+        check_name(&self.program)?;
         if self.arguments.len() > ARGUMENTS {
             let what = format!("it has {} arguments", self.arguments.len());
             return Err(Refused::TooMuch { what, most: ARGUMENTS });
@@ -232,6 +220,27 @@ impl Program {
     pub fn written(body: &str) -> Option<Self> {
         serde_json::from_str(body).ok()
     }
+}
+
+/// Checks the name of a program: no path, nothing that could be taken for an option, and none that runs others.
+///
+/// # Errors
+/// [`Refused::NotAName`] and [`Refused::Starter`].
+pub fn check_name(program: &str) -> Result<(), Refused> {
+    let name = || printable(program, NAME_BYTES);
+    let odd = |character: char| character.is_control() || character.is_whitespace() || "/\\:".contains(character);
+    let is_name = !program.is_empty()
+        && program.len() <= NAME_BYTES
+        && !program.starts_with(['-', '.'])
+        && !program.contains(odd);
+    if !is_name {
+        return Err(Refused::NotAName { program: name() });
+    }
+    let stem = program.to_ascii_lowercase();
+    if STARTERS.contains(&stem.strip_suffix(".exe").unwrap_or(&stem)) {
+        return Err(Refused::Starter { program: name() });
+    }
+    Ok(())
 }
 
 /// Checks a key: it is shown and typed, and tells actions apart.

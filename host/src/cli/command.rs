@@ -14,6 +14,7 @@ use convoke_runtime::policy::builtin::Profile;
 use convoke_runtime::prices::Prices;
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::ScanMode;
+use convoke_runtime::shared::Shared;
 use convoke_runtime::watch::WatchConfig;
 use convoke_runtime::work::Status;
 use jiff::Zoned;
@@ -27,6 +28,7 @@ use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, deliver, put, say};
 use super::{Runnable, cache, plan, signals};
+use crate::actions::process::Machinery;
 use crate::apply::Place;
 use crate::apply::recover::recover;
 use crate::backends::tiers::{Lanes, names, route_name};
@@ -36,7 +38,9 @@ use crate::plugin::capabilities::Capabilities;
 use crate::plugin::engine::Engine;
 use crate::plugin::inspect::inspect;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
-use crate::plugin::outside::Outside;
+use crate::plugin::outside::http::{Fetcher, Proxy};
+use crate::plugin::outside::process::Processes;
+use crate::plugin::outside::{Outside, Quotas};
 use crate::plugin::project::{Limits as ProjectLimits, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Invocation, Sandbox};
 use crate::policy::{InUse, Policies};
@@ -145,7 +149,8 @@ pub(super) fn prepare(
     let baseline = options.baseline.as_deref().map(|file| Baseline::read(file, &runnable.name)).transpose();
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
 
-    let plugin = inspect(runnable.component.bytes())
+    let component = runnable.bytes()?;
+    let plugin = inspect(&component)
         .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
     let caps = Caps {
         memory: usize::try_from(settings.limits.plugin_memory).unwrap_or(usize::MAX),
@@ -156,7 +161,7 @@ pub(super) fn prepare(
         Some(first) => first.sandbox.engine.clone(),
         None => Arc::new(Engine::new(caps.memory)?),
     };
-    let loaded = engine.load(&runnable.name, &plugin.digest, runnable.component.bytes(), Some(&paths.components()))?;
+    let loaded = engine.load(&runnable.name, &plugin.digest, &component, Some(&paths.components()))?;
     // A replay leaves nothing behind that a real run could take for done.
     let journal = match beside {
         Some(first) => first.journal.clone(),
@@ -209,6 +214,9 @@ pub(super) fn prepare(
         let message = "what is recorded goes where it would go without a policy, so that it can be replayed without it";
         settings.warnings.push(message.to_owned());
     }
+    let quotas =
+        beside.map_or_else(|| Quotas::new(settings.quotas.named.clone()), |first| first.sandbox.outside.quotas.clone());
+    let store = taped.store(&paths.stores(), &runnable.owner(), &root.to_string_lossy());
     // Nothing was granted.
     let outside = Arc::new(Outside {
         plugin: plugin.manifest.name.clone(),
@@ -216,7 +224,14 @@ pub(super) fn prepare(
         root: root.clone(),
         operations: operations.clone(),
         fakes: None,
+        quotas: quotas.clone(),
+        http: Fetcher::new(settings.http, operations.clone(), quotas, Proxy::of_environment(env)),
+        store: store.clone(),
+        tape: taped.outside(),
+        // A replay runs nothing.
+        processes: taped.player().is_none().then(|| processes(&paths, &root, &settings)).flatten().map(Arc::new),
     });
+    let project = project.beside(store);
     let call = Invocation {
         subcommand: arguments.subcommand.clone(),
         arguments: arguments.json.to_string(),
@@ -252,6 +267,12 @@ pub(super) fn prepare(
         asks: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
+}
+
+/// What runs the programs of plugins; none where convoke itself can't be found.
+fn processes(paths: &Paths, project: &Path, settings: &Settings) -> Option<Processes> {
+    let machinery = Machinery { warden: std::env::current_exe().ok()?, records: paths.instances() };
+    Some(Processes::new(variable, project, machinery, settings.process))
 }
 
 /// The policy that is chosen, loaded.
@@ -343,6 +364,11 @@ pub(super) async fn go(
     if taped.player().is_none() && !options.dry_run {
         beside::join(&paths, &mut session);
     }
+    // A plan can run programs too.
+    let shared = match taped.player() {
+        None => share_quotas(&paths, &mut session),
+        Some(_) => None,
+    };
     let planned = session.plan().await?;
     if options.dry_run {
         let is_limited = session.settings.budget != Budget::default();
@@ -353,8 +379,8 @@ pub(super) async fn go(
     session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
     // Without a model nothing is taken of any limit.
     if taped.player().is_none() && session.has_model() {
-        let shared = money::shared(&paths, &session.broker.budget, &mut session.settings.warnings);
-        session.broker.shared = Some(shared);
+        let open = || money::shared(&paths, &session.broker.budget, &mut session.settings.warnings);
+        session.broker.shared = Some(shared.unwrap_or_else(open));
     }
     if let Some(chosen) = chosen.filter(|_| !options.quiet) {
         announce(&chosen, terminal);
@@ -396,6 +422,17 @@ pub(super) async fn go(
     prune::tidy(&session.journal, &session.settings).await;
     close(session);
     Ok(code)
+}
+
+/// What the plugin does outside is counted together with what others do. None: it may do nothing there.
+pub(super) fn share_quotas(paths: &Paths, session: &mut Session) -> Option<Arc<Shared>> {
+    let outside = &session.sandbox.outside;
+    if outside.granted.is_empty() {
+        return None;
+    }
+    let shared = money::shared(paths, &session.broker.budget, &mut session.settings.warnings);
+    outside.quotas.share(shared.clone());
+    Some(shared)
 }
 
 /// The journal and the kept answers are closed at the same time: each waits for the disk.
@@ -490,7 +527,7 @@ pub(super) fn go_on(report: &Report, options: &Options) {
 }
 
 /// The command line, quoted as a shell reads it, on one line.
-fn typed(words: impl Iterator<Item = String>) -> String {
+pub(super) fn typed(words: impl Iterator<Item = String>) -> String {
     let words: Vec<String> = words.skip(1).collect();
     let quoted = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "));
     clean::line(&clean::bounded(&format!("convoke {quoted}"), LONGEST_LINE))

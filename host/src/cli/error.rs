@@ -10,9 +10,11 @@ use crate::config::ConfigError;
 use crate::plugin::build::BuildError;
 use crate::plugin::engine::EngineError;
 use crate::plugin::inspect::InspectError;
+use crate::plugin::installed::InstallError;
 use crate::plugin::manifest::ManifestError;
 use crate::plugin::project::ProjectError;
 use crate::plugin::sandbox::Died;
+use crate::plugin::source::SourceError;
 use crate::policy::LoadError;
 use crate::report::ExitCode;
 use crate::report::build::end_of;
@@ -142,6 +144,17 @@ impl From<InspectError> for CliError {
     }
 }
 
+impl From<InstallError> for CliError {
+    fn from(error: InstallError) -> Self {
+        let (hint, is_wrong_use) = (error.hint(), error.is_wrong_use());
+        match error {
+            InstallError::Project(error) => error.into(),
+            error if is_wrong_use => Self::usage(error.to_string()).hint(hint),
+            error => Self::nothing(error.to_string()).hint(hint),
+        }
+    }
+}
+
 impl From<BuildError> for CliError {
     fn from(error: BuildError) -> Self {
         match error {
@@ -149,6 +162,18 @@ impl From<BuildError> for CliError {
             error => {
                 let hint = error.hint().map(str::to_owned);
                 Self::nothing(error.to_string()).hint(hint)
+            }
+        }
+    }
+}
+
+impl From<SourceError> for CliError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Build(error) => error.into(),
+            error => {
+                let said = if error.is_usage() { Self::usage } else { Self::nothing };
+                said(error.to_string()).hint(error.hint())
             }
         }
     }

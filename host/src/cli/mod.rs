@@ -9,16 +9,23 @@ mod command;
 mod config;
 mod doctor;
 mod error;
+mod info;
+mod install;
+mod installer;
+mod known;
 mod limits;
 mod list;
 mod most;
 mod options;
 mod plan;
 mod policy;
+mod publish;
 mod resume;
 mod rollback;
 mod runs;
 mod schema;
+mod search;
+mod settle;
 mod shell;
 mod signals;
 mod taped;
@@ -26,20 +33,30 @@ mod terminal;
 mod test;
 mod together;
 mod typed;
+mod uninstall;
+mod update;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use convoke_runtime::journal::Typed;
+use jiff::Timestamp;
 
 use crate::plugin::embedded::EMBEDDED;
 use crate::plugin::inspect::{InspectError, read_manifest};
+use crate::plugin::installed::{InstallError, Plugins};
 use crate::plugin::manifest::Manifest;
+use crate::plugin::outside::store::Owner;
+use crate::plugin::sha256_hex;
 use crate::report::ExitCode;
 use error::CliError;
+use installer::{How, Installer};
+use known::Known;
 use options::{Color, Options};
+use settle::{Renew, settle};
 use terminal::Terminal;
 
 /// The largest file that is read as a component, in bytes.
@@ -50,13 +67,48 @@ const LARGEST_COMPONENT: u64 = 256 << 20;
 enum Component {
     Embedded(&'static [u8]),
     File(Vec<u8>),
+    Kept(Box<Kept>),
+}
+
+/// A component that is installed, and not read yet.
+#[derive(Clone, Debug)]
+struct Kept {
+    plugins: Plugins,
+    digest: String,
+    size: u64,
+    installed: Timestamp,
+    /// What an update asks again; none: the project pins it.
+    source: Option<String>,
+    /// Where its bytes came from.
+    resolved: String,
+}
+
+impl Kept {
+    /// The command that installs it again.
+    fn again(&self) -> String {
+        match self.source.as_deref().map(shlex::try_quote) {
+            Some(Ok(source)) => format!("`convoke install {source}` installs it again"),
+            Some(Err(_)) => "install it again".to_owned(),
+            None => "`convoke install` installs it again".to_owned(),
+        }
+    }
 }
 
 impl Component {
-    fn bytes(&self) -> &[u8] {
+    fn size(&self) -> u64 {
         match self {
-            Self::Embedded(bytes) => bytes,
-            Self::File(bytes) => bytes,
+            Self::Embedded(bytes) => bytes.len() as u64,
+            Self::File(bytes) => bytes.len() as u64,
+            Self::Kept(kept) => kept.size,
+        }
+    }
+
+    /// The sha-256 of its bytes, in hex.
+    fn digest(&self) -> String {
+        match self {
+            Self::Embedded(bytes) => sha256_hex(bytes),
+            Self::File(bytes) => sha256_hex(bytes),
+            Self::Kept(kept) => kept.digest.clone(),
         }
     }
 }
@@ -70,10 +122,41 @@ struct Runnable {
     component: Component,
 }
 
+impl Runnable {
+    /// Its component.
+    ///
+    /// # Errors
+    /// It is installed, and its file is gone or damaged.
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, CliError> {
+        Ok(match &self.component {
+            Component::Embedded(bytes) => Cow::Borrowed(bytes),
+            Component::File(bytes) => Cow::Borrowed(bytes),
+            Component::Kept(kept) => {
+                let read = kept.plugins.component(&self.name, &kept.digest);
+                Cow::Owned(read.map_err(|error| match error {
+                    InstallError::Damaged { .. } | InstallError::Gone { .. } => {
+                        CliError::from(error).hint(Some(kept.again()))
+                    }
+                    error => error.into(),
+                })?)
+            }
+        })
+    }
+
+    /// Whose store it has: its name alone could be anybody's.
+    fn owner(&self) -> Owner {
+        match &self.component {
+            Component::Embedded(_) => Owner::embedded(&self.manifest.name),
+            Component::File(_) => Owner::file(&self.manifest.name, Path::new(&self.name)),
+            Component::Kept(kept) => Owner::installed(&self.manifest.name, &kept.resolved),
+        }
+    }
+}
+
 /// Runs the command line. Everything that the process does happens in here.
 pub fn main(arguments: Vec<OsString>) -> std::process::ExitCode {
     signals::listen();
-    let code = match start(arguments) {
+    let code = match start(arguments, true) {
         Ok(code) => code,
         Err(error) => {
             error.show(Terminal::find(Color::Auto).err_color);
@@ -83,16 +166,29 @@ pub fn main(arguments: Vec<OsString>) -> std::process::ExitCode {
     code.into()
 }
 
-fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
-    let mut runnables = embedded()?;
-    runnables.extend(from_file(&arguments)?);
-    let cli = command_line(&runnables);
+/// The first use of a command that the project pins: its user is asked.
+fn ask_for_the_project(arguments: &[OsString]) -> Result<(), CliError> {
+    let folder = known::project(arguments);
+    let how = How { locked: true, ..How::default() };
+    settle(&Installer::of(command::project_folder(folder.as_deref())?, how, Color::Auto)?, &Renew::Nothing).map(drop)
+}
+
+fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> {
+    let mut known = Known::find(&arguments)?;
+    let cli = command_line(&known.runnables);
     if let Some(answered) = shell::answer(&cli, &arguments) {
         return answered;
     }
     let matches = match cli.clone().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
+            if let Some(name) = Known::not_known(&error, &arguments) {
+                if may_ask && known.waits_for_its_user(name) && carry_out::can_ask() {
+                    ask_for_the_project(&arguments)?;
+                    return start(arguments, false);
+                }
+                return Err(known.explained(name, &cli));
+            }
             // Help and version go to standard output, and are no mistake.
             let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
             // Nobody may be reading.
@@ -102,15 +198,22 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
     };
     match matches.subcommand() {
         Some(("doctor", matches)) => doctor::doctor(matches),
-        Some(("list", matches)) => list::list(&runnables, matches),
+        Some(("list", matches)) => list::list(&mut known, matches),
+        Some(("install", matches)) => install::install(matches),
+        Some(("update", matches)) => update::update(matches),
+        Some(("outdated", matches)) => update::outdated(matches),
+        Some(("uninstall", matches)) => uninstall::uninstall(matches),
+        Some(("info", matches)) => info::info(&mut known, matches),
+        Some(("search", matches)) => search::search(&mut known, matches),
         Some(("build", matches)) => build::build(matches),
         Some(("actions", matches)) => actions::actions(matches),
         Some(("cache", matches)) => cache::cache(matches),
-        Some(("run", matches)) => together::run(&runnables, matches),
-        Some(("resume", matches)) => resume::resume(runnables, matches),
-        Some(("retry", matches)) => resume::retry(runnables, matches),
+        Some(("run", matches)) => together::run(&mut known, matches),
+        Some(("resume", matches)) => resume::resume(matches),
+        Some(("retry", matches)) => resume::retry(matches),
         Some(("limits", matches)) => limits::limits(matches),
         Some(("policy", matches)) => policy::policy(matches),
+        Some(("publish", matches)) => publish::publish(matches),
         Some(("runs", matches)) => runs::runs(matches),
         Some(("config", matches)) => config::config(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
@@ -118,15 +221,13 @@ fn start(arguments: Vec<OsString>) -> Result<ExitCode, CliError> {
         Some(("test", matches)) => test::test(matches),
         Some(("completions", matches)) => shell::completions(matches),
         Some(("man", matches)) => shell::man(cli, matches),
-        Some((name, matches)) => run(&runnables, name, matches, typed::all(&arguments)),
+        Some((name, matches)) => run(&mut known, name, matches, typed::all(&arguments)),
         None => Err(CliError::usage("which command?")),
     }
 }
 
-fn run(runnables: &[Runnable], name: &str, matches: &ArgMatches, typed: Option<Typed>) -> Result<ExitCode, CliError> {
-    let Some(runnable) = runnables.iter().find(|runnable| runnable.name == name) else {
-        return Err(CliError::usage(format!("there is no command {name}")));
-    };
+fn run(known: &mut Known, name: &str, matches: &ArgMatches, typed: Option<Typed>) -> Result<ExitCode, CliError> {
+    let runnable = known.to_run(name)?;
     let innermost = matches.subcommand().map_or(matches, |(_, inner)| inner);
     let options = Options::from_arg_matches(innermost).map_err(|error| CliError::usage(error.to_string()))?;
     command::run(runnable, matches, &options, typed)
@@ -186,9 +287,16 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(resume::resume_command())
         .subcommand(resume::retry_command())
         .subcommand(list::command())
+        .subcommand(install::command())
+        .subcommand(update::command())
+        .subcommand(update::outdated_command())
+        .subcommand(uninstall::command())
+        .subcommand(info::command())
+        .subcommand(search::command())
         .subcommand(doctor::command())
         .subcommand(build::command())
         .subcommand(test::command())
+        .subcommand(publish::command())
         .subcommand(actions::command())
         .subcommand(cache::command())
         .subcommand(runs::command())

@@ -9,9 +9,10 @@ use convoke_runtime::money::Usd;
 use super::carry_out::CarryOut;
 use super::command::{go, in_runtime, prepare};
 use super::error::CliError;
+use super::known::Known;
 use super::options::{Format, Options};
 use super::terminal::Terminal;
-use super::{Runnable, command_line, from_file, runs};
+use super::{command_line, runs};
 use crate::config::{Paths, limits};
 use crate::report::{ExitCode, clean};
 use crate::run::Session;
@@ -87,11 +88,11 @@ pub(super) fn retry_command() -> Command {
     command("retry").about("Does again what failed in a run")
 }
 
-pub(super) fn resume(runnables: Vec<Runnable>, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    go_on(runnables, matches)
+pub(super) fn resume(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    go_on(matches)
 }
 
-pub(super) fn retry(runnables: Vec<Runnable>, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+pub(super) fn retry(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let name = clean::line(named(matches));
     if !matches.get_flag("failed") {
         return Err(CliError::usage("retry what?").hint(Some(format!(
@@ -99,14 +100,14 @@ pub(super) fn retry(runnables: Vec<Runnable>, matches: &ArgMatches) -> Result<Ex
              what is pending"
         ))));
     }
-    go_on(runnables, matches)
+    go_on(matches)
 }
 
 fn named(matches: &ArgMatches) -> &str {
     matches.get_one::<String>("run").map_or("", String::as_str)
 }
 
-fn go_on(mut runnables: Vec<Runnable>, matches: &ArgMatches) -> Result<ExitCode, CliError> {
+fn go_on(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let changes = Changes::from_arg_matches(matches).map_err(|error| CliError::usage(error.to_string()))?;
     let failed = matches.get_flag("failed");
     let here = std::env::current_dir();
@@ -120,20 +121,18 @@ fn go_on(mut runnables: Vec<Runnable>, matches: &ArgMatches) -> Result<ExitCode,
     let arguments: Vec<std::ffi::OsString> =
         std::iter::once("convoke".to_owned()).chain(typed.words.iter().cloned()).map(Into::into).collect();
     let again = || Some(format!("run it again: `{}`; what still holds is not done again", shown(&typed)));
-    runnables.extend(from_file(&arguments).map_err(|error| error.within(&about(&run)).hint(again()))?);
-    let parsed = command_line(&runnables).try_get_matches_from(&arguments).map_err(|error| {
+    // In the folder where it was typed, other commands may be installed for the project than here.
+    let mut known = Known::find(&arguments).map_err(|error| error.within(&about(&run)).hint(again()))?;
+    let parsed = command_line(&known.runnables).try_get_matches_from(&arguments).map_err(|error| {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
         let first = first.strip_prefix("error: ").unwrap_or(first);
         CliError::usage(format!("{} can't be continued: `{}`: {first}", about(&run), shown(&typed))).hint(again())
     })?;
-    let found = parsed.subcommand().and_then(|(name, matches)| {
-        let runnable = runnables.iter().find(|runnable| runnable.name == name)?;
-        Some((runnable, matches))
-    });
-    let Some((runnable, matches)) = found else {
+    let Some((name, matches)) = parsed.subcommand() else {
         return Err(CliError::usage(format!("{} can't be continued: its command is gone", about(&run))).hint(again()));
     };
+    let runnable = known.to_run(name).map_err(|error| error.within(&about(&run)))?;
     let innermost = matches.subcommand().map_or(matches, |(_, inner)| inner);
     let mut options = Options::from_arg_matches(innermost).map_err(|error| CliError::usage(error.to_string()))?;
     changes.apply(&mut options, &here);

@@ -17,6 +17,8 @@ use crate::config::files::read_text;
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{Choices, Mode};
 use crate::plugin::manifest::Arguments;
+use crate::plugin::outside::store::{Owner, Store};
+use crate::plugin::outside::taped::{Calls, Tape as OutsideTape};
 use crate::plugin::project::tape::Reads;
 use crate::plugin::project::{Limits, Mount, Project, ProjectError};
 use crate::recording::{self, About, Content, RecordingError};
@@ -41,6 +43,7 @@ pub(super) struct Recorder {
     folder: PathBuf,
     tape: Arc<Tape>,
     reads: Reads,
+    calls: Calls,
     config: Option<String>,
     about: Option<Box<About>>,
 }
@@ -51,6 +54,7 @@ pub(super) struct Player {
     about: About,
     replay: Replay,
     reads: Reads,
+    calls: Calls,
 }
 
 impl Taped {
@@ -59,16 +63,18 @@ impl Taped {
         if let Some(folder) = &options.record {
             recording::check_place(folder)?;
             let (folder, config, about) = (folder.clone(), None, None);
-            return Ok(Self::Record(Recorder { folder, tape: Arc::default(), reads: Reads::default(), config, about }));
+            let (tape, reads, calls) = Default::default();
+            return Ok(Self::Record(Recorder { folder, tape, reads, calls, config, about }));
         }
         let Some(folder) = options.replay.clone() else { return Ok(Self::No) };
-        let Content { about, cassettes, project, config: _ } = recording::read(&folder)?;
+        let Content { about, cassettes, project, outside, config: _ } = recording::read(&folder)?;
         if about.command != command {
             let (recorded, typed) = (about.command, command.to_owned());
             return Err(RecordingError::OtherCommand { folder, recorded, typed }.into());
         }
         let replay = Replay::new(cassettes, about.has_model);
-        Ok(Self::Replay(Box::new(Player { folder, about, replay, reads: Reads::of(project) })))
+        let (reads, calls) = (Reads::of(project), Calls::of(outside));
+        Ok(Self::Replay(Box::new(Player { folder, about, replay, reads, calls })))
     }
 
     /// The recording that is replayed.
@@ -119,6 +125,23 @@ impl Taped {
         }
     }
 
+    /// What becomes of what a plugin does outside the project.
+    pub(super) fn outside(&self) -> OutsideTape {
+        match self {
+            Self::No => OutsideTape::Off,
+            Self::Record(recorder) => OutsideTape::Record(recorder.calls.clone()),
+            Self::Replay(player) => OutsideTape::Replay(player.calls.clone()),
+        }
+    }
+
+    /// The plugin's store: an empty one where a run is to be the same another time.
+    pub(super) fn store(&self, folder: &Path, owner: &Owner, project: &str) -> Store {
+        match self {
+            Self::No => Store::of(folder, owner, project),
+            Self::Record(_) | Self::Replay(_) => Store::in_memory(),
+        }
+    }
+
     /// The broker's settings, with the tape or the recorded route.
     pub(super) fn broker(&self, broker: BrokerConfig) -> BrokerConfig {
         match self {
@@ -159,8 +182,9 @@ impl Recorder {
         let Some(about) = self.about.as_deref().cloned() else { return Ok(()) };
         let cassettes = self.tape.cassettes().map_err(RecordingError::from)?;
         let project = self.reads.recorded().map_err(RecordingError::from)?;
+        let outside = self.calls.recorded().map_err(RecordingError::from)?;
         let questions = cassettes.len();
-        recording::write(&self.folder, &Content { about, cassettes, project, config: self.config.clone() })?;
+        recording::write(&self.folder, &Content { about, cassettes, project, outside, config: self.config.clone() })?;
         if !quiet {
             let redacted = match self.reads.redacted().len() {
                 0 => String::new(),

@@ -11,13 +11,14 @@ use futures::future::{join_all, try_join_all};
 use serde_json::json;
 
 use super::carry_out::CarryOut;
-use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, mend, prepare, rendered};
+use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, mend, prepare, rendered, share_quotas};
 use super::error::CliError;
+use super::known::Known;
 use super::options::{Format, Options};
 use super::runs::prune;
 use super::terminal::{Terminal, put, say};
-use super::{Runnable, load_file, plan, signals, typed};
-use crate::config::{Budget, nearest};
+use super::{load_file, plan, signals, typed};
+use crate::config::Budget;
 use crate::progress::{Detail, show_together};
 use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, sarif};
@@ -54,7 +55,7 @@ pub(super) fn command() -> Command {
 }
 
 /// Runs them. What is wrong with one of them is said before any has begun.
-pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCode, CliError> {
+pub(super) fn run(known: &mut Known, matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let options = Options::from_arg_matches(matches).map_err(|error| CliError::usage(error.to_string()))?;
     for name in OF_ONE {
         if matches.value_source(name).is_some() {
@@ -72,7 +73,7 @@ pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCo
     let mut prepared: Vec<Prepared> = Vec::new();
     let shared = typed::options(matches, &["output"]);
     for text in &typed {
-        let ready = ready(runnables, text, &options, prepared.first().map(|first| &first.session));
+        let ready = ready(known, text, &options, prepared.first().map(|first| &first.session));
         let mut ready = ready.map_err(|error| error.within(text))?;
         ready.session.typed = shared.as_deref().and_then(|options| typed::alone(text, options));
         prepared.push(ready);
@@ -82,12 +83,7 @@ pub(super) fn run(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCo
 }
 
 /// One of them, as far as it is known before anything runs.
-fn ready(
-    runnables: &[Runnable],
-    text: &str,
-    options: &Options,
-    beside: Option<&Session>,
-) -> Result<Prepared, CliError> {
+fn ready(known: &mut Known, text: &str, options: &Options, beside: Option<&Session>) -> Result<Prepared, CliError> {
     let words = shlex::split(text).ok_or_else(|| CliError::usage("a quote in it has no end"))?;
     let Some(name) = words.first() else { return Err(CliError::usage("a command is empty")) };
     let loaded;
@@ -95,13 +91,7 @@ fn ready(
         loaded = load_file(name)?;
         &loaded
     } else {
-        let known = || runnables.iter().map(|runnable| runnable.name.as_str());
-        let hint = || match nearest(name, known()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "`convoke list` shows the commands that can be run".to_owned(),
-        };
-        let found = runnables.iter().find(|runnable| runnable.name == *name);
-        found.ok_or_else(|| CliError::usage(format!("there is no command {name}")).hint(Some(hint())))?
+        known.to_run(name)?
     };
     let command = runnable.manifest.to_clap().name(runnable.name.clone());
     let matches = command.try_get_matches_from(&words).map_err(|error| match error.use_stderr() {
@@ -155,6 +145,8 @@ async fn go(
     if let Some(paths) = paths.as_ref().filter(|_| !options.dry_run) {
         sessions.iter_mut().for_each(|session| beside::join(paths, session));
     }
+    // Plans can run programs too.
+    let shared = paths.as_ref().and_then(|paths| sessions.iter_mut().find_map(|session| share_quotas(paths, session)));
     let (planned, after) = plan_all(&sessions, &names).await?;
     if options.dry_run {
         put(&plans(&sessions, &names, &planned, &after, options).await?, options.output.as_deref())?;
@@ -173,8 +165,8 @@ async fn go(
         session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
     }
     if let (Some(first), Some(paths)) = (sessions.first_mut().filter(|first| first.has_model()), &paths) {
-        let shared = money::shared(paths, &first.broker.budget, &mut first.settings.warnings);
-        first.broker.shared = Some(shared);
+        let open = || money::shared(paths, &first.broker.budget, &mut first.settings.warnings);
+        first.broker.shared = Some(shared.unwrap_or_else(open));
     }
     let common = share_lanes(&mut sessions);
     let streams = names.iter().map(String::as_str).zip(sessions.iter().map(|session| &session.events));

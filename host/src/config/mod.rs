@@ -9,13 +9,17 @@ pub mod cache;
 pub(crate) mod document;
 pub mod error;
 pub mod files;
+pub mod http;
+pub mod install;
 pub mod journal;
 pub mod limits;
 mod operations;
 pub mod origin;
 pub mod paths;
+pub mod plugins;
 pub mod policy;
 mod prices;
+pub mod process;
 pub mod project;
 pub mod quotas;
 pub mod tiers;
@@ -38,10 +42,14 @@ use crate::report::suppress::{Filters, Override, Suppression};
 pub use actions::Allow;
 pub use cache::Cache;
 pub use error::ConfigError;
+pub use http::Http;
+pub use install::Install;
 pub use journal::JournalKeep;
 pub use limits::{Budget, Limits, Mode, Scan};
 pub use paths::{Paths, project_root};
+pub use plugins::{Pin, Pins};
 pub use policy::{By, PolicyChoice};
+pub use process::Process;
 pub use quotas::Quotas;
 pub use tiers::{Ab, ClaudeMd, TierName, TierSettings, Tiers};
 
@@ -253,20 +261,28 @@ pub struct Settings {
     pub fail_on: FailOn,
     /// What may be used at once, and how long it may take.
     pub limits: Limits,
+    /// What each program may take that a plugin runs.
+    pub process: Process,
     /// What a run may spend.
     pub budget: Budget,
     /// What may be spent in a time.
     pub quotas: Quotas,
+    /// What one fetch of a plugin may take.
+    pub http: Http,
     /// What is kept of answers.
     pub cache: Cache,
     /// Which actions run without asking, with `--yes`.
     pub actions: Allow,
+    /// Where plugins come from.
+    pub install: Install,
     /// What is kept of runs.
     pub journal: JournalKeep,
     /// Which policy decides.
     pub policy: PolicyChoice,
     /// What models cost, where the user says so.
     pub prices: Vec<ListPrice>,
+    /// The commands that the project pins.
+    pub plugins: Pins,
     /// The project's severities.
     pub severity: BTreeMap<String, Override>,
     /// The project's suppressions.
@@ -322,9 +338,15 @@ impl Settings {
             limits.instances = instances;
             limits.named.instances = true;
         }
+        let mut process = user.process.of_user();
+        project.process.lower(&mut process, &mut refused);
         let mut budget = user.budget;
         limits::lower_budget(&mut budget, &project.budget);
         budget.usd = chosen.budget_usd.or(budget.usd);
+
+        let mut http = Http::default();
+        user.http.replace(&mut http);
+        project.http.lower(&mut http, &mut refused);
 
         let mut quotas = Quotas::of(user.quotas);
         quotas.tighten(project.quotas.clone(), &mut refused);
@@ -359,13 +381,17 @@ impl Settings {
             ab: chosen.ab,
             fail_on: chosen.fail_on.unwrap_or(fail_on),
             limits,
+            process,
             budget,
             quotas,
+            http,
             cache: user.cache,
             actions: user.actions,
+            install: user.install,
             journal: user.journal,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,
+            plugins: project.plugins,
             severity: project.severity,
             suppressions: project.suppressions,
             suppress_comments: user.suppress_comments.unwrap_or(true) && project.suppress_comments.unwrap_or(true),

@@ -175,6 +175,9 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
         add(&format!("limits.{key}"), count.to_string());
     }
 
+    add("process.timeout_s", seconds(settings.process.timeout));
+    add("process.max_output_bytes", settings.process.max_output_bytes.to_string());
+
     let budget = settings.budget;
     add("budget.usd", usd(budget.usd));
     add("budget.usd_per_day", usd(budget.usd_per_day));
@@ -183,10 +186,19 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("budget.input_tokens", count(budget.input_tokens));
     add("budget.output_tokens", count(budget.output_tokens));
 
+    add("http.timeout_s", seconds(settings.http.timeout));
+    add("http.max_response_bytes", settings.http.most_response_bytes.to_string());
+
     let cache = settings.cache;
     add("cache.responses", cache.responses.to_string());
     add("cache.max_mib", (cache.most_bytes >> 20).to_string());
     add("cache.max_age_days", (cache.max_age.as_secs() / 86_400).to_string());
+
+    let install = &settings.install;
+    add("install.namespace", some(install.namespace.as_ref().map(|namespace| text(&namespace.to_string()))));
+    add("install.max_component_bytes", install.most_bytes.to_string());
+    add("install.timeout_s", seconds(install.time));
+    add("install.private_hosts", list(&install.listed_hosts));
 
     add("journal.keep_days", settings.journal.days.to_string());
     add("journal.max_bytes", settings.journal.most_bytes.to_string());

@@ -90,6 +90,16 @@ impl Paths {
         self.data.join("locks")
     }
 
+    /// The installed plugins.
+    pub fn plugins(&self) -> PathBuf {
+        self.data.join("plugins")
+    }
+
+    /// The stores of plugins.
+    pub fn stores(&self) -> PathBuf {
+        self.data.join("store")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")

@@ -17,6 +17,13 @@
 //! [quotas.nights]                # as in config.toml, beside the user's own
 //! requests = 100
 //!
+//! [plugins]                      # which commands it wants; `convoke install` asks you, and writes convoke.lock
+//! deps = "^0.2"
+//! lint = { path = "tools/lint.wasm" }
+//! docs = { source = "oci://registry.example/docs", version = "^1" }
+//! [http]                         # as in config.toml, only lower
+//! timeout_s = 10
+//!
 //! [severity]                     # by rule: critical, high, medium, low, info, off
 //! body-short = "low"
 //! tools-inherited = "off"
@@ -26,6 +33,9 @@
 //! path = "legacy/**"             # none: everywhere
 //! reason = "they are renamed with the next release"
 //! until = 2027-01-31             # the last day; none: for good
+//!
+//! [process]                      # as in config.toml, only lower
+//! timeout_s = 20
 //! ```
 
 use std::collections::BTreeMap;
@@ -38,7 +48,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::document::Document;
+use super::http::{AskedHttp, HttpTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::plugins::{Pins, PluginsTable};
+use super::process::{AskedProcess, ProcessTable};
 use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 use crate::report::suppress::{Override, Suppression};
@@ -56,10 +69,16 @@ pub struct Project {
     pub suppress_comments: Option<bool>,
     /// `[limits]`.
     pub limits: AskedLimits,
+    /// `[process]`.
+    pub process: AskedProcess,
     /// `[budget]`.
     pub budget: Budget,
     /// `[quotas]`.
     pub quotas: AskedQuotas,
+    /// `[plugins]`.
+    pub plugins: Pins,
+    /// `[http]`.
+    pub http: AskedHttp,
     /// `[severity]`.
     pub severity: BTreeMap<String, Override>,
     /// `[[suppress]]`.
@@ -82,9 +101,14 @@ struct File {
     #[serde(default)]
     limits: LimitsTable,
     #[serde(default)]
+    process: ProcessTable,
+    #[serde(default)]
     budget: BudgetTable,
     #[serde(default)]
     quotas: QuotasTable,
+    #[serde(default)]
+    plugins: PluginsTable,
+    http: HttpTable,
     #[serde(default)]
     severity: BTreeMap<String, Level>,
     #[serde(default)]
@@ -115,10 +139,11 @@ struct Suppress {
 }
 
 /// Keys that only the user's own file has.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     ("actions", "a project can't say what runs without asking: write [actions] into your own config.toml"),
     ("model", "a project can't choose the model: write it into your own config.toml, or use --model"),
     ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
+    ("install", "a project can't choose where code comes from: write [install] into your own config.toml"),
     ("journal", "a project can't choose how long runs are kept: write [journal] into your own config.toml"),
     ("prices", "a project can't say what a model costs: write [prices] into your own config.toml"),
 ];
@@ -137,8 +162,11 @@ pub fn parse(path: &Path, text: &str) -> Result<Project, ConfigError> {
         fail_on: file.fail_on,
         suppress_comments: file.suppress_comments,
         limits: file.limits.check(document)?,
+        process: file.process.check(document)?,
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?.of_project(path),
+        plugins: file.plugins.check(document)?,
+        http: file.http.check(document)?,
         severity: file.severity.into_iter().map(|(rule, level)| (rule, level.into())).collect(),
         suppressions: file
             .suppress
@@ -268,7 +296,7 @@ mod tests {
         assert_eq!(project.severity["tools-inherited"], Override::Off);
         let suppression = &project.suppressions[0];
         assert_eq!(suppression.until, Some(jiff::civil::date(2027, 1, 31)));
-        assert_eq!(suppression.place, "convoke.toml:22");
+        assert_eq!(suppression.place, "convoke.toml:29");
         let path = suppression.path.as_ref().unwrap();
         assert!(path.is_match("legacy/deep/er.md") && !path.is_match("other/legacy/x.md"));
     }

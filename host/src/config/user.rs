@@ -30,6 +30,10 @@
 //! cloud_write = 3
 //! open_files = 100
 //!
+//! [process]                      # of each program that a plugin runs
+//! timeout_s = 60
+//! max_output_bytes = 8_388_608   # on standard output, and as many on stderr
+//!
 //! [budget]                       # for one run, at list price
 //! usd = 2.0
 //! usd_per_day = 10.0             # of all runs together, days and months are UTC
@@ -43,10 +47,23 @@
 //! per_s = 3_600
 //! model = "opus"
 //!
+//! [http]                         # of plugins that were granted a host
+//! timeout_s = 30                 # of one fetch, with its redirects
+//! max_response_bytes = 16_777_216
+//!
 //! [cache]                        # of answers, encrypted, on this machine
 //! responses = true
 //! max_mib = 256
 //! max_age_days = 30
+//!
+//! [install]                      # of plugins
+//! namespace = "oci://ghcr.io/me/plugins"   # where `name@^0.2` is looked for
+//! max_component_bytes = 268_435_456
+//! timeout_s = 600                # for getting one
+//! private_hosts = ["registry.corp"]        # that may be at private addresses
+//!
+//! [install.namespaces]           # where `acme/name@^0.2` is looked for
+//! acme = "oci://registry.corp/acme"
 //!
 //! [journal]                      # of runs and their results
 //! keep_days = 90                 # those whose results were used of late stay longer
@@ -92,10 +109,13 @@ use serde::Deserialize;
 use super::actions::{ActionsTable, Allow};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
+use super::http::{AskedHttp, HttpTable};
+use super::install::{Install, InstallTable};
 use super::journal::{JournalKeep, JournalTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
 use super::policy::{PolicyChoice, PolicyTable};
 use super::prices::{self, PricesTable};
+use super::process::{AskedProcess, ProcessTable};
 use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::tiers::{Tiers, TiersTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
@@ -115,12 +135,18 @@ pub struct User {
     pub suppress_comments: Option<bool>,
     /// `[limits]`.
     pub limits: AskedLimits,
+    /// `[process]`.
+    pub process: AskedProcess,
     /// `[budget]`.
     pub budget: Budget,
     /// `[quotas]`.
     pub quotas: AskedQuotas,
+    /// `[http]`.
+    pub http: AskedHttp,
     /// `[cache]`.
     pub cache: Cache,
+    /// `[install]`.
+    pub install: Install,
     /// `[journal]`.
     pub journal: JournalKeep,
     /// `[policy]`.
@@ -146,11 +172,17 @@ struct File {
     #[serde(default)]
     limits: LimitsTable,
     #[serde(default)]
+    process: ProcessTable,
+    #[serde(default)]
     budget: BudgetTable,
     #[serde(default)]
     quotas: QuotasTable,
     #[serde(default)]
+    http: HttpTable,
+    #[serde(default)]
     cache: CacheTable,
+    #[serde(default)]
+    install: InstallTable,
     #[serde(default)]
     journal: JournalTable,
     #[serde(default)]
@@ -164,7 +196,8 @@ struct File {
 }
 
 /// Keys that only a project's file has.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("plugins", "versions belong to a project: write [plugins] into its convoke.toml, or `convoke install`"),
     ("severity", "severities belong to a project: write [severity] into its convoke.toml"),
     ("suppress", "suppressions belong to a project: write [[suppress]] into its convoke.toml"),
 ];
@@ -184,9 +217,12 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         fail_on: file.fail_on,
         suppress_comments: file.suppress_comments,
         limits: file.limits.check(document)?,
+        process: file.process.check(document)?,
         budget: file.budget.check(document)?,
         quotas: quotas::check(file.quotas, document)?,
+        http: file.http.check(document)?,
         cache: file.cache.check(document)?,
+        install: file.install.check(document)?,
         journal: file.journal.check(document)?,
         policy: file.policy.check(document)?,
         actions: file.actions.check(document)?,

@@ -56,6 +56,13 @@ impl Log {
         }
     }
 
+    /// Warns the user, of what the same words warn once.
+    pub fn warn(&self, message: String) {
+        if let Some(events) = &self.events {
+            events.mention(Fact::Warned { message });
+        }
+    }
+
     /// The last lines, for a failure.
     pub fn tail(&self) -> String {
         let mut inner = self.inner();

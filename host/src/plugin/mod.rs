@@ -11,12 +11,14 @@ pub mod engine;
 pub mod fixed;
 pub mod imports;
 pub mod inspect;
+pub mod installed;
 mod log;
 pub mod manifest;
 pub mod operations;
 pub mod outside;
 pub mod project;
 pub mod sandbox;
+pub mod source;
 
 pub use convert::{Ending, Refused};
 pub use log::Log;

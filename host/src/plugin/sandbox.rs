@@ -116,6 +116,13 @@ impl Sandbox {
         Log::new(Some(self.events.clone()))
     }
 
+    /// What a replay was asked since the last call and has no record of.
+    pub fn take_missed(&self) -> Vec<String> {
+        let mut missed = self.project.take_missed();
+        missed.extend(self.outside.tape.take_missed());
+        missed
+    }
+
     /// Asks the plugin what is to be done.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use convoke_runtime::cassette::TooMuch as TooManyQuestions;
 
 use super::VERSION;
+use crate::plugin::outside::taped::TooMuch as TooManyCalls;
 use crate::plugin::project::tape::TooMuch as TooManyReads;
 
 /// Why there is no recording.
@@ -62,6 +63,9 @@ pub enum RecordingError {
     /// It would lack something.
     #[error("the recording was not written: {0}")]
     Reads(#[from] TooManyReads),
+    /// It would lack something.
+    #[error("the recording was not written: {0}")]
+    Calls(#[from] TooManyCalls),
     /// It is one of another command.
     #[error("{} is a recording of {recorded}, not of {typed}", .folder.display())]
     OtherCommand {
@@ -93,7 +97,9 @@ impl RecordingError {
             Self::Broken { .. } => Some("undo the change of that file, or record again"),
             Self::Version { version, .. } if *version > u64::from(VERSION) => Some("a newer convoke reads it"),
             Self::Version { .. } => Some("record again"),
-            Self::Questions(_) | Self::Reads(_) => Some("record a smaller run; the report is complete"),
+            Self::Questions(_) | Self::Reads(_) | Self::Calls(_) => {
+                Some("record a smaller run; the report is complete")
+            }
             Self::OtherArguments { .. } => Some("type what was recorded, or record again"),
             Self::Unreadable { .. } | Self::Unwritable { .. } | Self::OtherCommand { .. } => None,
         }

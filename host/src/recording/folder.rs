@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::about::FORMAT;
 use super::{About, RecordingError, VERSION};
 use crate::config::files::read_text;
+use crate::plugin::outside::taped::TapedCall;
 use crate::plugin::printable;
 use crate::plugin::project::tape::{Answer, Recorded};
 
@@ -35,6 +36,7 @@ const STATS: &str = "stats.json";
 const LISTINGS: &str = "listings.json";
 const SEARCHES: &str = "searches.json";
 const CONFIG: &str = "convoke.toml";
+const OUTSIDE: &str = "outside.json";
 
 /// All that a recording holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +47,8 @@ pub struct Content {
     pub cassettes: Vec<Cassette>,
     /// What was read.
     pub project: Recorded,
+    /// What programs and hosts said.
+    pub outside: Vec<TapedCall>,
     /// The project's configuration.
     pub config: Option<String>,
 }
@@ -81,7 +85,7 @@ pub fn check_place(folder: &Path) -> Result<(), RecordingError> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => Ok(()),
         Err(error) => Err(not_ours(format!("{}: {error}", below.display()))),
     };
-    strange(Path::new(""), &|name| [RUN, QUESTIONS, CONTEXTS, PROJECT].contains(&name))?;
+    strange(Path::new(""), &|name| [RUN, QUESTIONS, CONTEXTS, PROJECT, OUTSIDE].contains(&name))?;
     strange(Path::new(QUESTIONS), &is_json)?;
     strange(Path::new(CONTEXTS), &is_json)?;
     strange(Path::new(PROJECT), &|name| [FILES, STATS, LISTINGS, SEARCHES, CONFIG].contains(&name))?;
@@ -151,6 +155,9 @@ fn put(folder: &Path, content: &Content) -> io::Result<()> {
     if let Some(config) = &content.config {
         put_bytes(&project.join(CONFIG), scrubbed(config).as_bytes())?;
     }
+    if !content.outside.is_empty() {
+        put_json(&folder.join(OUTSIDE), &content.outside)?;
+    }
     put_json(&folder.join(RUN), &content.about)
 }
 
@@ -217,9 +224,11 @@ pub fn read(folder: &Path) -> Result<Content, RecordingError> {
         listings: answers(&project.join(LISTINGS))?,
         searches: answers(&project.join(SEARCHES))?,
     };
+    let outside = folder.join(OUTSIDE);
+    let outside = if outside.exists() { parse(&outside, &text_of(&outside)?)? } else { Vec::new() };
     let config = folder.join(PROJECT).join(CONFIG);
     let config = if config.exists() { Some(text_of(&config)?) } else { None };
-    Ok(Content { about, cassettes, project, config })
+    Ok(Content { about, cassettes, project, outside, config })
 }
 
 /// Where a recording has the project's configuration.

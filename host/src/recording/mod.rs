@@ -7,6 +7,7 @@
 //! project/files/         a file for each file that was read
 //! project/stats.json     what stood at paths; listings.json, searches.json: what was found
 //! project/convoke.toml   the project's configuration
+//! outside.json           what was asked of programs and hosts, and what came back each time
 //! ```
 //!
 //! It is for people and for git: pretty JSON, a text as a list of its lines, names and order that stay. Credentials are

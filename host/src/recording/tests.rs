@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::plugin::manifest::Arguments;
+use crate::plugin::outside::taped::{TapedAnswer, TapedCall};
 use crate::plugin::project::tape::{Content as FileContent, Stat};
 use crate::plugin::project::{Findings, Found, Kind, Listing, Query, SearchQuery};
 use crate::recording::PluginVersion;
@@ -54,7 +55,13 @@ fn content() -> Content {
     let shared = "a context\nthat two have in common";
     let cassettes =
         vec![cassette(".claude/agents/a.md", "a\nb", Some(shared)), cassette(".claude/agents/b.md", "b", Some(shared))];
-    Content { about: about(), cassettes, project, config: Some("version = 1\n".to_owned()) }
+    let outside = vec![TapedCall {
+        kind: "http".to_owned(),
+        item: Some("a.md".to_owned()),
+        asked: json!({"url": "https://a.example/"}),
+        answers: vec![TapedAnswer::Found(json!({"status": 200}))],
+    }];
+    Content { about: about(), cassettes, project, outside, config: Some("version = 1\n".to_owned()) }
 }
 
 /// All files of a folder with their contents.
@@ -100,6 +107,7 @@ fn names_are_readable_a_text_is_a_list_of_lines_and_a_context_is_stored_once() {
     let files = all(place.path());
     let names: Vec<&str> = files.keys().map(|name| name.split_at(name.rfind('-').unwrap_or(name.len())).0).collect();
     let expected = [
+        "outside.json",
         "project/convoke.toml",
         "project/files/a-md",
         "project/files/b-bin",

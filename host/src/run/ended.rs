@@ -52,7 +52,7 @@ impl Session {
         let texts: HashMap<String, Vec<u8>> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
         warnings.extend(self.events.warned());
-        warnings.extend(self.sandbox.project.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
+        warnings.extend(self.sandbox.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
         let census = Census::of(items.iter().map(|item| &item.outcome));
         warnings.extend(over_tolerance(&census, self.settings.limits.tolerance, self.settings.mode));
         if let Some(why) = unwritten {

@@ -138,7 +138,7 @@ impl Session {
         let mut assessed =
             assess(&self.command, &self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh)
                 .await?;
-        let missed = self.sandbox.project.take_missed();
+        let missed = self.sandbox.take_missed();
         if !missed.is_empty() {
             return Err(RunError::NotRecorded(missed.join(", ")));
         }

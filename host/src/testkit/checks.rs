@@ -3,13 +3,12 @@
 //! Who runs the command for real has other workers, another clock and other chance than the author. What depends on them
 //! unawares is found here, and not by the user.
 
-use convoke_runtime::journal::Journal;
 use convoke_runtime::work::Work;
 use serde::Deserialize;
 
 use super::case::Case;
 use super::outside::Called;
-use super::session::{Bench, CaseError, Way};
+use super::session::{Bench, CaseError, Left, Way};
 use super::snapshot;
 use crate::report::clean;
 use crate::report::explain::{ItemWhy, Why};
@@ -73,12 +72,12 @@ pub struct Broken {
 }
 
 /// Does all checks of a case that are not left out. `base` is what the case came to, `called` what it did outside,
-/// `journal` where it was written.
+/// `left` what it left.
 pub async fn check(
     bench: &Bench<'_>,
     case: &Case,
     (base, called): (&str, &[Called]),
-    journal: Journal,
+    left: Left,
     color: bool,
 ) -> Vec<Broken> {
     let mut broken = Vec::new();
@@ -88,7 +87,7 @@ pub async fn check(
             Check::Workers => workers(bench, case, base, color).await,
             Check::Order => done(bench, Way { reversed: true, ..way(case) }, base, color).await,
             Check::Chance => done(bench, Way { other_chance: true, ..way(case) }, base, color).await,
-            Check::Reuse => again(bench, case, journal.clone(), called).await,
+            Check::Reuse => again(bench, case, left.clone(), called).await,
         };
         match how {
             Ok(None) => {}
@@ -149,13 +148,8 @@ async fn done(bench: &Bench<'_>, way: Way, base: &str, color: bool) -> Result<Op
     Ok((now != base).then(|| snapshot::difference(base, &now, color)))
 }
 
-async fn again(
-    bench: &Bench<'_>,
-    case: &Case,
-    journal: Journal,
-    called: &[Called],
-) -> Result<Option<String>, CaseError> {
-    let mut to_do = bench.to_do_again(Way { other_chance: true, ..way(case) }, journal).await?;
+async fn again(bench: &Bench<'_>, case: &Case, left: Left, called: &[Called]) -> Result<Option<String>, CaseError> {
+    let mut to_do = bench.to_do_again(Way { other_chance: true, ..way(case) }, left).await?;
     // What it did outside can't be looked at again: how long that holds is for its plugin to say.
     to_do.retain(|item| !called.iter().any(|called| called.item.as_deref() == Some(item.item.as_str())));
     Ok(not_reused(&to_do))

@@ -29,6 +29,9 @@ use crate::plugin::fixed::Fixed;
 use crate::plugin::manifest::Arguments;
 use crate::plugin::operations::Operations;
 use crate::plugin::outside::Outside;
+use crate::plugin::outside::fakes::Fakes;
+use crate::plugin::outside::store::Store;
+use crate::plugin::outside::taped::{Calls, Tape, TapedCall};
 use crate::plugin::project::tape::Reads;
 use crate::plugin::project::{Limits as ProjectLimits, Project, ProjectError, resolve_typed_path};
 use crate::plugin::sandbox::{Caps, Died, Invocation, Sandbox};
@@ -139,13 +142,22 @@ pub struct Bench<'a> {
 struct Taped {
     about: About,
     replay: Vec<convoke_runtime::cassette::Cassette>,
+    outside: Vec<TapedCall>,
     project: Option<crate::plugin::project::tape::Recorded>,
+}
+
+/// What a run leaves for the next one.
+#[derive(Clone)]
+pub struct Left {
+    journal: Journal,
+    store: Store,
 }
 
 /// Who hears what a run asks and does.
 struct Heard {
     script: Arc<Script>,
     stage: Arc<Stage>,
+    store: Store,
 }
 
 /// What came of a run.
@@ -171,6 +183,7 @@ impl<'a> Bench<'a> {
         let taped = case.cassette.as_deref().map(recording::read).transpose()?.map(|content| Taped {
             about: content.about,
             replay: content.cassettes,
+            outside: content.outside,
             project: case.fixture.is_none().then_some(content.project),
         });
         let project_file = match (&taped, &case.cassette) {
@@ -216,11 +229,16 @@ impl<'a> Bench<'a> {
         Ok(project.sharing(operations))
     }
 
-    /// All that a run is made of; `journal`: what is done before counts.
-    fn session(&self, way: Way, journal: Option<Journal>) -> Result<(Session, Heard), CaseError> {
+    /// All that a run is made of; `left`: by a run before, and what that has done counts.
+    fn session(&self, way: Way, left: Option<Left>) -> Result<(Session, Heard), CaseError> {
         let (events, script) = (Events::new(), Arc::new(Script::new(self.case)));
         let settings = self.settings.clone();
-        let project = self.project()?;
+        let fresh = left.is_none();
+        let Left { journal, store } = match left {
+            Some(left) => left,
+            None => Left { journal: Journal::in_memory()?, store: Store::in_memory() },
+        };
+        let project = self.project()?.beside(store.clone());
         let caps = Caps {
             memory: self.plugin.memory,
             fuel: settings.limits.plugin_fuel,
@@ -251,10 +269,15 @@ impl<'a> Bench<'a> {
             plugin: inspected.manifest.name.clone(),
             granted,
             root: self.root.clone(),
-            fakes: Some(stage.clone()),
+            // What was recorded needs nothing in its place.
+            fakes: self.taped.is_none().then(|| stage.clone() as Arc<dyn Fakes>),
+            tape: match &self.taped {
+                Some(taped) => Tape::Replay(Calls::of(taped.outside.clone())),
+                None => Tape::Off,
+            },
+            store: store.clone(),
             ..Outside::default()
         };
-        let fresh = journal.is_none();
         let session = Session {
             command: inspected.manifest.name.clone(),
             plugin: inspected.clone(),
@@ -275,7 +298,7 @@ impl<'a> Bench<'a> {
                 route: "test".to_owned(),
                 project: self.root.to_string_lossy().into_owned(),
             },
-            journal: journal.map_or_else(Journal::in_memory, Ok)?,
+            journal,
             operations: Operations::new(&settings.limits.operations, None),
             backends: vec![backend],
             broker: BrokerConfig {
@@ -296,14 +319,14 @@ impl<'a> Bench<'a> {
             settings,
             events,
         };
-        Ok((session, Heard { script, stage }))
+        Ok((session, Heard { script, stage, store }))
     }
 
-    /// Does the case in a way, and gives the journal that it was written to.
+    /// Does the case in a way, and gives what that leaves.
     ///
     /// # Errors
     /// There is no report.
-    pub async fn run(&self, way: Way) -> Result<(Ran, Journal), CaseError> {
+    pub async fn run(&self, way: Way) -> Result<(Ran, Left), CaseError> {
         let (session, heard) = self.session(way, None)?;
         let listening = self.listen(&session.events);
         let planned = session.plan().await.map_err(|error| {
@@ -317,9 +340,9 @@ impl<'a> Bench<'a> {
         let report = session.run(planned, &filters, &Stop::default()).await?;
         // It ends with the run's last event; what it has kept is worth no error.
         let _ = listening.await;
-        let Heard { script, stage } = heard;
+        let Heard { script, stage, store } = heard;
         let (asked, unexpected, called) = (script.asked(), script.unexpected(), stage.called());
-        Ok((Ran { report, asked, unexpected, called }, session.journal))
+        Ok((Ran { report, asked, unexpected, called }, Left { journal: session.journal, store }))
     }
 
     /// Asks for the plan, and does nothing of it.
@@ -335,12 +358,8 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// There is no plan.
-    pub async fn to_do_again(
-        &self,
-        way: Way,
-        journal: Journal,
-    ) -> Result<Vec<crate::report::explain::ItemWhy>, CaseError> {
-        let (session, _) = self.session(way, Some(journal))?;
+    pub async fn to_do_again(&self, way: Way, left: Left) -> Result<Vec<crate::report::explain::ItemWhy>, CaseError> {
+        let (session, _) = self.session(way, Some(left))?;
         let planned = session.plan().await?;
         Ok(planned.assessed.explained.into_iter().filter(|item| item.why.is_to_do()).collect())
     }

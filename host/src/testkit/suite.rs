@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::case::{self, Case, Expect};
 use super::checks;
 use super::report::{Reason, Tested};
-use super::session::{Bench, CaseError, Ran};
+use super::session::{Bench, CaseError, Left, Ran};
 use super::snapshot;
 use crate::config::{ConfigError, Limits, Mode};
 use crate::plugin::engine::{Engine, EngineError, Loaded};
@@ -191,7 +191,7 @@ async fn tested(plugin: &Plugin, case: &Case, how: How) -> Tested {
             // Before it is done in other ways too.
             tested.log = bench.log();
             match came {
-                Ok((ran, journal)) => came_to(&mut tested, &bench, case, &ran, journal, how).await,
+                Ok((ran, left)) => came_to(&mut tested, &bench, case, &ran, left, how).await,
                 Err(error) => tested.reasons.extend(without_report(case, &error)),
             }
         }
@@ -214,14 +214,7 @@ fn without_report(case: &Case, error: &CaseError) -> Option<Reason> {
 }
 
 /// A case that gave a report.
-async fn came_to(
-    tested: &mut Tested,
-    bench: &Bench<'_>,
-    case: &Case,
-    ran: &Ran,
-    journal: convoke_runtime::journal::Journal,
-    how: How,
-) {
+async fn came_to(tested: &mut Tested, bench: &Bench<'_>, case: &Case, ran: &Ran, left: Left, how: How) {
     tested.reasons.extend(unexpected(ran));
     tested.reasons.extend(ran.called.iter().filter(|called| !called.is_expected).map(|called| {
         let who = called.item.as_deref().unwrap_or("the plan");
@@ -238,7 +231,7 @@ async fn came_to(
     }
     tested.reasons.extend(not_as_expected(&case.expect, ran));
     let text = snapshot::text(ran);
-    for broken in checks::check(bench, case, (&text, &ran.called), journal, how.color).await {
+    for broken in checks::check(bench, case, (&text, &ran.called), left, how.color).await {
         let name = broken.check.name();
         let reason = Reason::new("check", format!("{name}: {}", broken.check.meaning()));
         let hint = format!("if that must be so, write [unchecked] {name} = \"why\" into the case");

@@ -26,6 +26,7 @@ mod events;
 mod fault;
 mod log;
 mod quota;
+pub mod registry;
 mod request;
 mod serve;
 mod structured;

@@ -263,7 +263,7 @@ pub enum Read {
     },
     /// Something outside the project, which can't be looked at again: a process, a fetch.
     Outside {
-        /// `process` or `http`.
+        /// `process: git diff`, `http`: what it was.
         kind: String,
     },
 }

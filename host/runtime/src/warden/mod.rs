@@ -6,13 +6,15 @@
 //! child, and is found. What the program prints goes to the host directly.
 //!
 //! It watches the tree's memory, bounds its CPU time, and writes a [`Record`] by which the next host can end what a
-//! killed warden has left: by process id and start time, never by name.
+//! killed warden has left: by process id and start time, never by name. An exit code can't say everything: what else there
+//! is to know of the end stands in a file of the slot ([`trouble`]).
 //!
 //! Only Linux has subreapers and `/proc`. Elsewhere the program's process group is ended, and nothing is reaped later.
 
 mod record;
 pub mod tree;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -23,7 +25,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, getppid, kill_process_group, setrlimit, wait};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, getppid, setrlimit, wait};
 
 pub use record::{Reaped, Record, SLOT_PREFIX, reap};
 
@@ -32,6 +34,9 @@ pub const COMMAND: &str = "__warden";
 
 /// The exit code where the program could not be started.
 pub const NOT_STARTED: u8 = 127;
+
+/// The file of a slot in which a warden says what an exit code can't.
+const TROUBLE: &str = "trouble";
 
 /// How long a program may take to end by itself once its input has ended.
 const QUIET_END: Duration = Duration::from_millis(250);
@@ -124,6 +129,9 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> u8 {
         say(&format!("can't become a subreaper: {error}"));
         return 1;
     }
+    // Away from the user's terminal, to which the program could write and from which it could read. Not where the host
+    // has made the warden the first of a group of processes: then that terminal has another group in front.
+    let _ = rustix::process::setsid();
     let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
     let _ = setrlimit(Resource::Core, limit(0));
     let _ = setrlimit(Resource::Cpu, limit(charge.cpu_s));
@@ -138,7 +146,9 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> u8 {
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {
-            say(&format!("can't start {}: {error}", charge.program.to_string_lossy()));
+            let why = format!("can't start {}: {error}", charge.program.to_string_lossy());
+            say(&why);
+            note(&charge.slot, &why);
             return NOT_STARTED;
         }
     };
@@ -152,7 +162,7 @@ pub fn run(line: impl IntoIterator<Item = OsString>) -> u8 {
     let (input, told) = (child.stdin.take(), events.clone());
     std::thread::spawn(move || pass_on(input, &told));
     std::thread::spawn(move || wait_for_all(program, &events));
-    let code = watch_over(&heard, host, program, charge.memory_mib);
+    let code = watch_over(&heard, host, program, &charge);
     let _ = std::fs::remove_file(&charge.record);
     code
 }
@@ -192,7 +202,8 @@ fn wait_for_all(program: u32, events: &Sender<Event>) {
     let _ = events.send(Event::Empty);
 }
 
-fn watch_over(heard: &Receiver<Event>, host: Option<Pid>, program: u32, memory_mib: u64) -> u8 {
+fn watch_over(heard: &Receiver<Event>, host: Option<Pid>, program: u32, charge: &Charge) -> u8 {
+    let memory_mib = charge.memory_mib;
     let mut code = 0;
     let mut weighed = Instant::now();
     // What is done next to end the tree, and when.
@@ -205,6 +216,9 @@ fn watch_over(heard: &Receiver<Event>, host: Option<Pid>, program: u32, memory_m
             Ok(Event::HostGone) => {}
             Ok(Event::Ended(status)) => {
                 code = exit_code(status);
+                if let Some(signal) = status.signal() {
+                    note(&charge.slot, &format!("it was ended by signal {signal}"));
+                }
                 next = Some((Instant::now(), Signal::TERM));
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -217,7 +231,10 @@ fn watch_over(heard: &Receiver<Event>, host: Option<Pid>, program: u32, memory_m
             weighed = Instant::now();
             let used = tree::memory(std::process::id()) / MIB;
             if used > memory_mib {
-                say(&format!("its processes used {used} MiB of memory, more than {memory_mib} MiB: they were ended"));
+                let why =
+                    format!("its processes used {used} MiB of memory, more than {memory_mib} MiB: they were ended");
+                say(&why);
+                note(&charge.slot, &why);
                 end_tree(program, Signal::KILL);
             }
         }
@@ -233,13 +250,18 @@ fn watch_over(heard: &Receiver<Event>, host: Option<Pid>, program: u32, memory_m
 }
 
 fn end_tree(program: u32, signal: Signal) {
-    for pid in tree::descendants(std::process::id()) {
-        tree::send(pid, signal);
+    let doomed = tree::descendants(std::process::id());
+    for pid in &doomed {
+        tree::send(*pid, signal);
     }
-    if cfg!(not(target_os = "linux"))
-        && let Some(group) = i32::try_from(program).ok().and_then(Pid::from_raw)
-    {
-        let _ = kill_process_group(group, signal);
+    // A process that starts the next and ends is gone before its id is used. A group is met as it is at that moment: but
+    // only one that is the tree's own, because a process can join any of its session.
+    let groups: BTreeSet<u32> = doomed.iter().filter_map(|pid| tree::group(*pid)).collect();
+    for group in groups.into_iter().filter(|group| *group == program || doomed.contains(group)) {
+        tree::send_group(group, signal);
+    }
+    if cfg!(not(target_os = "linux")) {
+        tree::send_group(program, signal);
     }
 }
 
@@ -255,6 +277,19 @@ pub fn overrule(warden: Option<u32>, record: &Path) {
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)
+}
+
+/// What an exit code can't say of a program's end: it was not started, or was ended by a signal, or used too much. A part
+/// of a sentence; none: there is nothing.
+pub fn trouble(slot: &Path) -> Option<String> {
+    std::fs::read_to_string(slot.join(TROUBLE)).ok()
+}
+
+/// Writes it down. The first is the reason of all others.
+fn note(slot: &Path, trouble: &str) {
+    if let Ok(mut file) = File::create_new(slot.join(TROUBLE)) {
+        let _ = file.write_all(trouble.as_bytes());
+    }
 }
 
 /// To the host, which keeps the end of what it reads here.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// All that descend from a process, itself not included, the nearest first.
 pub fn descendants(root: u32) -> Vec<u32> {
@@ -60,6 +60,18 @@ pub fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Sends a signal to all of a group of processes at the same moment.
+pub fn send_group(group: u32, signal: Signal) {
+    if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// The group that a process belongs to. None: it is gone.
+pub fn group(pid: u32) -> Option<u32> {
+    u32::try_from(stat(pid, 2)?).ok()
 }
 
 fn all() -> impl Iterator<Item = u32> {

@@ -36,6 +36,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "login",
     "logout",
     "new",
+    "outdated",
     "policy",
     "publish",
     "remove",
@@ -190,6 +191,11 @@ fn name(name: &str) -> Checked {
         return Err(error.with_hint("lower-case letters and digits, words joined by `-`: `agent-audit`"));
     }
     Ok(())
+}
+
+/// Whether a text can be a command's name: kebab case, not too long, and none that convoke keeps for itself.
+pub fn is_name(text: &str) -> bool {
+    name(text).and_then(|()| not_reserved(text)).is_ok()
 }
 
 fn not_reserved(name: &str) -> Checked {

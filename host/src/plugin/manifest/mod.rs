@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capabilities::Capabilities;
 
-pub use check::{RESERVED_NAMES, RESERVED_OPTIONS, RESERVED_SHORTS};
+pub use check::{RESERVED_NAMES, RESERVED_OPTIONS, RESERVED_SHORTS, is_name};
 pub use command_line::Arguments;
 pub use error::{Fault, ManifestError};
 

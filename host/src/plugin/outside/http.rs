@@ -1,9 +1,33 @@
 //! Requests that a plugin sends.
+//!
+//! It sends to the hosts that were granted, with the methods that were granted, by https, and to no address that is not
+//! public. Only a grant that names this machine itself leads there, by http too. Redirects are followed, and each is
+//! checked as if the plugin had sent it. Nothing of the user goes with a request: no cookie, no credential, no header of
+//! the host's own but its name. What comes back is bounded in size, number of headers and time, and is as it came: nothing
+//! is decompressed. See [`fetcher`] for the way of a request, [`sites`] for what is granted, [`address`](super::address)
+//! for what is public, [`proxy`] for what a proxy makes of that.
+
+mod error;
+mod fetcher;
+pub mod proxy;
+mod redirect;
+mod request;
+mod sites;
+mod tape;
+#[cfg(test)]
+mod tests;
 
 use wasmtime::component::{Accessor, Resource};
 
-use super::{Call, not_granted, wit, wit_http};
+use super::fakes::Fetched;
+use super::{Call, wit, wit_http};
 use crate::plugin::imports::{Host, State, TaskHandle};
+
+pub use error::HttpError;
+pub use fetcher::Fetcher;
+pub use proxy::Proxy;
+pub use request::{Request, Response};
+use sites::Sites;
 
 impl wit_http::Host for State {}
 
@@ -18,9 +42,32 @@ impl wit_http::HostWithStore<State> for Host {
         if let Err(error) = call.note("http") {
             return Ok(Err(error));
         }
-        if let Some(fakes) = &call.outside.fakes {
-            return Ok(call.fetch_fake(&**fakes, &request));
-        }
-        Ok(Err(not_granted(format!("{} may not send requests", call.outside.plugin), "grant it the host")))
+        let wit_http::Request { method, url, headers, body, extra: _ } = request;
+        let answer = fetch(&call, Request { method, url, headers, body }).await;
+        Ok(answer.map(|Response { status, headers, body }| wit_http::Response {
+            status,
+            headers,
+            body,
+            extra: Vec::new(),
+        }))
     }
+}
+
+async fn fetch(call: &Call, request: Request) -> Result<Response, wit::Error> {
+    let outside = &call.outside;
+    let sites = Sites::of(&outside.granted.http);
+    let asked = tape::asked(&request, call.item());
+    let told = |level, words| call.tell(level, words);
+    let refused = |error: HttpError| wit::Error {
+        message: format!("{}: {error}", outside.plugin),
+        hint: error.hint().map(str::to_owned),
+    };
+    if let Some(fakes) = &outside.fakes {
+        let (method, url) = (request.method.clone(), request.url.clone());
+        fetcher::check(&sites, request).map_err(refused)?;
+        let Fetched { status, headers, body } = call.fetch_fake(&**fakes, &method, &url)?;
+        return Ok(Response { status, headers, body });
+    }
+    let real = async { outside.http.fetch(&sites, request, &told).await.map_err(refused) };
+    outside.tape.through(asked, call.recorder(), real).await
 }

@@ -1,10 +1,13 @@
 //! What a plugin does outside the project, where it was granted: [`process`], [`http`], [`store`]. Each call is checked
 //! against the grant, counts among the operations, and is noted for the item that it belongs to.
 
+pub mod address;
 pub mod fakes;
-mod http;
-mod process;
-mod store;
+pub mod http;
+pub mod process;
+mod quotas;
+pub mod store;
+pub mod taped;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,8 +19,15 @@ use super::bindings::convoke::plugin::{http as wit_http, process as wit_process,
 use super::capabilities::Capabilities;
 use super::clock::OwnTime;
 use super::imports::{Host, State, Task, TaskHandle};
+use super::log::Log;
 use super::operations::Operations;
+use super::project::Recorder;
 use fakes::Fakes;
+use http::Fetcher;
+use process::Processes;
+pub use quotas::Quotas;
+use store::Store;
+use taped::Tape;
 
 /// What one plugin may do outside, and where.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +42,16 @@ pub struct Outside {
     pub operations: Operations,
     /// What stands in place of programs and hosts; none: they do.
     pub fakes: Option<Arc<dyn Fakes>>,
+    /// From what its programs and requests take.
+    pub quotas: Quotas,
+    /// Sends its requests.
+    pub http: Fetcher,
+    /// Its own store.
+    pub store: Store,
+    /// Whether what it does is written down, or answered from what was.
+    pub tape: Tape,
+    /// What runs its programs; none: nothing does.
+    pub processes: Option<Arc<Processes>>,
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -45,6 +65,7 @@ struct Call {
     outside: Arc<Outside>,
     task: Option<Arc<Task>>,
     own_time: Arc<OwnTime>,
+    log: Log,
 }
 
 impl Call {
@@ -52,8 +73,27 @@ impl Call {
         accessor.with(|mut view| {
             let state = view.get();
             let task = handle.map(|handle| state.task(handle)).transpose()?;
-            Ok(Self { outside: state.outside.clone(), task, own_time: state.own_time.clone() })
+            let (outside, own_time, log) = (state.outside.clone(), state.own_time.clone(), state.log.clone());
+            Ok(Self { outside, task, own_time, log })
         })
+    }
+
+    /// The item in whose name; none: the plan.
+    fn item(&self) -> Option<&str> {
+        self.task.as_ref().map(|task| task.item.id.as_str())
+    }
+
+    /// Where what the item depends on is noted.
+    fn recorder(&self) -> Option<&Recorder> {
+        self.task.as_ref().map(|task| &task.recorder)
+    }
+
+    /// A line in the plugin's log; of a `warn` the user is told too.
+    fn tell(&self, level: &'static str, words: String) {
+        self.log.line(level, &words);
+        if level == "warn" {
+            self.log.warn(format!("{}: {words}", self.outside.plugin));
+        }
     }
 
     /// Notes that the item depends on what can't be looked at again: its result is reused only within the lifetime that

@@ -37,6 +37,7 @@ pub use record::{Ask, Change, Changed, Recorder};
 pub use search::{Findings, Found, SearchQuery};
 
 use super::operations::{Kind as Doing, Operations};
+use super::outside::store::Store;
 use mounts::Mounts;
 use pins::{Keep, Pinned, Pins, Unpinned};
 use record::digest_of_failure;
@@ -99,7 +100,7 @@ const MOST_LEFT_OUT: usize = 100;
 
 /// The user's files, for the workers of one run. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Project(Arc<Inner>, Operations);
+pub struct Project(Arc<Inner>, Operations, Store);
 
 #[derive(Debug)]
 struct Inner {
@@ -145,13 +146,20 @@ impl Project {
                 tape,
             }),
             Operations::default(),
+            Store::default(),
         ))
     }
 
     /// The same, whose listings, searches and reads count together with all others of these operations.
     #[must_use]
     pub fn sharing(self, operations: Operations) -> Self {
-        Self(self.0, operations)
+        Self(self.0, operations, self.2)
+    }
+
+    /// The same, that looks up in this store what an earlier run found in it.
+    #[must_use]
+    pub fn beside(self, store: Store) -> Self {
+        Self(self.0, self.1, store)
     }
 
     /// What plugins asked for and did not get, because of what it is: sorted by path, the first hundred.

@@ -1,6 +1,6 @@
 //! What an item read, so that a later run can tell whether its result still holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ProjectError;
 use super::{Project, Query, SearchQuery};
+use crate::plugin::outside::store::digest_of;
 use crate::plugin::printable;
 
 /// How many different things one item may read. More would make the check before the next run dearer than most items.
@@ -26,6 +27,8 @@ pub enum Ask {
     Read(String),
     /// The lines that match.
     Search(SearchQuery),
+    /// What the plugin's own store has under a key.
+    Store(String),
 }
 
 impl Ask {
@@ -40,6 +43,7 @@ impl Ask {
 #[derive(Debug, Default)]
 pub struct Recorder {
     reads: Mutex<BTreeSet<Read>>,
+    stored: Mutex<BTreeMap<String, Digest>>,
     missed: Mutex<Option<String>>,
 }
 
@@ -51,7 +55,27 @@ impl Recorder {
 
     /// What was read so far.
     pub fn read_set(&self) -> ReadSet {
-        self.reads.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stored = stored.into_iter().map(|(key, sha256)| Read::Listing { query: Ask::Store(key).text(), sha256 });
+        reads.into_iter().chain(stored).collect()
+    }
+
+    /// Notes what the item last found under a key of its plugin's store, or left there: while the store still has that,
+    /// the item would come to the same.
+    ///
+    /// # Errors
+    /// As [`note`](Self::note).
+    pub(crate) fn note_stored(&self, key: &str, digest: Digest) -> Result<(), ProjectError> {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored.len() >= MOST_READS && !stored.contains_key(key) {
+            return Err(ProjectError::TooMany {
+                what: "different keys of the store by one item",
+                limit: MOST_READS as u64,
+            });
+        }
+        stored.insert(key.to_owned(), digest);
+        Ok(())
     }
 
     /// Notes that a replay was asked for what was not recorded, and what. The first one is kept.
@@ -179,6 +203,11 @@ impl Project {
                 Err(error) => Err(error),
             },
             Ask::Search(search) => self.found(&search).await.map(|found| found.digest),
+            Ask::Store(key) => {
+                // Where it can't be looked at, nothing is known of it.
+                let Ok(now) = self.2.get(&key).await else { return Ok(Some(Changed::Unknown)) };
+                return Ok((digest_of(now.as_deref()) != *sha256).then_some(Changed::Answer));
+            }
         };
         let digest = match digest {
             Err(ProjectError::Stopped) => return Err(ProjectError::Stopped),

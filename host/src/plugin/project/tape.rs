@@ -127,7 +127,8 @@ pub struct Stat {
 pub struct TooMuch;
 
 impl Content {
-    fn of(bytes: &[u8]) -> Self {
+    /// Of bytes, without the credentials in them.
+    pub fn of(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let mut redacted: Vec<String> =
             convoke_secrets::find(&text).into_iter().map(|secret| secret.kind.to_owned()).collect();
