@@ -11,3 +11,4 @@ pub mod progress;
 pub mod recording;
 pub mod report;
 pub mod run;
+pub mod testkit;

@@ -87,6 +87,7 @@ fn starts(plugin: &Embedded, cache: &Path, empty: &Path, rounds: usize) -> Resul
                 call,
                 caps: CAPS,
                 events: Events::new(),
+                fixed: None,
             };
             first.take(|| plan(&runtime, &sandbox))?;
             Ok(sandbox)

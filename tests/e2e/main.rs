@@ -53,5 +53,6 @@ mod shared;
 #[cfg(unix)]
 mod signals;
 mod support;
+mod testkit;
 mod tiers;
 mod together;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The documents, from the repository's root.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 10] = [
     "examples/policies/README.md",
     "examples/todo/README.md",
     "sdk/README.md",
+    "sdk/testing.md",
     "tests/README.md",
     "wit/README.md",
 ];

@@ -234,6 +234,7 @@ pub(super) fn prepare(
         granted,
         root: root.clone(),
         operations: operations.clone(),
+        fakes: None,
         quotas: quotas.clone(),
         http: Fetcher::new(settings.http, operations.clone(), quotas, Proxy::of_environment(env)),
         store: store.clone(),
@@ -257,7 +258,7 @@ pub(super) fn prepare(
             project: root.to_string_lossy().into_owned(),
         },
         plugin,
-        sandbox: Sandbox { engine, plugin: loaded, project, outside, call, caps, events: events.clone() },
+        sandbox: Sandbox { engine, plugin: loaded, project, outside, call, caps, events: events.clone(), fixed: None },
         journal,
         backends: lanes.backends,
         broker,
@@ -273,6 +274,7 @@ pub(super) fn prepare(
         operations,
         claims: None,
         lanes: None,
+        asks: None,
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
 }

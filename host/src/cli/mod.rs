@@ -33,6 +33,7 @@ mod shell;
 mod signals;
 mod taped;
 mod terminal;
+mod test;
 mod together;
 mod typed;
 mod uninstall;
@@ -226,6 +227,7 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
         Some(("config", matches)) => config::config(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
+        Some(("test", matches)) => test::test(matches),
         Some(("completions", matches)) => shell::completions(matches),
         Some(("man", matches)) => shell::man(cli, matches),
         Some((name, matches)) => run(&mut known, name, matches, typed::all(&arguments)),
@@ -304,6 +306,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(new::command())
         .subcommand(build::command())
         .subcommand(dev::command())
+        .subcommand(test::command())
         .subcommand(publish::command())
         .subcommand(actions::command())
         .subcommand(cache::command())

@@ -9,6 +9,7 @@ mod convert;
 pub mod embedded;
 pub mod engine;
 pub mod grants;
+pub mod fixed;
 pub mod imports;
 pub mod inspect;
 pub mod installed;

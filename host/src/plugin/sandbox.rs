@@ -13,6 +13,7 @@ use super::bindings::convoke::plugin::types as wit;
 use super::clock::OwnTime;
 use super::convert;
 use super::engine::{Engine, Loaded};
+use super::fixed::Fixed;
 use super::imports::{Services, State, Task};
 use super::log::Log;
 use super::outside::Outside;
@@ -105,6 +106,8 @@ pub struct Sandbox {
     pub caps: Caps,
     /// Where log lines are told.
     pub events: Events,
+    /// What stands in place of the machine's clocks and random numbers; none: they do.
+    pub fixed: Option<Fixed>,
 }
 
 impl Sandbox {
@@ -189,9 +192,14 @@ impl Sandbox {
         log: Log,
     ) -> Result<(Store<State>, Instance, Arc<OwnTime>), Died> {
         let own_time = Arc::new(OwnTime::default());
+        // Clocks and random numbers; no environment, arguments, files, sockets or input.
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stderr(log.clone()).stdout(log.clone());
+        if let Some(fixed) = self.fixed {
+            fixed.put_into(&mut wasi);
+        }
         let state = State {
-            // Clocks and random numbers; no environment, arguments, files, sockets or input.
-            wasi: WasiCtxBuilder::new().stderr(log.clone()).stdout(log.clone()).build(),
+            wasi: wasi.build(),
             table: ResourceTable::new(),
             limits: StoreLimitsBuilder::new().memory_size(self.caps.memory).trap_on_grow_failure(true).build(),
             fuel: self.caps.fuel,

@@ -39,7 +39,7 @@ pub mod verdict;
 pub(crate) mod words;
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Who answers a run's questions: the broker, or nobody in a rehearsal.
+//! Who answers a run's questions: the broker, somebody in front of it, or nobody in a rehearsal.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,13 +7,31 @@ use convoke_runtime::broker::{Asker, Broker, Estimate};
 use convoke_runtime::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Usage};
 use convoke_runtime::route::Route;
 use convoke_runtime::scan::{ScanMode, scan};
+use futures::future::BoxFuture;
 
 /// Who answers.
 pub enum Answers {
     /// Somebody, for money.
     Broker(Box<Broker>),
+    /// Somebody in front of the broker.
+    Through(Box<Broker>, Arc<dyn Asks>),
     /// Nobody: what would be sent is kept, and each question gets its own fallback.
     Rehearsal(Box<Rehearsal>),
+}
+
+/// Who hears a run's questions before the broker does, and may ask it: a test of a plugin.
+pub trait Asks: Send + Sync {
+    /// Answers a question, as [`Broker::ask`] does.
+    fn ask<'a>(
+        &'a self,
+        broker: &'a Broker,
+        asker: &'a Asker,
+        question: Question,
+        listener: &'a mut (dyn FnMut(StreamEvent) + Send),
+    ) -> BoxFuture<'a, Result<Reply, Failure>>;
+
+    /// Whether an item that failed in a way that passes is done again when the others are done.
+    fn does_again(&self) -> bool;
 }
 
 /// A run in which nothing is sent.
@@ -92,6 +110,7 @@ impl Answers {
     ) -> Result<Reply, Failure> {
         match self {
             Self::Broker(broker) => broker.ask(asker, question, listener).await,
+            Self::Through(broker, asks) => asks.ask(broker, asker, question, listener).await,
             Self::Rehearsal(rehearsal) => rehearsal.ask(asker, question),
         }
     }
@@ -99,8 +118,16 @@ impl Answers {
     /// The broker; in a rehearsal the one that is never asked.
     pub fn broker(&self) -> &Broker {
         match self {
-            Self::Broker(broker) => broker,
+            Self::Broker(broker) | Self::Through(broker, _) => broker,
             Self::Rehearsal(rehearsal) => &rehearsal.broker,
+        }
+    }
+
+    /// Whether an item that failed in a way that passes is done again when the others are done.
+    pub fn does_again(&self) -> bool {
+        match self {
+            Self::Through(_, asks) => asks.does_again(),
+            Self::Broker(_) | Self::Rehearsal(_) => true,
         }
     }
 }

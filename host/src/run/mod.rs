@@ -48,7 +48,7 @@ use crate::plugin::sandbox::Sandbox;
 use crate::report::Report;
 use crate::report::suppress::Filters;
 use allocate::{Allocated, allocate};
-use answers::{Answers, Prompt, Rehearsal};
+use answers::{Answers, Asks, Prompt, Rehearsal};
 use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
 use beside::{Beside, Looking};
@@ -100,6 +100,8 @@ pub struct Session {
     pub claims: Option<Arc<Claims>>,
     /// What it shares with runs beside it, which ends with the last of them; none: it runs alone.
     pub lanes: Option<Arc<Lanes>>,
+    /// Who is asked in place of the broker; none: nobody.
+    pub asks: Option<Arc<dyn Asks>>,
 }
 
 /// Why there is no report.
@@ -172,7 +174,11 @@ impl Session {
         };
         let Planned { assessed, allocated } = planned;
         let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
-        let answers = Answers::Broker(Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried)));
+        let broker = Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried));
+        let answers = match &self.asks {
+            Some(asks) => Answers::Through(broker, asks.clone()),
+            None => Answers::Broker(broker),
+        };
         let shared =
             self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
         let Assessed { work, reusable, kept, explained, .. } = assessed;
@@ -246,7 +252,7 @@ impl Session {
         execute(&shared, &self.sandbox, &planned.allocated.segments, &Stop::default()).await;
         match &shared.answers {
             Answers::Rehearsal(rehearsal) => Ok(rehearsal.prompts()),
-            Answers::Broker(_) => Ok(Vec::new()),
+            Answers::Broker(_) | Answers::Through(..) => Ok(Vec::new()),
         }
     }
 

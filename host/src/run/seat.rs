@@ -344,6 +344,7 @@ impl Services for Seat {
             }
             let answer = shared.answers.ask(&asker, question, listener).await;
             let passing = match &answer {
+                _ if !shared.answers.does_again() => None,
                 Ok(Reply { passing: true, by: AnsweredBy::Fallback(words), .. }) => Some(words),
                 Err(failure) if failure.kind.is_transient() => Some(&failure.message),
                 _ => None,

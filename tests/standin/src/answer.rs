@@ -2,13 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use convoke_made::{Chance, Maker, prose};
 use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::request::{Question, STRUCTURED_OUTPUT};
-use crate::structured::{Maker, prose};
 use crate::tokens::estimate;
 
 /// An answer written beforehand.
@@ -65,7 +63,7 @@ pub(crate) struct Answer {
 
 /// Chooses the answer to a question.
 pub(crate) fn choose(answers: &Answers, question: &Question, seed: u64, fault: Option<&Fault>) -> Answer {
-    let mut random = StdRng::seed_from_u64(seed ^ 0xa25_3e12);
+    let mut chance = Chance::new(seed ^ 0xa25_3e12);
     let scripted = answers.scripted.iter().find(|one| question.text.contains(&one.contains));
     let (text, structured) = match (fault, scripted, &question.schema) {
         (Some(Fault::OffSchema), ..) => (r#"{"unexpected":true}"#.to_owned(), question.by_tool),
@@ -75,13 +73,14 @@ pub(crate) fn choose(answers: &Answers, question: &Question, seed: u64, fault: O
             (scripted.text.clone(), schema.is_some() && question.by_tool && is_object())
         }
         (_, None, Some(schema)) => {
-            let value = Maker::new(schema, answers.list_items.clone(), &mut random).make();
+            let value = Maker::new(schema, answers.list_items.clone(), &mut chance).make();
             (value.to_string(), question.by_tool)
         }
         (_, None, None) => {
-            let tokens = random.random_range(answers.prose_tokens.clone()) as usize;
+            let (least, most) = (*answers.prose_tokens.start() as usize, *answers.prose_tokens.end() as usize);
+            let tokens = chance.count(&(least..=most));
             // A word and the blank after it are about a token and a half.
-            let mut text = prose(tokens, &mut random);
+            let mut text = prose(tokens, &mut chance);
             text.truncate(tokens.max(1) * 4);
             (text.trim_end().to_owned(), false)
         }

@@ -54,6 +54,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "self",
     "serve",
     "status",
+    "test",
     "trust",
     "uninstall",
     "update",

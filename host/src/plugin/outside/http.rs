@@ -19,6 +19,7 @@ mod tests;
 
 use wasmtime::component::{Accessor, Resource};
 
+use super::fakes::Fetched;
 use super::{Call, wit, wit_http};
 use crate::plugin::imports::{Host, State, TaskHandle};
 
@@ -57,12 +58,16 @@ async fn fetch(call: &Call, request: Request) -> Result<Response, wit::Error> {
     let sites = Sites::of(&outside.granted.http);
     let asked = tape::asked(&request, call.item());
     let told = |level, words| call.tell(level, words);
-    let real = async {
-        let answer = outside.http.fetch(&sites, request, &told).await;
-        answer.map_err(|error| wit::Error {
-            message: format!("{}: {error}", outside.plugin),
-            hint: error.hint().map(str::to_owned),
-        })
+    let refused = |error: HttpError| wit::Error {
+        message: format!("{}: {error}", outside.plugin),
+        hint: error.hint().map(str::to_owned),
     };
+    if let Some(fakes) = &outside.fakes {
+        let (method, url) = (request.method.clone(), request.url.clone());
+        fetcher::check(&sites, request).map_err(refused)?;
+        let Fetched { status, headers, body } = call.fetch_fake(&**fakes, &method, &url)?;
+        return Ok(Response { status, headers, body });
+    }
+    let real = async { outside.http.fetch(&sites, request, &told).await.map_err(refused) };
     outside.tape.through(asked, call.recorder(), real).await
 }

@@ -2,6 +2,7 @@
 //! against the grant, counts among the operations, and is noted for the item that it belongs to.
 
 pub mod address;
+pub mod fakes;
 pub mod http;
 pub mod process;
 mod quotas;
@@ -22,6 +23,7 @@ use super::imports::{Host, State, Task, TaskHandle};
 use super::log::Log;
 use super::operations::Operations;
 use super::project::Recorder;
+use fakes::Fakes;
 use http::Fetcher;
 use process::Processes;
 pub use quotas::Quotas;
@@ -43,6 +45,8 @@ pub struct Outside {
     pub root: PathBuf,
     /// What may be done at once.
     pub operations: Operations,
+    /// What stands in place of programs and hosts; none: they do.
+    pub fakes: Option<Arc<dyn Fakes>>,
     /// From what its programs and requests take.
     pub quotas: Quotas,
     /// Sends its requests.

@@ -102,6 +102,10 @@ impl wit_process::HostWithStore<State> for Host {
         if let Err(error) = call.note(&format!("process: {line}")) {
             return Ok(Err(error));
         }
+        if let Some(fakes) = &call.outside.fakes {
+            let allowed = check(&call.outside, &command).map_err(wit::Error::from);
+            return Ok(allowed.and_then(|()| call.run_fake(&**fakes, &command)));
+        }
         let asked = tape::asked(&command, call.item());
         let real = async {
             let began = Instant::now();
@@ -141,16 +145,9 @@ async fn run(
     waits: impl FnOnce(String) + Send + 'static,
 ) -> Result<wit_process::Output, Refused> {
     let refused = |error: &dyn std::fmt::Display| Refused::new(error.to_string());
-    check_shape(command)?;
+    check(outside, command)?;
     let (program, arguments) = (command.program.as_str(), command.arguments.as_slice());
-    granted::check(outside, program, arguments)?;
-    if let Some(why) = habits::refused_option(program, arguments) {
-        return Err(Refused::new(why));
-    }
     let is_git = program == "git";
-    if is_git {
-        git::check(arguments)?;
-    }
     let Some(processes) = &outside.processes else { return Err(Refused::new("nothing runs programs here")) };
     let folder = program::Program {
         program: program.to_owned(),
@@ -186,6 +183,20 @@ async fn run(
     };
     let output = watched::run(&processes.machinery, &start, processes.limits.max_output_bytes).await;
     output.map_err(|why| Refused { message: format!("{program}: {}", why.message), hint: why.hint })
+}
+
+/// Whether it may be run at all: its shape, the grant, and what no grant allows.
+fn check(outside: &Outside, command: &wit_process::Command) -> Result<(), Refused> {
+    check_shape(command)?;
+    let (program, arguments) = (command.program.as_str(), command.arguments.as_slice());
+    granted::check(outside, program, arguments)?;
+    if let Some(why) = habits::refused_option(program, arguments) {
+        return Err(Refused::new(why));
+    }
+    if program == "git" {
+        git::check(arguments)?;
+    }
+    Ok(())
 }
 
 /// What no program gets.

@@ -125,6 +125,12 @@ impl Fetcher {
     }
 }
 
+/// Whether a request may be sent at all: its shape, and the grant.
+pub(super) fn check(sites: &Sites, request: Request) -> Result<(), HttpError> {
+    let request = Checked::of(request)?;
+    sites.way(&request.url, request.method, None).map(drop)
+}
+
 /// What came of one request.
 enum Sent {
     Answer(Response),
