@@ -17,6 +17,7 @@
 mod git;
 mod granted;
 mod habits;
+mod tape;
 mod watched;
 
 use std::ffi::OsString;
@@ -103,13 +104,17 @@ impl wit_process::HostWithStore<State> for Host {
         let began = Instant::now();
         let told = |level, words: String| log.line(level, &words);
         let waits = log.clone();
-        let result = run(&call.outside, &command, &told, move |what| waits.line("info", &what)).await;
+        let asked = tape::asked(&command, call.item());
+        let real = async {
+            run(&call.outside, &command, &told, move |what| waits.line("info", &what)).await.map_err(wit::Error::from)
+        };
+        let result = call.outside.tape.through(asked, call.recorder(), real).await;
         let became = match &result {
             Ok(output) => format!("exit code {}, {} bytes", output.status, output.stdout.len()),
             Err(refused) => printable(&refused.message, 1_000),
         };
         told("info", format!("ran {line} in {} ms: {became}", began.elapsed().as_millis()));
-        Ok(result.map_err(Into::into))
+        Ok(result)
     }
 }
 
