@@ -42,6 +42,8 @@ pub enum HttpError {
     Host {
         /// The host, with the port if it is not 443.
         site: String,
+        /// The method.
+        method: String,
         /// The hosts that are granted, in words.
         granted: String,
         /// The host that redirected there.
@@ -50,7 +52,7 @@ pub enum HttpError {
     /// The method is not granted at this host.
     #[error("{method} at {site} is not granted{}: {granted}", by_what_way(.redirected))]
     Method {
-        /// The host.
+        /// The host, with the port if it is not 443.
         site: String,
         /// The method.
         method: String,
@@ -159,6 +161,14 @@ fn by_what_way(redirected: &Option<String>) -> String {
 }
 
 impl HttpError {
+    /// The grant that is missing: a method, and a host with its port if that is not 443.
+    pub fn missing_grant(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Host { site, method, .. } | Self::Method { site, method, .. } => Some((method, site)),
+            _ => None,
+        }
+    }
+
     /// What to do about it, where there is something.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

@@ -50,8 +50,8 @@ impl Sites {
         let redirected = redirected.map(str::to_owned);
         let mut here = self.0.iter().filter(|granted| granted.host == host && granted.port == port).peekable();
         let Some(first) = here.peek() else {
-            let site = if port == PORT { host } else { format!("{host}:{port}") };
-            return Err(HttpError::Host { site, granted: self.shown(), redirected });
+            let method = method.to_owned();
+            return Err(HttpError::Host { site: site(host, port), method, granted: self.shown(), redirected });
         };
         let is_loopback = first.is_loopback;
         let methods: Vec<&str> = here.flat_map(|granted| granted.methods.iter().map(String::as_str)).collect();
@@ -60,7 +60,8 @@ impl Sites {
                 [only] => format!("{only} is"),
                 methods => format!("{} are", methods.join(", ")),
             };
-            return Err(HttpError::Method { site: host, method: method.to_owned(), granted, redirected });
+            let (site, method) = (site(host, port), method.to_owned());
+            return Err(HttpError::Method { site, method, granted, redirected });
         }
         if url.scheme() == "http" && !is_loopback {
             return Err(HttpError::Plain { host });
@@ -107,9 +108,13 @@ impl Granted {
     }
 
     fn name(&self) -> String {
-        let host = printable(&self.host, 80);
-        if self.port == PORT { host } else { format!("{host}:{}", self.port) }
+        site(printable(&self.host, 80), self.port)
     }
+}
+
+/// A host as a grant names it.
+fn site(host: String, port: u16) -> String {
+    if port == PORT { host } else { format!("{host}:{port}") }
 }
 
 #[cfg(test)]

@@ -249,7 +249,11 @@ async fn a_redirect_is_checked_like_any_request() {
     let answer = fetched(&sites, posted.clone()).await.unwrap();
     assert_eq!(answer.body, b"GET /seen HTTP/1.1");
     let told = fetched(&[server.site(&["POST"])], posted).await.unwrap_err();
-    assert!(told.starts_with("GET at 127.0.0.1 is not granted, and 127.0.0.1 redirects there: POST is"), "{told}");
+    assert!(
+        told.starts_with("GET at 127.0.0.1:")
+            && told.ends_with(" is not granted, and 127.0.0.1 redirects there: POST is"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
