@@ -1,5 +1,7 @@
 //! The capability `process`: what a granted program gets, and what a hostile plugin tries with it in vain.
 
+mod git;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -452,13 +454,14 @@ async fn what_a_program_found_holds_as_long_as_the_plugin_says() {
     user.program("peek", "echo ran >> \"$HOME/ran\"");
     let items = json!({"items": [
         {"id": "for-now", "calls": [peek(&[])]},
-        {"id": "for-a-while", "calls": [peek(&[])], "lifetime_s": 86_400},
+        {"id": "for-a-while", "calls": [{"program": "peek", "lifetime_s": 86_400}]},
+        {"id": "not-all-of-it", "calls": [{"program": "peek", "lifetime_s": 86_400}, peek(&["again"])]},
     ]});
     user.world.write("calls.json", items.to_string());
     let first = user.call(&[]).run().await.report();
-    assert_eq!((first.census().as_str(), user.home("ran").lines().count()), ("done 2", 2));
+    assert_eq!((first.census().as_str(), user.home("ran").lines().count()), ("done 3", 4));
     let second = user.call(&[]).run().await.report();
-    assert_eq!((second.census().as_str(), user.home("ran").lines().count()), ("done 1, cached 1", 3));
+    assert_eq!((second.census().as_str(), user.home("ran").lines().count()), ("done 2, cached 1", 7));
 }
 
 #[tokio::test]
@@ -471,35 +474,13 @@ async fn a_plan_may_look_too() {
 }
 
 #[tokio::test]
-async fn a_repository_that_names_programs_is_looked_at_without_them() {
+async fn a_replay_shows_what_a_program_printed_and_runs_none() {
     let user = User::new();
-    let git = |arguments: &[&str]| {
-        let mut command = std::process::Command::new("git");
-        command.args(arguments).current_dir(user.world.project()).env("HOME", user.world.path("home"));
-        command
-            .env("GIT_CONFIG_SYSTEM", "/dev/null")
-            .env("GIT_AUTHOR_NAME", "a")
-            .env("GIT_AUTHOR_EMAIL", "a@example.org");
-        command.env("GIT_COMMITTER_NAME", "a").env("GIT_COMMITTER_EMAIL", "a@example.org");
-        let output = command.output().expect("git runs");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    git(&["init", "--quiet"]);
-    user.world.write("a.txt", "one\n");
-    user.world.write(".gitattributes", "*.txt filter=evil diff=evil\n");
-    git(&["add", "."]);
-    git(&["commit", "--quiet", "-m", "one"]);
-    user.world.write("a.txt", "two\n");
-    let mark = format!("touch {}; cat", user.world.path("home/pwned").display());
-    for key in ["filter.evil.clean", "filter.evil.smudge", "diff.evil.command", "diff.evil.textconv", "core.fsmonitor"]
-    {
-        git(&["config", key, &mark]);
-    }
-    git(&["config", "alias.standup", &format!("!{mark}")]);
-    let lines = ["diff", "log -p", "show --stat", "status --short", "stash list", "standup"];
-    let calls: Vec<Value> = lines.iter().map(|line| run("git", &line.split(' ').collect::<Vec<_>>())).collect();
-    let results = user.came_of(&calls).await;
-    assert!(stdout(&results[0]).contains("+two"), "{:#}", results[0]);
-    assert!(stdout(&results[3]).contains(" M a.txt"), "{:#}", results[3]);
-    assert!(!user.world.path("home/pwned").exists());
+    user.program("peek", "echo ran >> \"$HOME/ran\"; echo seen");
+    user.calls(&[peek(&["x"])]);
+    let recorded = user.call(&["--record", "../recording"]).run().await.report();
+    assert_eq!(stdout(&results(&recorded, "one")[0]), "seen\n");
+    let replayed = user.call(&["--replay", "../recording"]).run().await.report();
+    assert_eq!(replayed.messages("one"), recorded.messages("one"));
+    assert_eq!(user.home("ran"), "ran\n");
 }

@@ -17,6 +17,7 @@
 mod git;
 mod granted;
 mod habits;
+mod tape;
 mod watched;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use convoke_runtime::quota::named::Use;
+use convoke_runtime::warden::reap;
 use wasmtime::component::{Accessor, Resource};
 
 use super::quotas::Told;
@@ -65,13 +67,14 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// By the user's environment. `project` has no link in it.
+    /// By the user's environment. `project` has no link in it. Ends what a host has left that is gone.
     pub fn new(
         env: impl Fn(&str) -> Option<String>,
         project: &Path,
         machinery: Machinery,
         limits: config::Process,
     ) -> Self {
+        reap(&machinery.records);
         let passed = PASSED.iter().filter_map(|name| Some((OsString::from(name), OsString::from(env(name)?))));
         let set = SET.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let mut environment: Vec<(OsString, OsString)> = passed.chain(set).collect();
@@ -90,7 +93,6 @@ impl wit_process::HostWithStore<State> for Host {
         command: wit_process::Command,
     ) -> wasmtime::Result<Result<wit_process::Output, wit::Error>> {
         let call = Call::of(accessor, task.as_ref())?;
-        let log = accessor.with(|mut view| view.get().log.clone());
         let _waiting = call.own_time.host_call();
         let line = shown(&command);
         if let Some(task) = call.task.as_ref().filter(|task| task.record().ended) {
@@ -100,16 +102,21 @@ impl wit_process::HostWithStore<State> for Host {
         if let Err(error) = call.note(&format!("process: {line}")) {
             return Ok(Err(error));
         }
-        let began = Instant::now();
-        let told = |level, words: String| log.line(level, &words);
-        let waits = log.clone();
-        let result = run(&call.outside, &command, &told, move |what| waits.line("info", &what)).await;
-        let became = match &result {
-            Ok(output) => format!("exit code {}, {} bytes", output.status, output.stdout.len()),
-            Err(refused) => printable(&refused.message, 1_000),
+        let asked = tape::asked(&command, call.item());
+        let real = async {
+            let began = Instant::now();
+            let told = |level, words| call.tell(level, words);
+            let log = call.log.clone();
+            let result = run(&call.outside, &command, &told, move |what| log.line("info", &what)).await;
+            let took = began.elapsed().as_millis();
+            let became = match &result {
+                Ok(output) => format!("ran {line} in {took} ms: exit code {}", output.status),
+                Err(why) => format!("{line} came to nothing after {took} ms: {}", printable(&why.message, 1_000)),
+            };
+            told("info", became);
+            result.map_err(Into::into)
         };
-        told("info", format!("ran {line} in {} ms: {became}", began.elapsed().as_millis()));
-        Ok(result.map_err(Into::into))
+        Ok(call.outside.tape.through(asked, call.recorder(), real).await)
     }
 }
 

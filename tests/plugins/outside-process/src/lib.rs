@@ -26,7 +26,6 @@ struct ItemSpec {
     id: String,
     #[serde(default)]
     calls: Vec<Spec>,
-    lifetime_s: Option<u64>,
     /// What came of the programs of the plan.
     #[serde(default)]
     planned: Vec<(String, String)>,
@@ -42,11 +41,16 @@ struct Spec {
     folder: String,
     #[serde(default)]
     input: String,
+    lifetime_s: Option<u64>,
 }
 
 impl Spec {
     fn process(self) -> Process {
-        Process::new(self.program).args(self.arguments).folder(self.folder).input(self.input)
+        let process = Process::new(self.program).args(self.arguments).folder(self.folder).input(self.input);
+        match self.lifetime_s {
+            Some(seconds) => process.lifetime(seconds),
+            None => process,
+        }
     }
 }
 
@@ -90,7 +94,6 @@ impl Command for OutsideProcess {
         let calls = item.calls.into_iter().enumerate();
         let results = join_all(calls.map(async |(number, spec)| told(number, task.run(&spec.process()).await))).await;
         let mut partial = Partial::done();
-        partial.lifetime_s = item.lifetime_s;
         for (rule, told) in item.planned.into_iter().chain(results) {
             partial.findings.push(Finding::new(rule, Severity::Info, told));
         }
