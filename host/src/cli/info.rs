@@ -42,7 +42,7 @@ pub(super) fn info(known: &mut Known, matches: &ArgMatches) -> Result<ExitCode, 
     let spec: Spec = text.parse().map_err(wrong)?;
     let named = known.runnables.iter().any(|one| one.name == text && !matches!(one.component, Component::File(_)));
     let (inspected, standing) = if named {
-        let runnable = known.to_run(text)?;
+        let runnable = known.runnable(text)?;
         let bytes = runnable.bytes()?;
         let inspected = inspect(&bytes).map_err(|error| CliError::from(error).within(text))?;
         (inspected, of_runnable(runnable))

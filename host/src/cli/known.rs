@@ -106,7 +106,7 @@ impl Known {
     ///
     /// # Errors
     /// There is none, or it is not known.
-    pub(super) fn to_run(&mut self, name: &str) -> Result<&Runnable, CliError> {
+    pub(super) fn runnable(&mut self, name: &str) -> Result<&Runnable, CliError> {
         let is_file = |one: &Runnable| one.name == name && matches!(one.component, Component::File(_));
         if !self.runnables.iter().any(is_file) {
             self.check()?;

@@ -236,7 +236,7 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
 }
 
 fn run(known: &mut Known, name: &str, matches: &ArgMatches, typed: Option<Typed>) -> Result<ExitCode, CliError> {
-    let runnable = known.to_run(name)?;
+    let runnable = known.runnable(name)?;
     let innermost = matches.subcommand().map_or(matches, |(_, inner)| inner);
     let options = Options::from_arg_matches(innermost).map_err(|error| CliError::usage(error.to_string()))?;
     command::run(runnable, matches, &options, typed)

@@ -132,7 +132,7 @@ fn go_on(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let Some((name, matches)) = parsed.subcommand() else {
         return Err(CliError::usage(format!("{} can't be continued: its command is gone", about(&run))).hint(again()));
     };
-    let runnable = known.to_run(name).map_err(|error| error.within(&about(&run)))?;
+    let runnable = known.runnable(name).map_err(|error| error.within(&about(&run)))?;
     let innermost = matches.subcommand().map_or(matches, |(_, inner)| inner);
     let mut options = Options::from_arg_matches(innermost).map_err(|error| CliError::usage(error.to_string()))?;
     changes.apply(&mut options, &here);

@@ -91,7 +91,7 @@ fn ready(known: &mut Known, text: &str, options: &Options, beside: Option<&Sessi
         loaded = load_file(name)?;
         &loaded
     } else {
-        known.to_run(name)?
+        known.runnable(name)?
     };
     let command = runnable.manifest.to_clap().name(runnable.name.clone());
     let matches = command.try_get_matches_from(&words).map_err(|error| match error.use_stderr() {
