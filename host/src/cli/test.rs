@@ -125,7 +125,7 @@ fn component(folder: &Path, named: Option<&PathBuf>, quiet: bool) -> Result<Vec<
     // The folder's own component stays as it is: somebody may be running it.
     let built =
         tempfile::tempdir().map_err(|error| CliError::nothing(format!("there is no temporary folder: {error}")))?;
-    let options = BuildOptions { out: Some(built.path().join("tested.wasm")), locked: false, quiet };
+    let options = BuildOptions { out: Some(built.path().join("tested.wasm")), locked: false, offline: false, quiet };
     read(&build(folder, &options)?.path)
 }
 

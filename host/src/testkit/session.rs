@@ -329,11 +329,10 @@ impl<'a> Bench<'a> {
     pub async fn run(&self, way: Way) -> Result<(Ran, Left), CaseError> {
         let (session, heard) = self.session(way, None)?;
         let listening = self.listen(&session.events);
-        let planned = session.plan().await.map_err(|error| {
-            if let RunError::Assess(AssessError::Plan { log, .. }) = &error {
+        let planned = session.plan().await.inspect_err(|error| {
+            if let RunError::Assess(AssessError::Plan { log, .. }) = error {
                 *self.lines() = log.lines().map(shown).collect();
             }
-            error
         })?;
         let planned = deal(&session, planned, way)?;
         let filters = session.settings.filters(None, self.today());

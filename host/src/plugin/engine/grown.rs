@@ -58,6 +58,7 @@ async fn a_host_with_one_more_function_and_one_more_interface_runs_what_was_buil
         },
         caps: CAPS,
         events: Events::new(),
+        fixed: None,
     };
     let work = sandbox.plan(sandbox.log()).await.unwrap();
     assert_eq!(work.items.len(), 7);

@@ -79,6 +79,7 @@ async fn works(world: &World, digest: &str) {
         call: Invocation { arguments: r#"{"items":3,"groups":1,"context":0}"#.to_owned(), ..Invocation::default() },
         caps: Caps { memory: 64 << 20, fuel: 10_000_000_000, own_time: Duration::from_secs(60) },
         events: Events::new(),
+        fixed: None,
     };
     let planned = sandbox.plan(sandbox.log()).await.unwrap();
     assert_eq!(planned.items.len(), 3);
