@@ -61,7 +61,10 @@ impl AskedHttp {
         fn set<T: PartialOrd>(limit: &mut T, asked: Option<T>, key: &str, refused: &mut Refused<'_>) {
             match asked {
                 Some(asked) if asked > *limit => {
-                    refused.push(&format!("http.{key}"), &format!("a project can only lower http.{key}, so it stays as it is"));
+                    refused.push(
+                        &format!("http.{key}"),
+                        &format!("a project can only lower http.{key}, so it stays as it is"),
+                    );
                 }
                 Some(asked) => *limit = asked,
                 None => {}

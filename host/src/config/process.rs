@@ -66,7 +66,10 @@ impl AskedProcess {
         fn set<T: PartialOrd>(limit: &mut T, asked: Option<T>, key: &str, refused: &mut Refused<'_>) {
             match asked {
                 Some(asked) if asked <= *limit => *limit = asked,
-                Some(_) => refused.push(&format!("process.{key}"), &format!("a project can only lower process.{key}, so it stays as it is")),
+                Some(_) => refused.push(
+                    &format!("process.{key}"),
+                    &format!("a project can only lower process.{key}, so it stays as it is"),
+                ),
                 None => {}
             }
         }
