@@ -31,7 +31,9 @@ pub(super) fn check(outside: &Outside, program: &str, arguments: &[String]) -> R
     // Nothing could grant that: a subcommand has no blanks but between its words.
     if longest > 0 && (first.is_empty() && !arguments.is_empty() || first.contains(char::is_whitespace)) {
         let (first, program) = (printable(&quote(first), SHOWN), printable(&quote(program), SHOWN));
-        return Err(Refused::new(format!("{first} is no subcommand of {program}: each word is an argument of its own")));
+        return Err(Refused::new(format!(
+            "{first} is no subcommand of {program}: each word is an argument of its own"
+        )));
     }
     let wish = wish(&outside.asked.process, program, arguments).unwrap_or_else(|| Wish::run(program, first));
     let refused = outside.refused(&wish);
