@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(settings("", "").http, Http::default());
         let both = settings("[http]\ntimeout_s = 60\n", "[http]\ntimeout_s = 90\nmax_response_bytes = 1000\n");
         assert_eq!(both.http, Http { timeout: Duration::from_secs(60), most_response_bytes: 1_000 });
-        assert_eq!(both.warnings, ["convoke.toml: a project can only lower http.timeout_s, so it stays as it is"]);
+        assert_eq!(both.warnings, ["convoke.toml:2: a project can only lower http.timeout_s, so it stays as it is"]);
     }
 
     #[test]

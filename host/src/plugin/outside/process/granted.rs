@@ -28,6 +28,13 @@ pub(super) fn check(outside: &Outside, program: &str, arguments: &[String]) -> R
         return Err(Refused::new(message));
     }
     let first = arguments.first().map_or("", String::as_str);
+    // Nothing could grant that: a subcommand has no blanks but between its words.
+    if longest > 0 && (first.is_empty() && !arguments.is_empty() || first.contains(char::is_whitespace)) {
+        let (first, program) = (printable(&quote(first), SHOWN), printable(&quote(program), SHOWN));
+        return Err(Refused::new(format!(
+            "{first} is no subcommand of {program}: each word is an argument of its own"
+        )));
+    }
     let wish = wish(&outside.asked.process, program, arguments).unwrap_or_else(|| Wish::run(program, first));
     let refused = outside.refused(&wish);
     Err(Refused { message: refused.message, hint: refused.hint })
@@ -92,10 +99,10 @@ mod tests {
             (&["git", "-c", "alias.diff=!id", "diff"], "-c looks like an option"),
             (&["git", "-C", "/etc", "diff"], "-C looks like an option"),
             (&["git", "--exec-path=/tmp", "diff"], "looks like an option"),
-            (&["git", "diff --stat"], "does not ask for that"),
+            (&["git", "diff --stat"], "is no subcommand of git"),
             (&["git", "Diff"], "does not ask for that"),
-            (&["git", " diff"], "does not ask for that"),
-            (&["git", ""], "does not ask for that"),
+            (&["git", " diff"], "is no subcommand of git"),
+            (&["git", ""], "is no subcommand of git"),
             (&["gh", "pr"], "does not ask for that"),
             (&["gh", "pr", "--web"], "--web looks like an option"),
             (&["gh", "pr", "merge"], "does not ask for that"),
