@@ -20,7 +20,7 @@ mod tests;
 use wasmtime::component::{Accessor, Resource};
 
 use super::fakes::Fetched;
-use super::{Call, wit, wit_http};
+use super::{Call, Wish, wit, wit_http};
 use crate::plugin::imports::{Host, State, TaskHandle};
 
 pub use error::HttpError;
@@ -60,7 +60,11 @@ async fn fetch(call: &Call, request: Request) -> Result<Response, wit::Error> {
     let told = |level, words| call.tell(level, words);
     let refused = |error: HttpError| wit::Error {
         message: format!("{}: {error}", outside.plugin),
-        hint: error.hint().map(str::to_owned),
+        hint: match error.missing_grant() {
+            // The command that grants it.
+            Some((method, site)) => outside.refused(&Wish::send(method, site)).hint,
+            None => error.hint().map(str::to_owned),
+        },
     };
     if let Some(fakes) = &outside.fakes {
         let (method, url) = (request.method.clone(), request.url.clone());
