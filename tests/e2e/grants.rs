@@ -155,7 +155,9 @@ async fn a_refused_call_names_the_missing_grant() {
     for (call, words) in [
         ("run:git diff", "it may not run `git diff`: you have not granted that"),
         ("run:git push", "it may not run `git push`: its manifest does not ask for that"),
-        ("run:sh -c true", "its manifest does not ask for that"),
+        ("run:uname -a", "its manifest does not ask for that"),
+        // Nobody can grant that.
+        ("run:sh -c true", "sh runs other programs"),
         ("note", "it may not keep up to 16 MiB of its own notes: you have not granted that"),
     ] {
         let report = asked(&world, [call]).await.report();

@@ -129,7 +129,8 @@ async fn what_is_no_command_is_refused_and_what_was_there_still_works() {
     let list = world.convoke(["list"]).run().await.exits(0).stdout;
     assert!(list.contains("in place of the one that comes with convoke") && list.contains("9.0.0"), "{list}");
     world.convoke(["uninstall", "agent-audit"]).run().await.exits(0).says("comes with convoke again");
-    world.convoke(["agent-audit"]).run().await.exits(0);
+    // It is that one which looks for agents.
+    world.convoke(["agent-audit"]).run().await.exits(2).says("no agents found");
 }
 
 #[tokio::test]
