@@ -8,11 +8,20 @@ use convoke::plugin::inspect::read_manifest;
 use convoke_standin::registry::{Registry, Wrong, digest};
 use serde_json::Value;
 
-use crate::support::{Done, World, flood, hostile};
+use crate::support::{Done, World, asking, flood, hostile};
 
 /// A component that asks many questions, called so.
-fn component(name: &str, version: &str) -> Vec<u8> {
-    let bytes = fs::read(flood()).expect("the component");
+pub(crate) fn component(name: &str, version: &str) -> Vec<u8> {
+    called(flood(), name, version)
+}
+
+/// A component that asks for every capability, called so.
+pub(crate) fn asking_more(name: &str, version: &str) -> Vec<u8> {
+    called(asking(), name, version)
+}
+
+fn called(path: &str, name: &str, version: &str) -> Vec<u8> {
+    let bytes = fs::read(path).expect("the component");
     let mut manifest = read_manifest(&bytes).expect("a manifest");
     (manifest.name, manifest.version) = (name.to_owned(), version.to_owned());
     embed(&bytes, &manifest).expect("a component")
@@ -426,6 +435,27 @@ async fn the_newest_version_that_fits_comes_from_the_registry() {
     assert_eq!((&other["version"], &other["installed"]), (&Value::from("0.3.0"), &Value::from("none")));
     world.convoke(["install", "shower@0.1.0", "--yes"]).run().await.exits(2).says("--allow-downgrade");
     world.convoke(["install", "else/shower@1", "--yes"]).run().await.exits(2).says("no namespace");
+}
+
+/// There is a newer version of the installed `shower` 0.2.0, which asks for more.
+pub(crate) async fn is_asked_before_the_update(world: &World) {
+    let done = world.convoke(["update"]).run().await.exits(2);
+    for said in ["0.2.0", "0.2.1", "`git diff`", "api.osv.dev", "no terminal"] {
+        assert!(done.stderr.contains(said), "{said}: {}", done.stderr);
+    }
+    assert_eq!(runs(world, "shower").await, "0.2.0");
+    let granted = || async { world.convoke(["grants", "list"]).run().await.exits(0).stdout };
+    assert!(!granted().await.contains("git diff"), "{}", granted().await);
+    world.convoke(["update", "--yes"]).run().await.exits(0).says("updated shower to 0.2.1");
+    assert!(granted().await.contains("git diff"), "{}", granted().await);
+}
+
+#[tokio::test]
+async fn an_update_that_asks_for_more_shows_it_and_asks() {
+    let (world, registry) = registered(&["0.2.0"]).await;
+    world.convoke(["install", "shower@^0.2", "--yes"]).run().await.exits(0);
+    registry.put_component("acme/shower", "0.2.1", asking_more("shower", "0.2.1"));
+    is_asked_before_the_update(&world).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::install::{asking_more, component, is_asked_before_the_update};
 use crate::support::{World, editing, repository};
 
 /// Where it is; none: skipped, and said.
@@ -169,6 +170,22 @@ async fn a_blob_whose_file_was_changed_is_refused() {
     fs::remove_file(&file).expect("removed");
     let error = get(&format!("{to}:0.1.0"), &world.path("home")).await.expect_err("it is gone");
     assert!(matches!(error, SourceError::NotFound { .. } | SourceError::Status { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_installed_from_there_is_updated_and_asks_for_what_is_new() {
+    let Some(program) = program() else { return };
+    let real = Real::start(&program, false).await;
+    let world = World::new().config(&format!("[install]\nnamespace = \"oci://{}/acme\"\n", real.host));
+    let to = format!("oci://{}/acme/shower", real.host);
+    let publish = async |bytes: Vec<u8>| {
+        world.write("shower.wasm", bytes);
+        world.convoke(["publish", "shower.wasm", "--to", &to]).run().await.exits(0);
+    };
+    publish(component("shower", "0.2.0")).await;
+    world.convoke(["install", "shower@^0.2", "--yes"]).run().await.exits(0).says("installed shower 0.2.0");
+    publish(asking_more("shower", "0.2.1")).await;
+    is_asked_before_the_update(&world).await;
 }
 
 #[tokio::test]
