@@ -88,6 +88,23 @@ async fn what_is_installed_runs_by_its_name_until_it_is_removed() {
 }
 
 #[tokio::test]
+async fn a_shell_is_told_what_is_installed_and_what_the_project_asks_for() {
+    let world = World::new();
+    installed(&world, "shower", "0.2.0").await;
+    world.write("convoke.toml", "[plugins]\nshade = \"^1\"\n");
+    let asked = async |line: &[&str]| {
+        let words = ["--", "convoke"].into_iter().chain(line.iter().copied());
+        world.convoke(words).env("CONVOKE_COMPLETE", "fish").run().await.exits(0).stdout
+    };
+    assert!(asked(&["sho"]).await.contains("shower"));
+    assert!(asked(&["shower", "--ite"]).await.contains("--items"));
+    assert!(asked(&["uninstall", "sh"]).await.contains("shower"));
+    assert!(asked(&["grants", "explain", "ag"]).await.contains("agent-audit"));
+    let installable = asked(&["install", "sh"]).await;
+    assert!(installable.contains("shade") && !installable.contains("shower"), "{installable}");
+}
+
+#[tokio::test]
 async fn without_a_terminal_nobody_agrees_and_nothing_is_installed() {
     let world = World::new();
     let path = file(&world, "shower", "0.1.0");

@@ -157,6 +157,11 @@ impl Known {
         CliError::usage(format!("there is no command {shown}")).hint(Some(hint))
     }
 
+    /// What can be installed by its name alone: what the project pins and is not there.
+    pub(super) fn installable(&self) -> impl Iterator<Item = &str> {
+        self.missing.keys().map(String::as_str)
+    }
+
     /// Whether a name is that of a command that the project has locked, and that only its user has not installed yet.
     pub(super) fn waits_for_its_user(&self, name: &str) -> bool {
         matches!(self.missing.get(name), Some(Missing::NotInstalled { .. }))

@@ -126,6 +126,11 @@ struct Runnable {
 }
 
 impl Runnable {
+    /// Whether the user has installed it, or the project pins it.
+    fn is_installed(&self) -> bool {
+        matches!(self.component, Component::Kept(_))
+    }
+
     /// Its component.
     ///
     /// # Errors
@@ -179,7 +184,7 @@ fn ask_for_the_project(arguments: &[OsString]) -> Result<(), CliError> {
 fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> {
     let mut known = Known::find(&arguments)?;
     let cli = command_line(&known.runnables);
-    if let Some(answered) = shell::answer(&cli, &arguments) {
+    if let Some(answered) = shell::answer(&cli, &known, &arguments) {
         return answered;
     }
     let matches = match cli.clone().try_get_matches_from(&arguments) {

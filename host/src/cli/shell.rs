@@ -3,16 +3,18 @@
 //! A shell asks the program itself at each completion, so it knows the commands that are there at that moment, with their
 //! arguments. No plugin is run for it: all of it stands in manifests.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{EnvCompleter, Shells};
 use clap_mangen::Man;
 
 use super::error::CliError;
+use super::known::Known;
 use super::terminal::put;
 use crate::report::ExitCode;
 
@@ -67,7 +69,7 @@ pub(super) fn completions(matches: &ArgMatches) -> Result<ExitCode, CliError> {
 }
 
 /// Answers a shell, if one asks: `CONVOKE_COMPLETE=bash convoke -- convoke agent-…`. None: none asks.
-pub(super) fn answer(cli: &Command, arguments: &[OsString]) -> Option<Result<ExitCode, CliError>> {
+pub(super) fn answer(cli: &Command, known: &Known, arguments: &[OsString]) -> Option<Result<ExitCode, CliError>> {
     let name = std::env::var(VARIABLE).ok()?;
     let shells = Shells::builtins();
     let Some(shell) = shells.completer(&name) else {
@@ -75,7 +77,36 @@ pub(super) fn answer(cli: &Command, arguments: &[OsString]) -> Option<Result<Exi
     };
     let line: Vec<OsString> = arguments.iter().skip_while(|word| *word != "--").skip(1).cloned().collect();
     let here = std::env::current_dir().ok();
-    Some(candidates(shell, cli.clone(), line, here.as_deref()))
+    Some(candidates(shell, with_names(cli.clone(), known), line, here.as_deref()))
+}
+
+/// What can stand for a plugin: the names that there are, or a file. What can be installed by a name alone is what the
+/// project pins; registries have no list.
+fn with_names(cli: Command, known: &Known) -> Command {
+    let named = |argument: Arg, names: Vec<String>| {
+        argument.add(ArgValueCompleter::new(move |typed: &OsStr| {
+            let begins = |name: &&String| typed.to_str().is_some_and(|typed| name.starts_with(typed));
+            let files =
+                PathCompleter::any().filter(|path| path.is_dir() || path.extension().is_some_and(|ext| ext == "wasm"));
+            let mut found: Vec<_> = names.iter().filter(begins).map(CompletionCandidate::new).collect();
+            found.extend(files.complete(typed));
+            found
+        }))
+    };
+    let installed = || known.runnables.iter().filter(|one| one.is_installed()).map(|one| one.name.clone()).collect();
+    let all = || known.runnables.iter().map(|one| one.name.clone()).collect();
+    let cli = ["uninstall", "update", "outdated"].into_iter().fold(cli, |cli, name| {
+        cli.mut_subcommand(name, |command| command.mut_arg("name", |argument| named(argument, installed())))
+    });
+    let cli = cli.mut_subcommand("install", |command| {
+        command.mut_arg("spec", |argument| named(argument, known.installable().map(str::to_owned).collect()))
+    });
+    let cli = cli.mut_subcommand("info", |command| command.mut_arg("spec", |argument| named(argument, all())));
+    cli.mut_subcommand("grants", |command| {
+        ["add", "revoke", "explain"].into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, |inner| inner.mut_arg("plugin", |argument| named(argument, all())))
+        })
+    })
 }
 
 fn candidates(
