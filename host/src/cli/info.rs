@@ -85,7 +85,7 @@ fn for_programs(inspected: &Inspected, standing: &Standing) -> String {
         "resolved": standing.resolved,
         "digest": digest,
         "size": size,
-        "asks": asks(imports, manifest),
+        "asks": asks(manifest),
         "imports": imports,
         "concludes": concludes,
         "manifest": manifest,
@@ -95,7 +95,7 @@ fn for_programs(inspected: &Inspected, standing: &Standing) -> String {
 
 fn for_people(inspected: &Inspected, standing: &Standing) -> String {
     let manifest = &inspected.manifest;
-    let asks = asks(&inspected.imports, manifest);
+    let asks = asks(manifest);
     let mut rows = vec![
         ("Command", format!("{} {}", manifest.name, manifest.version)),
         ("", manifest.description.clone()),

@@ -43,7 +43,7 @@ impl Change {
     pub(super) fn between(before: Option<(&str, &Held)>, now: &Inspected, version: &Version) -> Self {
         let had = before.map(|(_, held)| held.asks()).unwrap_or_default();
         let (kept, added): (Vec<String>, Vec<String>) =
-            asks(&now.imports, &now.manifest).into_iter().partition(|ask| had.contains(ask));
+            asks(&now.manifest).into_iter().partition(|ask| had.contains(ask));
         Self {
             name: now.manifest.name.clone(),
             removed: had.into_iter().filter(|ask| !kept.contains(ask)).collect(),

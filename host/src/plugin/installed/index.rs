@@ -104,7 +104,7 @@ impl Held {
 
     /// What it asks for, in words. Nothing where its manifest can't be read: then it can't run either.
     pub fn asks(&self) -> Vec<String> {
-        self.manifest().map(|manifest| asks(&self.imports, &manifest)).unwrap_or_default()
+        self.manifest().map(|manifest| asks(&manifest)).unwrap_or_default()
     }
 }
 
