@@ -52,7 +52,11 @@ async fn what_can_not_be_published_says_why_and_what_to_do() {
     publish("nothing.wasm", to.clone()).await.exits(2).says("No such file");
     publish(".", to.clone()).await.exits(4).says("has no Cargo.toml");
     publish(editing(), format!("{to}:1.0.0")).await.exits(2).says("the tag is the plugin's version");
-    publish(editing(), "ghcr.io/acme/editing".to_owned()).await.exits(2).says("is no source").says("oci://host/repo");
+    publish(editing(), "registry.example/acme/editing".to_owned())
+        .await
+        .exits(2)
+        .says("is no source")
+        .says("oci://host/repo");
     publish(editing(), "oci://10.0.0.1/editing".to_owned()).await.exits(4).says("10.0.0.1").says("private_hosts");
     publish(editing(), "oci://169.254.169.254/editing".to_owned()).await.exits(4).says("no address of the internet");
     registry.set_wrong("/", Wrong::Status(500));

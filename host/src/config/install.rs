@@ -134,20 +134,20 @@ mod tests {
     #[test]
     fn what_is_not_said_is_as_ever() {
         assert_eq!(read("").unwrap(), Install::default());
-        let text = "[install]\nnamespace = \"oci://ghcr.io/me\"\nmax_component_bytes = 5\ntimeout_s = 3\n\
+        let text = "[install]\nnamespace = \"oci://registry.example/me\"\nmax_component_bytes = 5\ntimeout_s = 3\n\
                     private_hosts = [\"Registry.corp\"]\n[install.namespaces]\nacme = \"oci://[::1]:5000/acme\"\n";
         let install = read(text).unwrap();
         assert_eq!((install.most_bytes, install.time.as_secs()), (5, 3));
-        assert_eq!(install.namespace(None).unwrap().to_string(), "oci://ghcr.io/me");
+        assert_eq!(install.namespace(None).unwrap().to_string(), "oci://registry.example/me");
         assert_eq!(install.namespace(Some("acme")).unwrap().to_string(), "oci://[::1]:5000/acme");
         assert_eq!(install.namespace(Some("other")), None);
-        assert_eq!(install.private_hosts(), ["registry.corp", "ghcr.io", "::1"]);
+        assert_eq!(install.private_hosts(), ["registry.corp", "registry.example", "::1"]);
     }
 
     #[test]
     fn nonsense_has_its_place() {
         for wrong in [
-            "namespace = \"ghcr.io/me\"",
+            "namespace = \"registry.example/me\"",
             "namespace = \"oci://\"",
             "max_component_bytes = 0",
             "timeout_s = 0",

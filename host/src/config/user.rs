@@ -57,7 +57,7 @@
 //! max_age_days = 30
 //!
 //! [install]                      # of plugins
-//! namespace = "oci://ghcr.io/me/plugins"   # where `name@^0.2` is looked for
+//! namespace = "oci://registry.example/me/plugins"   # where `name@^0.2` is looked for
 //! max_component_bytes = 268_435_456
 //! timeout_s = 600                # for getting one
 //! private_hosts = ["registry.corp"]        # that may be at private addresses

@@ -309,15 +309,18 @@ mod tests {
     #[tokio::test]
     async fn a_registry_gets_its_own_credentials_and_no_others() {
         let file = format!(
-            r#"{{"auths":{{"ghcr.io":{{"auth":"{}"}},"https://index.docker.io/v1/":{{"auth":"{}"}},"empty.io":{{}}}}}}"#,
+            r#"{{"auths":{{"registry.example":{{"auth":"{}"}},"https://index.docker.io/v1/":{{"auth":"{}"}},"empty.io":{{}}}}}}"#,
             auth("me", "a:b"),
             auth("hub", "x")
         );
-        assert_eq!(of(&file, "oci://ghcr.io/acme/deps").await.unwrap(), Some(basic("me", "a:b")));
+        assert_eq!(of(&file, "oci://registry.example/acme/deps").await.unwrap(), Some(basic("me", "a:b")));
         assert_eq!(of(&file, "oci://docker.io/acme/deps").await.unwrap(), Some(basic("hub", "x")));
-        for other in
-            ["oci://ghcr.io.evil.org/deps", "oci://evil.org/ghcr.io", "oci://ghcr.io:444/deps", "oci://empty.io/x"]
-        {
+        for other in [
+            "oci://registry.example.evil.org/deps",
+            "oci://evil.org/registry.example",
+            "oci://registry.example:444/deps",
+            "oci://empty.io/x",
+        ] {
             assert_eq!(of(&file, other).await.unwrap(), None, "{other}");
         }
     }

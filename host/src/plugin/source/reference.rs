@@ -225,9 +225,9 @@ mod tests {
 
     #[test]
     fn a_reference_is_shown_as_it_is_typed() {
-        let with_digest = format!("oci://ghcr.io/acme/deps@{DIGEST}");
+        let with_digest = format!("oci://registry.example/acme/deps@{DIGEST}");
         let with_both = format!("oci://localhost:5000/deps:1.2@{DIGEST}");
-        let all = ["oci://ghcr.io/acme/deps", "oci://[::1]:5000/a/b_c:v1.2.0-rc.1", &with_digest, &with_both];
+        let all = ["oci://registry.example/acme/deps", "oci://[::1]:5000/a/b_c:v1.2.0-rc.1", &with_digest, &with_both];
         for text in all {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
         }
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn only_this_machine_is_asked_without_encryption() {
         let base = |text: &str| text.parse::<Reference>().unwrap().base().unwrap().to_string();
-        assert_eq!(base("oci://ghcr.io/a"), "https://ghcr.io/");
+        assert_eq!(base("oci://registry.example/a"), "https://registry.example/");
         assert_eq!(base("oci://localhost:5000/a"), "http://localhost:5000/");
         assert_eq!(base("oci://127.0.0.1:5000/a"), "http://127.0.0.1:5000/");
         assert_eq!(base("oci://[::1]:5000/a"), "http://[::1]:5000/");
@@ -278,15 +278,15 @@ mod tests {
 
     #[test]
     fn a_namespace_has_a_repository_for_each_name() {
-        let namespace: Namespace = "oci://ghcr.io/acme/plugins/".parse().unwrap();
-        assert_eq!(namespace.to_string(), "oci://ghcr.io/acme/plugins");
-        assert_eq!(namespace.repository("deps").unwrap().to_string(), "oci://ghcr.io/acme/plugins/deps");
+        let namespace: Namespace = "oci://registry.example/acme/plugins/".parse().unwrap();
+        assert_eq!(namespace.to_string(), "oci://registry.example/acme/plugins");
+        assert_eq!(namespace.repository("deps").unwrap().to_string(), "oci://registry.example/acme/plugins/deps");
         let bare: Namespace = "oci://localhost:5000".parse().unwrap();
         assert_eq!(bare.repository("deps").unwrap().to_string(), "oci://localhost:5000/deps");
         for name in ["../deps", "a/b", "a:1", "a@b", "", "A"] {
             assert!(namespace.repository(name).is_err(), "{name}");
         }
-        for text in ["ghcr.io/acme", "oci://", "oci://h/A", "https://h/a"] {
+        for text in ["registry.example/acme", "oci://", "oci://h/A", "https://h/a"] {
             assert!(text.parse::<Namespace>().is_err(), "{text}");
         }
     }

@@ -55,7 +55,7 @@ const SCHEMA: &str = "
 pub struct Owner {
     /// The plugin's name.
     pub name: String,
-    /// Where it comes from, without its version: `embedded`, `oci://ghcr.io/owner/name`, `file:/home/me/x.wasm`.
+    /// Where it comes from, without its version: `embedded`, `oci://registry.example/owner/name`, `file:/home/me/x.wasm`.
     pub origin: String,
 }
 

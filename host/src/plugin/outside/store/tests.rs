@@ -31,7 +31,7 @@ async fn nobody_sees_the_store_of_another_plugin_or_project() {
     open(folder.path()).put("a", b"mine".to_vec(), 60).await.unwrap();
     for (whose, project) in [
         (owner("deps", "file:/tmp/deps.wasm"), "/project"),
-        (owner("deps", "oci://ghcr.io/evil/deps"), "/project"),
+        (owner("deps", "oci://registry.example/evil/deps"), "/project"),
         (owner("other", "embedded"), "/project"),
         (Owner::embedded("deps"), "/project2"),
         // What would be the same, were name and origin only put together.

@@ -201,8 +201,8 @@ mod tests {
         assert!(same("https://registry-1.docker.io/", "https://auth.docker.io/token"));
         assert!(same("https://registry.gitlab.com/", "https://gitlab.com/jwt/auth"));
         assert!(same("http://127.0.0.1:5000/", "http://127.0.0.1:5001/token"));
-        assert!(!same("https://ghcr.io/", "https://evil.org/token"));
-        assert!(!same("https://ghcr.io/", "https://ghcr.io.evil.org/token"));
+        assert!(!same("https://registry.example/", "https://evil.org/token"));
+        assert!(!same("https://registry.example/", "https://registry.example.evil.org/token"));
         assert!(!same("https://10.0.0.1/", "https://11.0.0.1/token"));
         assert!(!same("https://registry/", "https://auth/token"));
     }
