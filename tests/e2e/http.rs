@@ -14,14 +14,14 @@ use tokio::net::TcpListener;
 use crate::support::{KEY, Report, World, repository};
 
 /// A server on this machine, and the requests that it got.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     got: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// One that answers by the path: `answers` gives the whole answer.
-    async fn start(answers: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answers: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let got: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -61,11 +61,11 @@ impl Server {
         Self::start(|path| answer(&format!("hello {path}"))).await
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    fn got(&self) -> Vec<String> {
+    pub(crate) fn got(&self) -> Vec<String> {
         self.got.lock().expect("nobody panicked").clone()
     }
 }
