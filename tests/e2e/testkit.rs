@@ -286,3 +286,90 @@ async fn a_recording_answers_in_place_of_a_model() {
     world.write("tests/first.toml", "cassette = \"tests/run\"\nfixture = \"other\"\n");
     run(&world, &todo, &[]).await.exits(1);
 }
+
+#[tokio::test]
+async fn programs_hosts_and_the_store_are_made_up() {
+    let world = misbehaving(
+        r#"arguments = ["get:https://api.example.org/a", "post:https://api.example.org/a", "get:https://other.example/",
+                     "put:key=value", "find:key", "get-once:https://api.example.org/down", "hour:https://api.example.org/a"]
+
+[grants]
+http = ["GET api.example.org"]
+store = true
+
+[limits]
+instances = 1
+
+[unchecked]
+order = "it looks for what an earlier item has put there"
+workers = "the same"
+
+[[http]]
+url = "https://api.example.org/a"
+json = { found = true }
+
+[[http]]
+url = "https://api.example.org/*"
+fails = "the line is dead"
+"#,
+    );
+    let plugin = component("outside-http");
+    run(&world, &plugin, &["--bless"]).await.exits(0);
+    let notes = snapshot(&world)["notes"].clone();
+    let said = |item: &str| {
+        let note = notes.as_array().expect("notes").iter().find(|note| note["item"] == item);
+        note.and_then(|note| note["text"].as_str()).unwrap_or_else(|| panic!("{item}: {notes:#}")).to_owned()
+    };
+    assert_eq!((said("1-get"), said("7-hour")), ("200 {\"found\":true}".into(), "200 {\"found\":true}".into()));
+    // A method that the manifest asks for and the case does not grant: that is what is said of it.
+    assert!(said("2-post").starts_with("refused: "), "{}", said("2-post"));
+    assert!(said("3-get").starts_with("refused: "), "{}", said("3-get"));
+    assert_eq!((said("4-put"), said("5-find")), ("kept".into(), "found value".into()));
+    let failures = snapshot(&world)["failures"].to_string();
+    assert!(failures.contains("the line is dead"), "{failures}");
+    run(&world, &plugin, &[]).await.exits(0);
+
+    let text = fs::read_to_string(world.project().join("tests/first.toml")).expect("the case");
+    world.write("tests/first.toml", text.replace("api.example.org/*", "api.example.org/b*"));
+    let done = run(&world, &plugin, &[]).await.exits(1);
+    assert!(
+        done.stdout.contains("makes a call that was not expected: GET https://api.example.org/down"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_the_case_does_not_grant_is_refused_in_words_that_are_true() {
+    let calls = r#"{ "items": [ { "id": "one", "calls": [
+        { "program": "git", "arguments": ["diff", "--stat"] }, { "program": "git", "arguments": ["log"] },
+        { "program": "peek" }, { "program": "git", "arguments": ["push"] } ] } ] }"#;
+    let world = misbehaving(
+        r#"fixture = "fixtures/calls"
+
+[grants]
+process = ["git diff", "git log"]
+
+[[process]]
+program = "git"
+arguments = ["diff"]
+stdout = "+ a line"
+
+[[process]]
+program = "git"
+status = 128
+stderr = "no repository"
+"#,
+    );
+    world.write("fixtures/calls/calls.json", calls);
+    let plugin = component("outside-process");
+    run(&world, &plugin, &["--bless"]).await.exits(0);
+    let findings = snapshot(&world)["findings"].to_string().replace("\\\"", "'").replace("\\", "");
+    for words in
+        ["'+ a line'", "'status':128", "run `peek`: you have not granted that", "its manifest does not ask for that"]
+    {
+        assert!(findings.contains(words), "{words}: {findings}");
+    }
+    // What was refused may be granted the next time: that it isn't used again is right.
+    run(&world, &plugin, &[]).await.exits(0);
+}

@@ -7,7 +7,6 @@ use convoke_runtime::work::Work;
 use serde::Deserialize;
 
 use super::case::Case;
-use super::outside::Called;
 use super::session::{Bench, CaseError, Left, Way};
 use super::snapshot;
 use crate::report::clean;
@@ -71,15 +70,8 @@ pub struct Broken {
     pub how: String,
 }
 
-/// Does all checks of a case that are not left out. `base` is what the case came to, `called` what it did outside,
-/// `left` what it left.
-pub async fn check(
-    bench: &Bench<'_>,
-    case: &Case,
-    (base, called): (&str, &[Called]),
-    left: Left,
-    color: bool,
-) -> Vec<Broken> {
+/// Does all checks of a case that are not left out. `base` is what the case came to, `left` what it left.
+pub async fn check(bench: &Bench<'_>, case: &Case, base: &str, left: Left, color: bool) -> Vec<Broken> {
     let mut broken = Vec::new();
     for check in Check::ALL.into_iter().filter(|check| !case.unchecked.contains_key(check)) {
         let how = match check {
@@ -87,7 +79,7 @@ pub async fn check(
             Check::Workers => workers(bench, case, base, color).await,
             Check::Order => done(bench, Way { reversed: true, ..way(case) }, base, color).await,
             Check::Chance => done(bench, Way { other_chance: true, ..way(case) }, base, color).await,
-            Check::Reuse => again(bench, case, left.clone(), called).await,
+            Check::Reuse => again(bench, case, left.clone()).await,
         };
         match how {
             Ok(None) => {}
@@ -148,17 +140,16 @@ async fn done(bench: &Bench<'_>, way: Way, base: &str, color: bool) -> Result<Op
     Ok((now != base).then(|| snapshot::difference(base, &now, color)))
 }
 
-async fn again(bench: &Bench<'_>, case: &Case, left: Left, called: &[Called]) -> Result<Option<String>, CaseError> {
-    let mut to_do = bench.to_do_again(Way { other_chance: true, ..way(case) }, left).await?;
-    // What it did outside can't be looked at again: how long that holds is for its plugin to say.
-    to_do.retain(|item| !called.iter().any(|called| called.item.as_deref() == Some(item.item.as_str())));
-    Ok(not_reused(&to_do))
+async fn again(bench: &Bench<'_>, case: &Case, left: Left) -> Result<Option<String>, CaseError> {
+    Ok(not_reused(&bench.to_do_again(Way { other_chance: true, ..way(case) }, left).await?))
 }
 
 /// The items that should have been used again.
 fn not_reused(to_do: &[ItemWhy]) -> Option<String> {
-    // What did not end as done, and what needs other items, is never used again.
-    let wrong: Vec<&ItemWhy> = to_do.iter().filter(|item| !matches!(item.why, Why::Left | Why::Items)).collect();
+    // What did not end as done, and what needs other items, is never used again. What was done or tried outside can't be
+    // looked at: how long that holds is for its plugin to say.
+    let is_right = |why| matches!(why, Why::Left | Why::Items | Why::Lifetime);
+    let wrong: Vec<&ItemWhy> = to_do.iter().filter(|item| !is_right(item.why)).collect();
     if wrong.is_empty() {
         return None;
     }
@@ -200,7 +191,8 @@ mod tests {
     #[test]
     fn what_was_not_done_need_not_be_used_again() {
         let item = |why, detail: &str| ItemWhy::new("a", why, detail);
-        assert_eq!(not_reused(&[item(Why::Left, "it was left failed"), item(Why::Items, "")]), None);
+        let right = [item(Why::Left, "it was left failed"), item(Why::Items, ""), item(Why::Lifetime, "it is over")];
+        assert_eq!(not_reused(&right), None);
         let how = not_reused(&[item(Why::Read, "x.md has changed"), item(Why::New, "")]).unwrap();
         assert_eq!(how, "a: x.md has changed\na: it has another id than before");
     }

@@ -267,6 +267,8 @@ impl<'a> Bench<'a> {
         }
         let outside = Outside {
             plugin: inspected.manifest.name.clone(),
+            typed: inspected.manifest.name.clone(),
+            asked: inspected.manifest.capabilities.clone(),
             granted,
             root: self.root.clone(),
             // What was recorded needs nothing in its place.

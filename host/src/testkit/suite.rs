@@ -231,7 +231,7 @@ async fn came_to(tested: &mut Tested, bench: &Bench<'_>, case: &Case, ran: &Ran,
     }
     tested.reasons.extend(not_as_expected(&case.expect, ran));
     let text = snapshot::text(ran);
-    for broken in checks::check(bench, case, (&text, &ran.called), left, how.color).await {
+    for broken in checks::check(bench, case, &text, left, how.color).await {
         let name = broken.check.name();
         let reason = Reason::new("check", format!("{name}: {}", broken.check.meaning()));
         let hint = format!("if that must be so, write [unchecked] {name} = \"why\" into the case");
