@@ -36,7 +36,7 @@ use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
 use crate::plugin::engine::Engine;
 use crate::plugin::grants::words::no_tool;
-use crate::plugin::inspect::inspect;
+use crate::plugin::inspect::inspect_unless_compiled;
 use crate::plugin::operations::{Exclusive, Kind, Operations};
 use crate::plugin::outside::http::{Fetcher, Proxy};
 use crate::plugin::outside::process::Processes;
@@ -150,10 +150,6 @@ pub(super) fn prepare(
     let baseline = baseline.map_err(|error| CliError::usage(error.to_string()))?;
 
     let component = runnable.bytes()?;
-    let plugin = inspect(&component)
-        .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
-    let granted = grants::of_a_run(runnable, &plugin, &paths, taped.player().is_some())?;
-    settings.warnings.extend(grants::lower_budget(&mut settings.budget, granted.claude.usd));
     let caps = Caps {
         memory: usize::try_from(settings.limits.plugin_memory).unwrap_or(usize::MAX),
         fuel: settings.limits.plugin_fuel,
@@ -163,6 +159,10 @@ pub(super) fn prepare(
         Some(first) => first.sandbox.engine.clone(),
         None => Arc::new(Engine::new(caps.memory)?),
     };
+    let plugin = inspect_unless_compiled(&component, |digest| engine.is_compiled(digest, &paths.components()))
+        .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
+    let granted = grants::of_a_run(runnable, &plugin, &paths, taped.player().is_some())?;
+    settings.warnings.extend(grants::lower_budget(&mut settings.budget, granted.claude.usd));
     let loaded = engine.load(&runnable.name, &plugin.digest, &component, Some(&paths.components()))?;
     // A replay leaves nothing behind that a real run could take for done.
     let journal = match beside {

@@ -94,6 +94,12 @@ impl Engine {
         self.link(name, &component)
     }
 
+    /// Whether native code of the component with this digest lies in the cache. [`load`](Self::load) may still find it broken, and
+    /// then compiles the component, and so validates it.
+    pub fn is_compiled(&self, digest: &str, cache: &Path) -> bool {
+        kept_path(&self.engine, cache, digest).is_some_and(|path| path.is_file())
+    }
+
     fn link(&self, name: &str, component: &Component) -> Result<Loaded, EngineError> {
         let link = |error: wasmtime::Error| EngineError::Link { name: name.to_owned(), reason: format!("{error:#}") };
         let instance = self.linker.instantiate_pre(component).map_err(link)?;
@@ -276,5 +282,25 @@ mod tests {
         let there =
             ["old.cwasm", "mid.cwasm", "late.cwasm", "newest.cwasm", "older.txt"].map(|name| path(name).exists());
         assert_eq!(there, [false, false, true, true, true]);
+    }
+
+    #[test]
+    fn native_code_is_known_by_its_digest_and_what_is_broken_is_compiled_again() {
+        let (engine, cache) = (Engine::new(64 << 20).unwrap(), tempfile::tempdir().unwrap());
+        let bytes = crate::plugin::embedded::EMBEDDED[0].bytes;
+        let (digest, other) = (crate::plugin::sha256_hex(bytes), "0".repeat(64));
+        assert!(!engine.is_compiled(&digest, cache.path()));
+        engine.load("x", &digest, bytes, Some(cache.path())).unwrap();
+        assert_eq!(
+            (engine.is_compiled(&digest, cache.path()), engine.is_compiled(&other, cache.path())),
+            (true, false)
+        );
+        let path = kept_path(engine.raw(), cache.path(), &digest).unwrap();
+        fs::write(&path, b"no native code").unwrap();
+        engine.load("x", &digest, bytes, Some(cache.path())).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() > 1_000, "it was compiled again");
+        fs::write(&path, b"no native code").unwrap();
+        let damaged = &bytes[..bytes.len() - 7];
+        assert!(engine.load("x", &digest, damaged, Some(cache.path())).is_err(), "compiling it looks at all of it");
     }
 }
