@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use crate::http::Server;
 use crate::support::{Call, World, repository, until};
 
 /// Says something that whoever reads the test's output should know.
@@ -157,6 +158,71 @@ async fn a_new_project_in_python_builds_and_runs_at_once() {
     fs::write(folder.join("app.py"), "def (").expect("written");
     let build = world.convoke(["build", "-q"]).within(&folder).env("PATH", path_with(&program));
     build.run().await.exits(4).says("SyntaxError");
+}
+
+/// A command in Python that uses all that needs a grant, in its plan and in an item.
+const OUTSIDE_APP: &str = r#"
+from convoke_sdk import Call, Command, Fetch, Item, Partial, Process, Task, Work, export
+
+
+async def told(what: Call | Task, url: str) -> str:
+    ran = await what.run(Process("sort", ["-r", "b.txt", "-"], folder="docs", input=b"one\n", lifetime_s=60))
+    got = await what.fetch(Fetch(url, "POST", [("x-asks", "so")], b"a question", lifetime_s=60))
+    kept = await what.store_get("kept")
+    return f"{ran.checked().text()!r} {got.checked().header('X-Said')} {got.json()} {kept}"
+
+
+class Outside(Command):
+    async def plan(self, call: Call) -> Work:
+        await call.store_put("kept", b"in the plan", 60)
+        url = call.arguments["url"]
+        return Work([Item("outside", input=url), Item("refused", input=url)], notes=[await told(call, url)])
+
+    async def run(self, call: Call, task: Task) -> Partial:
+        if task.id == "refused":
+            await task.run(Process("git", ["push"]))
+        await task.store_put("kept", b"in the item", 60)
+        return Partial.done(notes=await told(task, task.input))
+
+
+export(Outside)
+"#;
+
+#[tokio::test]
+async fn a_command_in_python_runs_programs_fetches_and_keeps() {
+    let Some(program) = componentize() else { return };
+    let answer = "HTTP/1.1 200 OK\r\nx-said: much\r\ncontent-length: 7\r\nconnection: close\r\n\r\n[1, 2]\n";
+    let server = Server::start(move |_| answer.to_owned()).await;
+    let world = World::new();
+    world.convoke(["new", "outside", "--lang", "python"]).run().await.exits(0);
+    let folder = world.project().join("outside");
+    fs::write(folder.join("app.py"), OUTSIDE_APP).expect("written");
+    let manifest = format!(
+        "manifest_version = 1\nname = \"outside\"\nversion = \"0.1.0\"\ndescription = \"x\"\nlicense = \"MIT\"\n\n\
+         [[argument]]\nname = \"url\"\nrequired = true\n\n[capabilities]\nstore = true\n\n\
+         [[capabilities.process]]\nprogram = \"sort\"\n\n\
+         [[capabilities.http]]\nhost = \"{}\"\nmethods = [\"POST\"]\n",
+        server.address
+    );
+    fs::write(folder.join("plugin.toml"), manifest).expect("written");
+    let build = world.convoke(["build", "--offline"]).within(&folder).env("PATH", path_with(&program));
+    build.compile().await.exits(0);
+    world.write("docs/b.txt", "two\n");
+    let plugin = folder.join("outside.wasm");
+    let plugin = plugin.to_str().expect("UTF-8");
+    world.convoke(["grants", "add", plugin, "--all"]).run().await.exits(0);
+    let url = server.url("/");
+    let report = world.convoke([plugin, &url, "--backend", "offline", "--format", "json"]).run().await.exits(3).json();
+    let text = report.to_string();
+    for words in [
+        r"'two\\none\\n' much [1, 2] b'in the plan'",
+        r"'two\\none\\n' much [1, 2] b'in the item'",
+        "its manifest does not ask for that",
+    ] {
+        assert!(text.contains(words), "{words}: {report:#}");
+    }
+    assert!(server.got().iter().all(|request| request.contains("x-asks: so")), "{:?}", server.got());
+    assert_eq!((&report["census"]["done"], &report["census"]["failed"]), (&1.into(), &1.into()), "{report:#}");
 }
 
 #[tokio::test]
