@@ -11,4 +11,5 @@ pub mod progress;
 pub mod recording;
 pub mod report;
 pub mod run;
+pub mod steps;
 pub mod testkit;

@@ -25,9 +25,10 @@ use convoke_runtime::work;
 use jiff::Timestamp;
 
 use crate::config::Paths;
+pub use crate::steps::{Steps, Undisturbed};
 pub use check::MOST;
 use lock::Lock;
-pub use steps::{Step, Steps, Undisturbed};
+pub use steps::Step;
 use tree::Tree;
 
 /// Where it is written down, and what else must be known of the user.
@@ -205,7 +206,11 @@ pub fn look(place: &Place, request: &Request) -> Result<(), ApplyError> {
 ///
 /// # Errors
 /// Nothing was changed, but for [`ApplyError::Stuck`].
-pub async fn carry_out(place: &Place, request: Request, steps: &dyn Steps) -> Result<Applied, ApplyError> {
+pub async fn carry_out(
+    place: &Place,
+    request: Request,
+    steps: &(dyn Steps<Step> + Sync),
+) -> Result<Applied, ApplyError> {
     let lock = Lock::wait(&place.lock)?;
     let mut notes = recover::under_lock(place, &lock).await;
     let tree = place.open(&request.project)?;
@@ -279,7 +284,7 @@ struct Work<'a> {
     record: &'a ApplyRecord,
     /// What is taken back.
     undone: Option<&'a ApplyRecord>,
-    steps: &'a dyn Steps,
+    steps: &'a (dyn Steps<Step> + Sync),
 }
 
 impl Work<'_> {

@@ -7,8 +7,8 @@ use convoke_runtime::journal::{ApplyFile, ApplyRecord, ApplyRow, ApplyState, Jou
 use jiff::Timestamp;
 
 use super::lock::Lock;
-use super::steps::Undisturbed;
 use super::{At, Place, Problem, Work, files, reached, same};
+use crate::steps::Undisturbed;
 
 /// Mends what processes that are gone have left. Returns what the user is told, a line each. Where another process is
 /// carrying out at this moment, nothing is done: it is that one's, or the next start's.

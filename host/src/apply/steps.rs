@@ -1,6 +1,4 @@
-//! The places between two steps, for tests that end the process or let the disk fail there.
-
-use std::io;
+//! The steps of carrying edits out.
 
 /// What has just been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,23 +19,4 @@ pub enum Step {
     Synced,
     /// It is written down that all is done.
     Done,
-}
-
-/// Hears of each step.
-pub trait Steps: Sync {
-    /// A step was done.
-    ///
-    /// # Errors
-    /// To have the next one fail.
-    fn passed(&self, step: Step) -> io::Result<()>;
-}
-
-/// Lets all be.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Undisturbed;
-
-impl Steps for Undisturbed {
-    fn passed(&self, _: Step) -> io::Result<()> {
-        Ok(())
-    }
 }

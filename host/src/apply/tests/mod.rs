@@ -178,7 +178,7 @@ impl<F: Fn(Step) -> io::Result<()> + Sync> At<F> {
     }
 }
 
-impl<F: Fn(Step) -> io::Result<()> + Sync> Steps for At<F> {
+impl<F: Fn(Step) -> io::Result<()> + Sync> Steps<Step> for At<F> {
     fn passed(&self, step: Step) -> io::Result<()> {
         if self.passed.fetch_add(1, Ordering::Relaxed) == self.at { (self.act)(step) } else { Ok(()) }
     }

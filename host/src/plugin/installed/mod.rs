@@ -17,10 +17,11 @@ mod store;
 pub mod supply;
 pub mod transaction;
 
+pub use crate::steps::{Steps, Undisturbed};
 pub use change::Change;
 pub use error::InstallError;
 pub use index::{Held, Index, Installed};
-pub use steps::{Step, Steps, Undisturbed};
+pub use steps::Step;
 pub use store::Plugins;
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl Changing<'_> {
     pub(super) fn write(
         mut self,
         locked: Option<(&Path, &Lockfile)>,
-        steps: &impl Steps,
+        steps: &impl Steps<Step>,
     ) -> Result<Index, InstallError> {
         self.index.drop_unused(|project, digest| match locked {
             Some((of, lockfile)) if of == project => lockfile.names(digest),

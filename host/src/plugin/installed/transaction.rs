@@ -94,7 +94,7 @@ pub fn look<'a>(
     captured: Captured,
     wanted: Wanted<'_>,
     before: impl FnOnce(&str) -> Option<(&'a str, &'a Held)>,
-    steps: &impl Steps,
+    steps: &impl Steps<Step>,
 ) -> Result<Looked, InstallError> {
     let from = || captured.resolved.clone();
     let refused = |error: InspectError| InstallError::Refused { from: from(), error };
@@ -158,7 +158,7 @@ pub fn install(
     agree: &impl Agree,
     compiler: Compiler<'_>,
     told: impl FnOnce(String),
-    steps: &impl Steps,
+    steps: &impl Steps<Step>,
 ) -> Result<Became, InstallError> {
     for one in looked {
         allowed(one, purpose)?;
@@ -178,7 +178,7 @@ fn commit(
     looked: &[Looked],
     purpose: &Purpose,
     told: impl FnOnce(String),
-    steps: &impl Steps,
+    steps: &impl Steps<Step>,
 ) -> Result<Became, InstallError> {
     let mut changing = plugins.change(told)?;
     let before = changing.index.clone();
@@ -248,7 +248,7 @@ pub fn uninstall(
     plugins: &Plugins,
     name: &str,
     told: impl FnOnce(String),
-    steps: &impl Steps,
+    steps: &impl Steps<Step>,
 ) -> Result<Uninstalled, InstallError> {
     let mut changing = plugins.change(told)?;
     let Some((digest, version)) = changing.index.command(name).map(|now| (now.digest.to_owned(), now.held.version()))
@@ -266,6 +266,6 @@ pub fn not_installed(index: &Index, name: &str) -> InstallError {
     InstallError::NotInstalled { name: name.to_owned(), near: near.map(str::to_owned) }
 }
 
-fn passed(steps: &impl Steps, step: Step, captured: &Captured) -> Result<(), InstallError> {
+fn passed(steps: &impl Steps<Step>, step: Step, captured: &Captured) -> Result<(), InstallError> {
     steps.passed(step).map_err(|error| InstallError::io(Path::new(&captured.resolved), error))
 }

@@ -16,7 +16,7 @@ const WHERE: &str = "CONVOKE_TEST_INSTALL_CRASH";
 /// Kills this process at a step, as `kill -9` does.
 struct DiesAt(Cell<usize>);
 
-impl Steps for DiesAt {
+impl Steps<Step> for DiesAt {
     fn passed(&self, _: Step) -> io::Result<()> {
         match self.0.get().checked_sub(1) {
             Some(left) => self.0.set(left),

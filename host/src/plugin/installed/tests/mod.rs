@@ -74,7 +74,7 @@ impl World {
         self.folder.join("project")
     }
 
-    pub(super) fn look(&self, name: &str, version: &str, steps: &impl Steps) -> Result<Looked, InstallError> {
+    pub(super) fn look(&self, name: &str, version: &str, steps: &impl Steps<Step>) -> Result<Looked, InstallError> {
         let captured = Captured {
             bytes: component(name, version),
             source: format!("./{name}.wasm"),
@@ -89,7 +89,7 @@ impl World {
         looked: &[Looked],
         purpose: &Purpose,
         agree: &impl Agree,
-        steps: &impl Steps,
+        steps: &impl Steps<Step>,
     ) -> Result<Became, InstallError> {
         let cache = self.folder.join("cache");
         let compiler = Compiler { engine: &ENGINE, cache: &cache };
@@ -124,7 +124,7 @@ pub(super) const USER: Purpose = Purpose::User { shadow: false, downgrade: false
 /// Fails after so many steps.
 struct FailsAt(Cell<usize>);
 
-impl Steps for FailsAt {
+impl Steps<Step> for FailsAt {
     fn passed(&self, _: Step) -> io::Result<()> {
         match self.0.get().checked_sub(1) {
             Some(left) => {
