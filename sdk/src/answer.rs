@@ -93,6 +93,11 @@ impl Question {
         self.raw
     }
 
+    pub(crate) fn with_schema_text(mut self, schema: &str) -> wit::Question {
+        self.raw.schema = Some(schema.to_owned());
+        self.raw
+    }
+
     pub(crate) fn free(mut self) -> wit::Question {
         self.raw.schema = None;
         self.raw
@@ -113,6 +118,14 @@ fn answer_schema<T: JsonSchema>() -> schemars::Schema {
         }))
         .into_generator()
         .into_root_schema_for::<T>()
+}
+
+/// The schema that goes with a question whose answer is a `T`, as the text of a file that
+/// [`Task::ask_by_schema`](crate::Task::ask_by_schema) is given. For the test that compares the two.
+pub fn schema_text<T: JsonSchema>() -> String {
+    let mut text = serde_json::to_string_pretty(&answer_schema::<T>()).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 /// What came back.
@@ -160,5 +173,10 @@ mod tests {
         assert_eq!(schema["properties"]["found"]["items"]["additionalProperties"], false);
         assert_eq!(schema["properties"]["found"]["description"], "What was found.");
         assert!(!schema.to_string().contains("$ref"));
+        let text = schema_text::<Outer>();
+        assert_eq!(
+            (serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), text.ends_with("}\n")),
+            (schema, true)
+        );
     }
 }

@@ -17,6 +17,7 @@ use crate::{Error, Result};
 /// [[capabilities.http]]
 /// host = "api.osv.dev"           # with a port, where it is not 443: "localhost:8080"
 /// methods = ["GET", "POST"]      # none: GET and HEAD
+/// optional = true                # it does without: nobody is asked before a run, and a fetch that was not granted fails
 /// ```
 ///
 /// It goes by https, to a host of the public Internet; only a host that names the user's own machine is spoken to by http,

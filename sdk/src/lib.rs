@@ -76,13 +76,20 @@ mod action;
 mod answer;
 mod call;
 mod command;
+mod document;
 mod http;
 mod process;
+mod project;
 mod records;
+pub mod small;
 mod store;
 mod task;
+#[cfg(not(target_family = "wasm"))]
+#[allow(clippy::expect_used, clippy::unwrap_used)]
+pub mod testing;
+pub mod text;
 
-pub use answer::{Answer, Question};
+pub use answer::{Answer, Question, schema_text};
 pub use bindings::convoke::plugin::log::Level;
 pub use bindings::convoke::plugin::process::Output;
 pub use bindings::convoke::plugin::project::{Entry, Kind, Match, Pattern, Query};
@@ -93,8 +100,10 @@ pub use bindings::convoke::plugin::types::{
 pub use call::Call;
 pub use command::{Command, Conclude, log};
 pub use convoke_secrets as secrets;
+pub use document::Document;
 pub use http::{Fetch, Response};
 pub use process::Process;
+pub use project::Project;
 pub use task::Task;
 
 #[doc(hidden)]

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::bindings::convoke::plugin::project::{Entry, Kind};
 use crate::task::json;
 use crate::{
-    Aggregation, Change, Distribution, Edit, Error, Estimate, Failure, FailureKind, Finding, Item, Metric, Outcome,
-    Partial, Pattern, Query, Reduction, Replacement, Severity, Source, Work,
+    Aggregation, Change, Distribution, Document, Edit, Error, Estimate, Failure, FailureKind, Finding, Item, Metric,
+    Outcome, Partial, Pattern, Query, Reduction, Replacement, Severity, Source, Work,
 };
 
 impl Item {
@@ -165,6 +165,19 @@ impl Partial {
     pub fn edit(mut self, edit: Edit) -> Self {
         self.edits.push(edit);
         self
+    }
+
+    /// Hands out a whole text as it is, beside the findings: a list, a bill of materials. In the form for people it is what
+    /// the run writes to standard output.
+    pub fn document(mut self, document: &Document) -> Self {
+        self.extra.push((Document::NAME.to_owned(), json(document)));
+        self
+    }
+
+    /// The documents of a partial, such as that of another item.
+    pub fn documents(&self) -> impl Iterator<Item = Document> {
+        let documents = self.extra.iter().filter(|(name, _)| name == Document::NAME);
+        documents.filter_map(|(_, value)| serde_json::from_str(value).ok())
     }
 
     /// What a reader of the report should know, as Markdown.

@@ -18,7 +18,8 @@ use crate::{Call, Result, Task};
 async fn get_value<T: DeserializeOwned>(task: Option<&worker::Task>, key: &str) -> Result<Option<T>> {
     let Some(bytes) = store::get(task, key.to_owned()).await? else { return Ok(None) };
     // What another version of the command has written is as good as nothing.
-    Ok(serde_json::from_slice(&bytes).ok())
+    // As text: a component that reads other JSON from text has no second reader then, of bytes.
+    Ok(std::str::from_utf8(&bytes).ok().and_then(|text| serde_json::from_str(text).ok()))
 }
 
 async fn put_value<T: Serialize>(task: Option<&worker::Task>, key: &str, value: &T, lifetime_s: u64) -> Result<()> {

@@ -55,7 +55,24 @@ impl Task {
         &self,
         question: Question,
     ) -> Result<Answer<T>, Failure> {
-        let reply = self.raw.ask(self.asked(question.with_schema::<T>())).await?;
+        self.ask_typed(question.with_schema::<T>()).await
+    }
+
+    /// As [`ask`](Self::ask), with the JSON Schema of `T` as a text that was made before: making it from the type takes 60 kB of a
+    /// component. [`schema_text`](crate::schema_text) is that text, for the test that compares them.
+    ///
+    /// # Errors
+    /// As those of [`ask`](Self::ask); the host refuses a schema that is none.
+    pub async fn ask_by_schema<T: DeserializeOwned>(
+        &self,
+        question: Question,
+        schema: &str,
+    ) -> Result<Answer<T>, Failure> {
+        self.ask_typed(question.with_schema_text(schema)).await
+    }
+
+    async fn ask_typed<T: DeserializeOwned>(&self, question: types::Question) -> Result<Answer<T>, Failure> {
+        let reply = self.raw.ask(self.asked(question)).await?;
         let value = serde_json::from_str(&reply.text).map_err(|error| {
             Failure::new(FailureKind::Refused, format!("the answer does not fit its type: {error}"))
         })?;

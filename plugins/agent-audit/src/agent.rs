@@ -1,7 +1,7 @@
 //! One agent definition, as the rules see it.
 
 use crate::front_matter::{self, FrontMatter, Value};
-use crate::text::shown;
+use convoke_sdk::text::shown;
 
 /// An agent definition.
 #[derive(Debug)]

@@ -4,10 +4,10 @@ use convoke_sdk::prelude::*;
 
 use crate::agent::Agent;
 use crate::plan::Facts;
-use crate::project::Project;
 use crate::question;
 use crate::rules;
-use crate::text::shown;
+use convoke_sdk::Project;
+use convoke_sdk::text::shown;
 
 /// How far an audit came without a model.
 pub enum Audited {

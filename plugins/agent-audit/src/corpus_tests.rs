@@ -7,7 +7,7 @@ use convoke_sdk::prelude::*;
 
 use crate::audit::{Audited, audit};
 use crate::plan::{Facts, plan};
-use crate::testing::{Disk, now};
+use convoke_sdk::testing::{Disk, now};
 
 /// What was found, as `path:line rule`, in the order of the plan; and how many items each group has.
 fn audited(root: &Path) -> (Vec<String>, BTreeMap<String, usize>) {

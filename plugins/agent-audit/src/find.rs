@@ -3,8 +3,9 @@
 use convoke_sdk::{Entry, Error, Kind, Query, Result};
 
 use crate::agent::{Agent, stem};
-use crate::project::Project;
-use crate::text::{kebab, shown};
+use crate::text::kebab;
+use convoke_sdk::Project;
+use convoke_sdk::text::shown;
 
 /// Where agents are looked for, below the project's folder or each path that the user typed.
 pub const PATTERNS: [&str; 4] =
@@ -219,7 +220,7 @@ fn group_name(folder: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Map, now};
+    use convoke_sdk::testing::{Map, now};
 
     fn found(files: &[&str], paths: &[&str]) -> Vec<(String, Option<String>, bool)> {
         let project = Map::of(files);

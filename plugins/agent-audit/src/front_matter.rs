@@ -223,7 +223,7 @@ fn place(open: &mut [(u32, Open)], (line, value): (u32, Value)) -> Result<(), Pr
                 if let Some(first) = fields.iter().find(|field| field.key == name) {
                     let what = format!(
                         "the key `{}` stands in it twice, first in line {}",
-                        super::text::shown(&name, 64),
+                        convoke_sdk::text::shown(&name, 64),
                         first.line
                     );
                     return Err(broken(line, what));
@@ -250,7 +250,7 @@ fn not_yaml(yaml: &str, line: u32, info: &str) -> Problem {
     } else {
         None
     };
-    Problem::Broken { line, what: format!("it is not valid YAML: {}", super::text::shown(info, 160)), help }
+    Problem::Broken { line, what: format!("it is not valid YAML: {}", convoke_sdk::text::shown(info, 160)), help }
 }
 
 /// The lines `key: value` of text that is not YAML, so that one mistake doesn't hide all others.

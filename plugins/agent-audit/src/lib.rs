@@ -10,7 +10,6 @@ pub mod find;
 pub mod front_matter;
 pub mod near;
 pub mod plan;
-pub mod project;
 pub mod question;
 pub mod rules;
 pub mod text;
@@ -57,7 +56,10 @@ impl Command for AgentAudit {
             Err(failure) if matches!(failure.kind, FailureKind::Cancelled) => Err(failure.into()),
             // The rules' findings are true without the review, and the item is not done without it.
             Err(failure) => Ok(Partial {
-                outcome: Outcome::Failed(format!("the review failed: {}", text::shown(&failure.message, 400))),
+                outcome: Outcome::Failed(format!(
+                    "the review failed: {}",
+                    convoke_sdk::text::shown(&failure.message, 400)
+                )),
                 ..file.partial(&agent, Vec::new())
             }),
         }

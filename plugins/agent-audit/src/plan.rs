@@ -6,10 +6,10 @@ use convoke_sdk::prelude::*;
 
 use crate::agent::{Agent, stem};
 use crate::find::{self, Around, Candidate, PATTERNS};
-use crate::project::Project;
 use crate::rules::named_agents;
-use crate::text::shown;
 use crate::{category, near, question};
+use convoke_sdk::Project;
+use convoke_sdk::text::shown;
 
 /// The largest file that is audited, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -198,7 +198,8 @@ fn item(candidate: &Candidate, agent: Option<&Agent>, facts: &Facts) -> Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Map, agent, now};
+    use crate::testing::agent;
+    use convoke_sdk::testing::{Map, now};
 
     fn planned(files: &[(&str, &str)]) -> Vec<(String, Facts)> {
         let work = now(plan(&Map::with(files), &[], true)).expect("a plan");

@@ -5,7 +5,7 @@ use convoke_sdk::secrets;
 
 use crate::agent::Agent;
 use crate::rules::RULES;
-use crate::text::shown;
+use convoke_sdk::text::shown;
 
 /// The most bytes of an agent that are sent.
 const MOST_BYTES: usize = 48 << 10;

@@ -210,6 +210,7 @@ class Handler(exports.Handler):
     """What a command does."""
 
     async def plan(self, call: types.Invocation) -> types.Work:
+        """Finds out what is to be done."""
         try:
             return convert.work(await exported()().plan(_Call(call)))
         except Error as error:
@@ -218,6 +219,7 @@ class Handler(exports.Handler):
             raise _refusal(_fault(fault)) from None
 
     async def run(self, call: types.Invocation) -> None:
+        """Takes items until there are none."""
         command, given = exported()(), _Call(call)
         try:
             while (raw := await worker.next()) is not None:
@@ -233,6 +235,7 @@ class Conclusion(exports.Conclusion):
     """What there is to say about the whole."""
 
     async def conclude(self, call: types.Invocation, task: worker.Task, whole: types.Aggregate) -> None:
+        """Runs when all items have ended."""
         try:
             with task as raw:
                 concluding = exported()().conclude(_Call(call), item := _Task(raw), convert.aggregate_of(whole))

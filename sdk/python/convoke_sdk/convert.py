@@ -42,6 +42,7 @@ def error(found: Any) -> Error:
 
 
 def item(given: records.Item) -> types.Item:
+    """An item, for the host."""
     estimate = given.estimate and types.Estimate(
         given.estimate.questions, given.estimate.input_tokens, given.estimate.output_tokens
     )
@@ -60,6 +61,7 @@ def item(given: records.Item) -> types.Item:
 
 
 def item_of(given: types.Item) -> records.Item:
+    """An item that came from the host."""
     estimate = given.estimate and records.Estimate(
         given.estimate.questions, given.estimate.input_tokens, given.estimate.output_tokens
     )
@@ -77,6 +79,7 @@ def item_of(given: types.Item) -> records.Item:
 
 
 def work(given: records.Work) -> types.Work:
+    """A plan, for the host."""
     items = list(given.items)
     by_default = "by-group" if any(one.group is not None for one in items) else "by-weight"
     work = types.Work(
@@ -91,6 +94,7 @@ def work(given: records.Work) -> types.Work:
 
 
 def question(given: Question, schema: dict[str, Any] | None) -> types.Question:
+    """A question, for the host, with the schema of its answer."""
     fallback = given.fallback
     if fallback is not None and (schema is not None or not isinstance(fallback, str)):
         fallback = records.as_json(fallback)
@@ -112,6 +116,7 @@ def question(given: Question, schema: dict[str, Any] | None) -> types.Question:
 
 
 def usage_of(given: types.Usage) -> Usage:
+    """What an answer took."""
     return Usage(
         given.requests,
         given.input_tokens,
@@ -190,6 +195,7 @@ def _action_of(given: types.Action) -> records.Action:
 
 
 def partial(given: records.Partial) -> types.Partial:
+    """What came of an item, for the host."""
     match given.outcome:
         case "done":
             outcome: Any = types.Outcome_Done()
@@ -213,6 +219,7 @@ def partial(given: records.Partial) -> types.Partial:
 
 
 def partial_of(given: types.Partial) -> records.Partial:
+    """What came of another item."""
     return records.Partial(
         word_of(given.outcome),
         getattr(given.outcome, "value", ""),
@@ -226,6 +233,7 @@ def partial_of(given: types.Partial) -> records.Partial:
 
 
 def aggregate_of(given: types.Aggregate) -> records.Aggregate:
+    """What came of all items."""
     return records.Aggregate(
         census=dict(given.census),
         findings=[_finding_of(one) for one in given.findings],
@@ -236,20 +244,25 @@ def aggregate_of(given: types.Aggregate) -> records.Aggregate:
 
 
 def query(given: records.Query) -> project.Query:
+    """Which files are meant, for the host."""
     return project.Query(given.under, list(given.include), list(given.exclude), given.hidden, given.ignored, [])
 
 
 def pattern(given: records.Pattern) -> project.Pattern:
+    """What is looked for, for the host."""
     return project.Pattern(given.regex, given.ignore_case, query(given.files), given.limit, [])
 
 
 def kind_of(given: project.Kind) -> records.Kind:
+    """What stands at a path."""
     return records.Kind[given.name]
 
 
 def entry_of(given: project.Entry) -> records.Entry:
+    """A file, or what else stands at a path."""
     return records.Entry(given.path, kind_of(given.kind), given.size)
 
 
 def match_of(given: project.Match) -> records.Match:
+    """A line that was found."""
     return records.Match(given.path, given.line, given.text)

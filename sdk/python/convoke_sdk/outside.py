@@ -44,6 +44,7 @@ class Output:
 
     @property
     def is_success(self) -> bool:
+        """Whether the exit code is 0."""
         return self.status == 0
 
     def checked(self) -> Output:
@@ -88,6 +89,7 @@ class Response:
 
     @property
     def is_success(self) -> bool:
+        """Whether the status is one of success."""
         return 200 <= self.status < 300
 
     @property

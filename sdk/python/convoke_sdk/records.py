@@ -305,6 +305,7 @@ class Entry:
 
     @property
     def is_file(self) -> bool:
+        """Whether a file stands there."""
         return self.kind is Kind.FILE
 
 

@@ -3,7 +3,7 @@
 use convoke_sdk::Finding;
 
 use super::severity;
-use crate::text::{line_at, shown};
+use convoke_sdk::text::{line_at, shown};
 
 /// The host would not give the file.
 pub fn unreadable(path: &str, why: &str) -> Finding {

@@ -5,7 +5,7 @@ use convoke_sdk::Finding;
 use super::finding;
 use crate::agent::Agent;
 use crate::plan::Facts;
-use crate::text::shown;
+use convoke_sdk::text::shown;
 
 /// The most links of one file that are looked up.
 const MOST_LINKS: usize = 200;

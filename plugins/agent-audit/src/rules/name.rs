@@ -6,7 +6,8 @@ use super::finding;
 use crate::agent::Agent;
 use crate::front_matter::Value;
 use crate::plan::Facts;
-use crate::text::{is_kebab_case, kebab, shown};
+use crate::text::{is_kebab_case, kebab};
+use convoke_sdk::text::shown;
 
 pub(super) fn check(agent: &Agent, facts: &Facts, found: &mut Vec<Finding>) {
     let line = agent.front.line("name");

@@ -5,7 +5,7 @@ use convoke_sdk::Finding;
 use super::finding;
 use crate::agent::Agent;
 use crate::plan::Facts;
-use crate::text::shown;
+use convoke_sdk::text::shown;
 
 pub(super) fn check(agent: &Agent, facts: &Facts, found: &mut Vec<Finding>) {
     let Some(nearest) = facts.near.first() else { return };

@@ -4,7 +4,7 @@ use convoke_sdk::Finding;
 
 use super::finding;
 use crate::agent::Agent;
-use crate::text::shown;
+use convoke_sdk::text::shown;
 
 /// Names that Claude Code takes for a model, beside full ids. Source: its documentation on sub-agents and on models.
 const MODELS: &[&str] = &["inherit", "sonnet", "opus", "haiku", "default", "opusplan", "sonnet[1m]", "opus[1m]"];

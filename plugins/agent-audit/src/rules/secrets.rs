@@ -4,7 +4,7 @@ use convoke_sdk::{Finding, secrets};
 
 use super::finding;
 use crate::agent::Agent;
-use crate::text::line_at;
+use convoke_sdk::text::line_at;
 
 pub(super) fn check(agent: &Agent, found: &mut Vec<Finding>) {
     for (at, secret) in secrets::find(agent.text).into_iter().enumerate() {

@@ -4,7 +4,8 @@ use convoke_sdk::Finding;
 
 use super::finding;
 use crate::agent::Agent;
-use crate::text::{shown, words};
+use crate::text::words;
+use convoke_sdk::text::shown;
 
 /// The tools of Claude Code, present and former. Source: its tools reference.
 const TOOLS: &[&str] = &[

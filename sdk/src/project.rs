@@ -1,14 +1,20 @@
-//! The project, as the plan and an item see it. In a component it is the host's; in a test, a folder or a map.
+//! The project, as the plan and an item see it: the host's in a component, a folder or a map in a test.
 
-use convoke_sdk::{Call, Entry, Kind, Query, Result, Task};
+use crate::call::utf8;
+use crate::{Call, Entry, Kind, Query, Result, Task};
 
-/// What the audit needs of the project.
+/// The project's files, for functions that a [`Call`] or a [`Task`] is given to, and in tests what
+/// [`testing`](crate::testing) makes.
 #[allow(async_fn_in_trait)]
 pub trait Project {
     /// The files that fit a query, sorted by path.
     async fn list(&self, query: &Query) -> Result<Vec<Entry>>;
     /// A whole file.
     async fn read(&self, path: &str) -> Result<Vec<u8>>;
+    /// A whole file as text.
+    async fn read_text(&self, path: &str) -> Result<String> {
+        utf8(path, self.read(path).await?)
+    }
     /// What stands at a path.
     async fn stat(&self, path: &str) -> Result<Option<Entry>>;
     /// What kind of thing stands at a path, whatever its content.
