@@ -82,7 +82,8 @@ fn redirect(to: &str) -> String {
 fn component(world: &World, name: &str, hosts: &[&Server]) -> String {
     let bytes = fs::read(repository().join("tests/prebuilt/outside-http.wasm")).expect("it is built");
     let mut manifest = read_manifest(&bytes).expect("a manifest");
-    let site = |server: &&Server| Site { host: server.address.to_string(), methods: vec!["GET".to_owned()] };
+    let site =
+        |server: &&Server| Site { host: server.address.to_string(), methods: vec!["GET".to_owned()], optional: false };
     manifest.capabilities.http = hosts.iter().map(site).collect();
     let path = world.path(&format!("home/{name}.wasm"));
     fs::write(&path, embed(&bytes, &manifest).expect("a component")).expect("a written file");

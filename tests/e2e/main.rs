@@ -18,6 +18,7 @@ mod cli;
 mod contract;
 #[cfg(unix)]
 mod doctor;
+mod documents;
 mod explain;
 mod go_on;
 #[cfg(unix)]

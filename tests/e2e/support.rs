@@ -323,8 +323,9 @@ async fn warm() {
     WARM.get_or_init(|| async {
         let world = World::with_agents(1);
         world.write("items.json", r#"{"items":[]}"#);
-        for command in ["agent-audit", hostile(), flood(), editing()] {
-            let mut call = world.convoke([command, "--dry-run"]);
+        world.write("Cargo.toml", "[package]\nname = \"warm\"\nversion = \"0.1.0\"\n");
+        for command in [&["agent-audit"][..], &["deps", "check"], &[hostile()], &[flood()], &[editing()]] {
+            let mut call = world.convoke(command.iter().copied().chain(["--dry-run"]));
             let output = timeout(DEADLINE, call.command.output()).await.expect("in time").expect("convoke starts");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }

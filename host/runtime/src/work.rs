@@ -234,6 +234,17 @@ pub struct Action {
     pub key: String,
 }
 
+/// A whole text that a run hands out: a list, a bill of materials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// What a file with it would be called: a name without a folder.
+    pub name: String,
+    /// What it is: `text/plain`, `application/json`.
+    pub media_type: String,
+    /// All of it.
+    pub text: String,
+}
+
 /// What a plugin reports for an item.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Partial {
@@ -249,6 +260,10 @@ pub struct Partial {
     pub notes: Option<String>,
     /// For how many seconds a later run may reuse it; none: while all that was read is unchanged.
     pub lifetime_s: Option<u64>,
+    /// Whole texts that are handed out as they are. Where there are none, nothing is written of them, so that what was
+    /// written before there were any has the same digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
 }
 
 /// How a work item stands. Every item has exactly one.

@@ -49,7 +49,7 @@ use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
 use crate::report::go_on::how_to_go_on;
 use crate::report::human::{Style, Verbosity};
-use crate::report::{ExitCode, Report, clean, human, json, markdown, sarif};
+use crate::report::{ExitCode, Report, clean, documents, human, json, markdown, sarif};
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::fault::guarded;
@@ -422,7 +422,14 @@ pub(super) async fn go(
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
     let rendered = rendered(&report, &session, options, terminal)?;
-    let code = delivered(&rendered, options, terminal, report.exit_code());
+    let code = match handed_out([&report], options, terminal) {
+        Some(text) => {
+            let code = delivered(&text, options, terminal, report.exit_code());
+            beside(&rendered);
+            code
+        }
+        None => delivered(&rendered, options, terminal, report.exit_code()),
+    };
     go_on(&report, options);
     if let Some(file) = &options.write_baseline {
         let written = Baseline::of(&report, baseline.as_ref()).write(file);
@@ -495,18 +502,40 @@ pub(super) fn rendered(
                 (false, 0) => Verbosity::Normal,
                 (false, _) => Verbosity::Verbose,
             };
-            let to_terminal = options.output.is_none();
-            Ok(human::render(
-                report,
-                &Style {
-                    color: terminal.out_color && to_terminal,
-                    width: terminal.width,
-                    unicode: terminal.unicode,
-                    verbosity,
-                },
-            ))
+            let color = match (report.documents.is_empty(), options.output.is_none()) {
+                (false, _) => terminal.err_color,
+                (true, to_terminal) => terminal.out_color && to_terminal,
+            };
+            Ok(human::render(report, &Style { color, width: terminal.width, unicode: terminal.unicode, verbosity }))
         }
     }
+}
+
+/// The documents of the runs, where they take the place of the report: in the form for people. None: there are none, or
+/// the report has them in it.
+pub(super) fn handed_out<'a>(
+    reports: impl IntoIterator<Item = &'a Report>,
+    options: &Options,
+    terminal: &Terminal,
+) -> Option<String> {
+    let is_terminal = terminal.out_is_terminal && options.output.is_none();
+    let mut text = String::new();
+    let mut has_some = false;
+    for report in reports {
+        has_some |= !report.documents.is_empty();
+        if options.format == Format::Human {
+            text += &documents::shown(&report.documents, is_terminal);
+        }
+    }
+    if has_some && options.format == Format::Sarif && !options.quiet {
+        say("SARIF has no place for the documents of this run: without `--format sarif` they are shown");
+    }
+    (has_some && options.format == Format::Human).then_some(text)
+}
+
+/// The report of a run whose documents have its place.
+pub(super) fn beside(rendered: &str) {
+    say(rendered.trim_end_matches('\n'));
 }
 
 /// Gives the report to whom it is for. One that could not be given is said, and is never a success; the run has ended in
@@ -525,7 +554,8 @@ pub(super) fn delivered(text: &str, options: &Options, terminal: &Terminal, code
 /// How to go on with a run that has lost something, as the last line. A report for people that goes to the terminal ends
 /// with it itself.
 pub(super) fn go_on(report: &Report, options: &Options) {
-    let is_said = options.format == Format::Human && options.output.is_none();
+    let is_beside = !report.documents.is_empty();
+    let is_said = options.format == Format::Human && (options.output.is_none() || is_beside);
     let lost = matches!(report.status, Status::Interrupted | Status::Parked | Status::Degraded | Status::Failed);
     if lost && !is_said && !options.quiet {
         let (status, same) = (report.status.name(), typed(std::env::args()));

@@ -17,6 +17,8 @@ pub(super) struct Terminal {
     pub err_color: bool,
     /// Whether standard error is a terminal that can move its cursor.
     pub live: bool,
+    /// Whether standard output is a terminal.
+    pub out_is_terminal: bool,
     /// Columns of standard output.
     pub width: usize,
     /// Whether more than ASCII may be drawn.
@@ -43,6 +45,7 @@ impl Terminal {
             out_color: colored(out),
             err_color: colored(err),
             live: err && !dumb && !set("CI"),
+            out_is_terminal: out,
             width: columns.unwrap_or(100),
             unicode: utf8.is_none_or(|locale| {
                 let locale = locale.to_ascii_lowercase();

@@ -11,7 +11,10 @@ use futures::future::{join_all, try_join_all};
 use serde_json::json;
 
 use super::carry_out::CarryOut;
-use super::command::{Prepared, announce, delivered, go_on, how, in_runtime, mend, prepare, rendered, share_quotas};
+use super::command::{
+    Prepared, announce, beside as say_beside, delivered, go_on, handed_out, how, in_runtime, mend, prepare, rendered,
+    share_quotas,
+};
 use super::error::CliError;
 use super::known::Known;
 use super::options::{Format, Options};
@@ -229,7 +232,16 @@ async fn go(
     let worst = done.iter().map(|(.., report)| report).max_by_key(|report| report.exit_code()).cloned();
     // The reports hold no session.
     let tidied = sessions.first().map(|session| (session.journal.clone(), session.settings.clone()));
-    let code = delivered(&together(done, code, options, terminal)?, options, terminal, code);
+    let handed_out = handed_out(done.iter().map(|(.., report)| report), options, terminal);
+    let reports = together(done, code, options, terminal)?;
+    let code = match handed_out {
+        Some(text) => {
+            let code = delivered(&text, options, terminal, code);
+            say_beside(&reports);
+            code
+        }
+        None => delivered(&reports, options, terminal, code),
+    };
     if let Some(report) = worst {
         go_on(&report, options);
     }

@@ -259,6 +259,8 @@ pub struct Settings {
     pub ab: Option<Ab>,
     /// From which severity on findings fail the run.
     pub fail_on: FailOn,
+    /// Whether the user says so; else a command may be stricter by itself.
+    pub fail_on_is_named: bool,
     /// What may be used at once, and how long it may take.
     pub limits: Limits,
     /// What each program may take that a plugin runs.
@@ -368,6 +370,7 @@ impl Settings {
             lower(&mut tier.stall_timeout, limits.stall_timeout, users.stall_timeout);
         }
         let model = chosen.model.or_else(|| tiers::model_of_all(user.model, &mut tiers));
+        let fail_on_is_named = user.fail_on.or(chosen.fail_on).is_some();
         let mut fail_on = user.fail_on.unwrap_or_default();
         project.tighten_fail_on(&mut fail_on, &mut refused);
 
@@ -380,6 +383,7 @@ impl Settings {
             tier: chosen.tier,
             ab: chosen.ab,
             fail_on: chosen.fail_on.unwrap_or(fail_on),
+            fail_on_is_named,
             limits,
             process,
             budget,

@@ -23,7 +23,7 @@
 //! per_s = 600
 //! program = "terraform"
 //!
-//! [quotas.github_api]            # the built-in ones: github_api, azure_arm_read, azure_arm_write
+//! [quotas.github_api]            # the built-in ones: github_api, azure_arm_read, azure_arm_write, osv_api
 //! requests = 30                  # per_s and what counts stay as they are
 //! ```
 //!

@@ -38,6 +38,9 @@ pub struct Program {
     /// With what its arguments must begin: `diff`, `stash list`. None: with anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subcommands: Vec<String>,
+    /// The plugin does without where it is not granted: nobody is asked about it before a run. It means nothing in a grant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// A host that requests may be sent to.
@@ -49,6 +52,9 @@ pub struct Site {
     /// In capitals. None: `GET` and `HEAD`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
+    /// The plugin does without where it is not granted: nobody is asked about it before a run. It means nothing in a grant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// To what the questions of a plugin are narrowed.
@@ -108,6 +114,14 @@ impl Capabilities {
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The same without what it can do without.
+    #[must_use]
+    pub fn needed(&self) -> Self {
+        let http = self.http.iter().filter(|site| !site.optional).cloned().collect();
+        let process = self.process.iter().filter(|program| !program.optional).cloned().collect();
+        Self { http, process, ..self.clone() }
     }
 
     /// The rules that hold in a manifest and in a grant.
@@ -206,12 +220,15 @@ mod tests {
 
     fn program(program: &str, subcommands: &[&str]) -> Capabilities {
         let subcommands = subcommands.iter().map(|&word| word.to_owned()).collect();
-        Capabilities { process: vec![Program { program: program.to_owned(), subcommands }], ..Capabilities::default() }
+        Capabilities {
+            process: vec![Program { program: program.to_owned(), subcommands, optional: false }],
+            ..Capabilities::default()
+        }
     }
 
     fn site(host: &str, method: &str) -> Capabilities {
         let methods = vec![method.to_owned()];
-        Capabilities { http: vec![Site { host: host.to_owned(), methods }], ..Capabilities::default() }
+        Capabilities { http: vec![Site { host: host.to_owned(), methods, optional: false }], ..Capabilities::default() }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Between the contract's types and the runtime's, with the checks that a stranger's values need.
 
+mod documents;
+
 use std::borrow::Cow;
 
 use convoke_runtime::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent, Tier};
@@ -233,6 +235,7 @@ pub(super) fn ending_from_wit(partial: wit::Partial, task: &Task) -> Result<Endi
         actions: partial.actions.into_iter().map(action_from_wit).collect::<Result<_, _>>()?,
         notes: partial.notes.filter(|notes| !notes.trim().is_empty()).map(|notes| bounded(notes, LONGEST_NOTES)),
         lifetime_s: partial.lifetime_s,
+        documents: documents::from_extra(partial.extra)?,
     };
     match partial.outcome {
         wit::Outcome::Done => Ok(Ending::Done(result)),
@@ -361,7 +364,7 @@ pub(super) fn partial_to_wit(partial: &Partial) -> wit::Partial {
             .collect(),
         notes: partial.notes.clone(),
         lifetime_s: partial.lifetime_s,
-        extra: Vec::new(),
+        extra: documents::to_extra(&partial.documents),
     }
 }
 

@@ -12,7 +12,7 @@ use super::verdict::{Grounds, status};
 use super::words::counted;
 use super::{
     AttemptInfo, Cost, Counts, ExitCode, FailureInfo, Group, Note, QuestionsInfo, Report, RuleInfo, RunInfo,
-    SCHEMA_VERSION, SuppressedCounts, Timing, UsageInfo, Worker, attempts, clean, edits, merge,
+    SCHEMA_VERSION, SuppressedCounts, Timing, UsageInfo, Worker, attempts, clean, documents, edits, merge,
 };
 
 /// How much of a failed item's log is kept, in lines and characters: its end, where the cause is.
@@ -99,10 +99,11 @@ pub struct WorkerFacts {
 /// read with it, and diffs are made against it.
 pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<u8>>) -> Report {
     let census = Census::of(facts.items.iter().map(|item| &item.outcome));
-    let grounds =
-        Grounds { interrupted: facts.interrupted, parked: facts.parked.is_some(), lost: !facts.lost.is_empty() };
-    let status = status(&census, grounds);
     let partials = || facts.items.iter().filter_map(|item| Some((item.id.as_str(), item.partial.as_ref()?)));
+    let documents = documents::collect(partials());
+    let lost = !facts.lost.is_empty() || !documents.left_out.is_empty();
+    let grounds = Grounds { interrupted: facts.interrupted, parked: facts.parked.is_some(), lost };
+    let status = status(&census, grounds);
 
     let merged = merge::aggregate(facts.aggregate, partials());
     let mut findings = merged.findings;
@@ -118,6 +119,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
     warnings.extend(merged.warnings);
     warnings.extend(losses(&facts, &census));
     warnings.extend(filtered.warnings);
+    warnings.extend(documents.left_out);
     warnings.extend(facts.lost.iter().map(|lost| clean::bounded(lost, LONGEST_REASON).into_owned()));
 
     let mut report = Report {
@@ -134,6 +136,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
         edits,
         actions: merged.actions,
         notes: notes(&facts, merged.notes),
+        documents: documents.documents,
         usage: UsageInfo::from(facts.usage),
         explain: None,
         comparison: None,
@@ -219,11 +222,12 @@ fn timing(wall: Duration, workers: &[WorkerFacts]) -> Timing {
 
 /// What the plan and the items say, and why items were skipped.
 fn notes(facts: &Facts, of_items: Vec<Note>) -> Vec<Note> {
-    let of_plan = facts.notes.iter().map(|text| Note { item: None, text: text.clone() });
+    let of_plan = facts.notes.iter().map(|text| Note { item: None, text: text.clone(), concludes: false });
     let skipped = facts.items.iter().filter_map(|item| match &item.outcome {
         Outcome::Skipped(reason) => Some(Note {
             item: Some(item.id.clone()),
             text: clean::bounded(&format!("skipped: {reason}"), LONGEST_REASON).into_owned(),
+            concludes: false,
         }),
         _ => None,
     });
@@ -318,6 +322,27 @@ mod tests {
             facts.parked = Some("spent".to_owned());
         });
         assert_eq!(stopped.status, Status::Completed);
+    }
+
+    #[test]
+    fn a_document_that_is_left_out_is_a_loss() {
+        let with = |bytes: usize| {
+            built(|facts| {
+                facts.items.iter_mut().for_each(|item| item.outcome = Outcome::Done);
+                let document = convoke_runtime::work::Document {
+                    name: "list.txt".to_owned(),
+                    media_type: "text/plain".to_owned(),
+                    text: "x".repeat(bytes),
+                };
+                for item in facts.items.iter_mut().take(2) {
+                    item.partial.get_or_insert_default().documents = vec![document.clone()];
+                }
+            })
+        };
+        let (fits, large) = (with(10), with(documents::MOST_BYTES / 2 + 1));
+        assert_eq!((fits.status, fits.documents.len()), (Status::Completed, 2));
+        assert_eq!((large.status, large.documents.len()), (Status::Degraded, 1));
+        assert!(large.warnings.iter().any(|warning| warning.contains("is left out")), "{:?}", large.warnings);
     }
 
     #[test]

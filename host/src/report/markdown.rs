@@ -21,6 +21,7 @@ pub fn render(report: &Report) -> String {
     page.actions(report);
     page.metrics(report);
     page.comparison(report);
+    page.documents(report);
     page.warnings(report);
     page.end(report)
 }
@@ -137,6 +138,25 @@ impl Page {
         }
     }
 
+    /// What is meant to be read; the rest only by its name.
+    fn documents(&mut self, report: &Report) {
+        if report.documents.is_empty() {
+            return;
+        }
+        self.push("\n### Documents\n");
+        for document in &report.documents {
+            let name = clean::markdown_code(&document.name);
+            let text = clean::markdown_fence(&document.text, "");
+            if document.is_plain() && self.fits(&text) {
+                self.push(&format!("\n<details><summary>{name}</summary>\n\n{text}\n</details>\n"));
+            } else {
+                let lines = words::counted(document.text.lines().count() as u64, "line", "lines");
+                let kind = clean::markdown(&document.media_type);
+                self.push(&format!("\n{name} ({kind}, {lines}): in the JSON form of this report\n"));
+            }
+        }
+    }
+
     fn warnings(&mut self, report: &Report) {
         if report.warnings.is_empty() {
             return;
@@ -228,6 +248,27 @@ mod tests {
     #[test]
     fn the_whole_page_is_as_expected() {
         insta::assert_snapshot!(render(&samples::full()));
+    }
+
+    #[test]
+    fn a_plain_document_is_code_and_another_one_is_named() {
+        let mut report = samples::full();
+        let document = |name: &str, media_type: &str, text: &str| super::super::Document {
+            item: "all".to_owned(),
+            name: name.to_owned(),
+            media_type: media_type.to_owned(),
+            text: text.to_owned(),
+        };
+        report.documents = vec![
+            document("list.txt", "text/plain", "a  1\n```\n</details>\u{1b}[2J"),
+            document("sbom.json", "application/json", "{\n}\n"),
+            document("huge.txt", "text/plain", &"x\n".repeat(100_000)),
+        ];
+        let page = render(&report);
+        assert!(page.contains("````\na  1\n```\n</details>\n````\n"), "{page}");
+        assert!(page.contains("`sbom.json` (application/json, 2 lines): in the JSON form"), "{page}");
+        assert!(page.contains("`huge.txt` (text/plain, 100,000 lines)"), "{page}");
+        assert!(page.len() < 65_536);
     }
 
     #[test]

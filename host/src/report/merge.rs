@@ -56,7 +56,11 @@ pub fn aggregate<'a>(method: Aggregation, partials: impl IntoIterator<Item = (&'
             collect_action(item, action, &mut actions, &mut warnings);
         }
         if let Some(text) = partial.notes.as_deref().filter(|text| !text.trim().is_empty()) {
-            notes.push(Note { item: Some(item.to_owned()), text: clean::bounded(text, LONGEST_NOTE).into_owned() });
+            notes.push(Note {
+                item: Some(item.to_owned()),
+                text: clean::bounded(text, LONGEST_NOTE).into_owned(),
+                concludes: false,
+            });
         }
     }
     fingerprint::assign(&mut findings);

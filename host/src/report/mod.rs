@@ -7,6 +7,7 @@
 //! - [`proposal`]: edits and actions, and what has become of them;
 //! - [`merge`]: partials become one; [`edits`]: proposals for the same file; [`fingerprint`]: what makes a finding the
 //!   same in the next run;
+//! - [`documents`]: whole texts that are handed out as they are;
 //! - [`suppress`], [`comment`], [`baseline`]: what is not to be shown again;
 //! - [`attempts`]: what was tried before an item ended;
 //! - [`explain`]: why each item is done, or need not be; [`go_on`]: how a run that has not done all is continued;
@@ -21,6 +22,7 @@ pub mod clean;
 pub mod comment;
 pub mod comparison;
 pub mod cost;
+pub mod documents;
 pub mod edits;
 pub mod exit;
 pub mod explain;
@@ -54,6 +56,7 @@ pub use attempts::{AttemptEnd, FailureCount, ItemAttempts, LevelInfo, QuestionsI
 pub use build::{Facts, ItemFacts, WorkerFacts, build};
 pub use comparison::{Arm, Comparison};
 pub use cost::Cost;
+pub use documents::Document;
 pub use exit::{ExitCode, exit_code};
 pub use proposal::{Action, ActionState, ApplyInfo, ApplyOutcome, Edit, EditState};
 
@@ -93,6 +96,9 @@ pub struct Report {
     pub actions: Vec<Action>,
     /// What the command has to say beside its findings.
     pub notes: Vec<Note>,
+    /// Whole texts that the command hands out, in the order of its items.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
     /// What was used, as the provider counted it.
     pub usage: UsageInfo,
     /// What of the plan was to be done, and why.
@@ -393,6 +399,9 @@ pub struct Note {
     pub item: Option<String>,
     /// Markdown.
     pub text: String,
+    /// The item is the conclusion, which speaks of the whole run: people are shown it always.
+    #[serde(skip)]
+    pub concludes: bool,
 }
 
 /// What was used.

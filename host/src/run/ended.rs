@@ -77,7 +77,7 @@ impl Session {
             notes: work.notes.into_iter().chain(allocated.notes.clone()).collect(),
             warnings,
             lost,
-            fail_on: self.settings.fail_on.severity(),
+            fail_on: self.fail_on(),
             levels: self.events.levels(),
         };
         crate::report::build(facts, filters, |path| texts.get(path).cloned())
@@ -117,9 +117,16 @@ impl Session {
             warnings: self.events.warned(),
             levels: self.events.levels(),
             lost,
-            fail_on: self.settings.fail_on.severity(),
+            fail_on: self.fail_on(),
         };
         crate::report::build(facts, filters, |_| None)
+    }
+
+    /// From which severity on findings fail the run.
+    fn fail_on(&self) -> Option<Severity> {
+        let settings = &self.settings;
+        let by_author = self.plugin.manifest.fail_on(self.identity.subcommand.as_deref()).map(severity);
+        fail_on(settings.fail_on.severity(), settings.fail_on_is_named, by_author)
     }
 
     fn run_info(&self, shared: &Shared, started: Timestamp) -> RunInfo {
@@ -141,13 +148,6 @@ impl Session {
 
     /// The rules of the plugin, for reports.
     pub fn rules(&self) -> Vec<RuleInfo> {
-        let severity = |severity| match severity {
-            RuleSeverity::Info => Severity::Info,
-            RuleSeverity::Low => Severity::Low,
-            RuleSeverity::Medium => Severity::Medium,
-            RuleSeverity::High => Severity::High,
-            RuleSeverity::Critical => Severity::Critical,
-        };
         let rules = self.plugin.manifest.rules.iter();
         rules
             .map(|rule| RuleInfo {
@@ -163,6 +163,25 @@ impl Session {
     }
 }
 
+/// As the user says; else the stricter of what the project and the command's author say.
+fn fail_on(set: Option<Severity>, is_named: bool, by_author: Option<Severity>) -> Option<Severity> {
+    match (set, by_author) {
+        _ if is_named => set,
+        (Some(set), Some(by_author)) => Some(set.min(by_author)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn severity(severity: RuleSeverity) -> Severity {
+    match severity {
+        RuleSeverity::Info => Severity::Info,
+        RuleSeverity::Low => Severity::Low,
+        RuleSeverity::Medium => Severity::Medium,
+        RuleSeverity::High => Severity::High,
+        RuleSeverity::Critical => Severity::Critical,
+    }
+}
+
 /// What is said where more has failed than the mode tolerates.
 fn over_tolerance(census: &Census, tolerance: f64, mode: Mode) -> Option<String> {
     let failed = census.failed + census.fallback;
@@ -175,6 +194,16 @@ fn over_tolerance(census: &Census, tolerance: f64, mode: Mode) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_goes_before_the_author_and_a_project_only_tightens() {
+        let (low, high) = (Some(Severity::Low), Some(Severity::High));
+        assert_eq!(fail_on(None, false, low), low);
+        assert_eq!(fail_on(high, false, low), low);
+        assert_eq!(fail_on(low, false, high), low);
+        assert_eq!(fail_on(high, false, None), high);
+        assert_eq!((fail_on(None, true, low), fail_on(high, true, low)), (None, high));
+    }
 
     #[test]
     fn one_of_twenty_is_tolerated_in_balanced_mode_and_two_are_not() {

@@ -196,10 +196,14 @@ impl Session {
             shared.close_beside().await;
             self.aggregate(&shared, work, executed, &allocated, filters, (began, started), stop).await
         });
+        let concluding = conclusion.as_ref().map(|item| item.id.clone());
         let mut report = match going.await {
             Ok(report) => report,
             Err(said) => self.wreck(&shared, conclusion, &allocated, filters, (began, started), said).await,
         };
+        for note in report.notes.iter_mut().filter(|note| concluding.is_some() && note.item == concluding) {
+            note.concludes = true;
+        }
         let uncertain = shared.answers.broker().spending().uncertain;
         report.warnings.extend(money::unmetered_warning(unmetered.load(Ordering::Relaxed), uncertain));
         report.warnings.extend(arms.warnings());

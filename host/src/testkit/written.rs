@@ -46,8 +46,11 @@ impl Grants {
             methods.extend(Some(method.to_owned()).filter(|method| !method.is_empty()));
         }
         let granted = Capabilities {
-            process: programs.into_iter().map(|(program, subcommands)| Program { program, subcommands }).collect(),
-            http: hosts.into_iter().map(|(host, methods)| Site { host, methods }).collect(),
+            process: programs
+                .into_iter()
+                .map(|(program, subcommands)| Program { program, subcommands, optional: false })
+                .collect(),
+            http: hosts.into_iter().map(|(host, methods)| Site { host, methods, optional: false }).collect(),
             store: grants.store,
             claude: Claude { usd: None, tools: grants.tools },
         };

@@ -69,7 +69,7 @@ pub struct NamedQuotas {
 
 impl Default for NamedQuotas {
     /// Those that are built in: 50 requests in 600 s to GitHub, of Azure's resource manager 12,000 that read and 1,200
-    /// that write in 3,600 s.
+    /// that write in 3,600 s, 600 in 60 s to OSV.
     fn default() -> Self {
         let host = |host: &str, methods: &[&str]| Match {
             host: Some(host.to_owned()),
@@ -94,6 +94,7 @@ impl Default for NamedQuotas {
                     3_600,
                     vec![host(AZURE, &["PUT", "POST", "PATCH", "DELETE"]), program("az")],
                 ),
+                quota("osv_api", 600, 60, vec![host("api.osv.dev", &[])]),
             ],
         }
     }

@@ -86,7 +86,13 @@ fn as_text(found: &Found, case: Case<'_>, standings: &[Standing], command: Optio
         printable(&manifest.description, LONGEST),
     );
     for Standing { wish, by } in standings {
-        let stands = by.map_or_else(|| "not granted".to_owned(), |by| format!("granted: {by}"));
+        let without = match wish {
+            Wish::Send(site) => site.optional,
+            Wish::Run(program) => program.optional,
+            _ => false,
+        };
+        let missing = if without { "not granted, it does without" } else { "not granted" };
+        let stands = by.map_or_else(|| missing.to_owned(), |by| format!("granted: {by}"));
         text += &format!("  {}  [{stands}]\n      at worst: {}\n", plain(wish), worst(wish));
     }
     if let Some(command) = command {

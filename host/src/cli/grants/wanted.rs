@@ -89,7 +89,7 @@ fn program(text: &str) -> Result<Program, CliError> {
     match words.split_first() {
         Some((program, rest)) if !program.contains(['/', '\\']) && !program.starts_with('-') => {
             let subcommands = if rest.is_empty() { Vec::new() } else { vec![rest.join(" ")] };
-            Ok(Program { program: (*program).to_owned(), subcommands })
+            Ok(Program { program: (*program).to_owned(), subcommands, optional: false })
         }
         _ => Err(CliError::usage(format!("`{}` is no program with a subcommand", printable(text, 100)))
             .hint(Some("write a program's name without its folder, and the words that it is called with: 'git diff'"))),
@@ -108,7 +108,7 @@ fn site(text: &str) -> Result<Site, CliError> {
         return Err(CliError::usage(format!("`{}` is no host", printable(text, 100)))
             .hint(Some("write a host like api.osv.dev, with methods before it GET,POST:api.osv.dev")));
     }
-    Ok(Site { host: host.to_ascii_lowercase(), methods })
+    Ok(Site { host: host.to_ascii_lowercase(), methods, optional: false })
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn narrower_program(wish: &Program, grant: &Program) -> Option<Program> {
         return None;
     }
     let subcommands = both(&wish.subcommands, &grant.subcommands, covers_words)?;
-    Some(Program { program: wish.program.clone(), subcommands })
+    Some(Program { program: wish.program.clone(), subcommands, optional: false })
 }
 
 fn narrower_site(wish: &Site, grant: &Site) -> Option<Site> {
@@ -126,7 +126,7 @@ fn narrower_site(wish: &Site, grant: &Site) -> Option<Site> {
         return None;
     }
     let methods = both(&methods(wish), &methods(grant), same_method)?;
-    Some(Site { host: wish.host.to_ascii_lowercase(), methods })
+    Some(Site { host: wish.host.to_ascii_lowercase(), methods, optional: false })
 }
 
 /// What of a list is covered by none of the others. None: all of it is; an empty list: it stands for all, which is not.
@@ -150,14 +150,14 @@ fn uncovered<'a>(
 fn lacking_program(wish: &Program, given: &[Program]) -> Option<Program> {
     let same = given.iter().filter(|grant| grant.program == wish.program).map(|grant| grant.subcommands.as_slice());
     let subcommands = uncovered(&wish.subcommands, same, covers_words)?;
-    Some(Program { program: wish.program.clone(), subcommands })
+    Some(Program { program: wish.program.clone(), subcommands, optional: wish.optional })
 }
 
 fn lacking_site(wish: &Site, given: &[Site]) -> Option<Site> {
     let same: Vec<Vec<String>> =
         given.iter().filter(|grant| grant.host.eq_ignore_ascii_case(&wish.host)).map(methods).collect();
     let methods = uncovered(&methods(wish), same.iter().map(Vec::as_slice), same_method)?;
-    Some(Site { host: wish.host.to_ascii_lowercase(), methods })
+    Some(Site { host: wish.host.to_ascii_lowercase(), methods, optional: wish.optional })
 }
 
 /// Each once, in their order.
@@ -179,7 +179,10 @@ fn programs(all: impl Iterator<Item = Program>) -> Vec<Program> {
     let mut merged: Vec<Program> = Vec::new();
     for one in all {
         match merged.iter_mut().find(|known| known.program == one.program) {
-            Some(known) => add(&mut known.subcommands, one.subcommands),
+            Some(known) => {
+                known.optional &= one.optional;
+                add(&mut known.subcommands, one.subcommands);
+            }
             None => merged.push(one),
         }
     }
@@ -192,7 +195,10 @@ fn sites(all: impl Iterator<Item = Site>) -> Vec<Site> {
     for one in all {
         let one = Site { methods: methods(&one), ..one };
         match merged.iter_mut().find(|known| known.host.eq_ignore_ascii_case(&one.host)) {
-            Some(known) => add(&mut known.methods, one.methods),
+            Some(known) => {
+                known.optional &= one.optional;
+                add(&mut known.methods, one.methods);
+            }
             None => merged.push(one),
         }
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::cover::{allows, join, meet};
 use super::words::{command, plain, short};
 use super::{Grant, Grants, Origin, Wish, lacking, missing};
-use crate::plugin::capabilities::Capabilities;
+use crate::plugin::capabilities::{Capabilities, Program, Site};
 use crate::plugin::inspect::Inspected;
 use crate::plugin::printable;
 
@@ -95,7 +95,7 @@ impl<'a> Case<'a> {
             let named = grants.named(&self.inspected.manifest.name).filter(|grant| grant.embedded)?;
             // A new convoke brings new components: they are convoke's own as before, and ask for what is more.
             let given = Grant::presumed(self.origin, self.asked()).and(named);
-            missing(self.asked(), Some(&given)).is_empty().then_some(named)
+            missing(&self.asked().needed(), Some(&given)).is_empty().then_some(named)
         };
         grants.of(&self.inspected.digest).or_else(|| (self.origin == Origin::Embedded).then(before).flatten())
     }
@@ -112,11 +112,12 @@ pub fn check<E: From<GrantError> + From<super::GrantsError>>(
 ) -> Result<Capabilities, E> {
     let given = case.given(grants);
     let is_decided = case.stored(grants).is_some() && given.trust;
-    if is_decided || missing(case.asked(), Some(&given)).is_empty() {
+    let needed = case.asked().needed();
+    if is_decided || missing(&needed, Some(&given)).is_empty() {
         return Ok(meet(case.asked(), &given.capabilities));
     }
     let before = grants.named(&case.inspected.manifest.name).cloned();
-    let grant = decide_as(case, before.as_ref(), terminal)?;
+    let grant = decide_on(case, &needed, before.as_ref(), terminal)?;
     grants.allow(grant)?;
     Ok(meet(case.asked(), &case.given(grants).capabilities))
 }
@@ -133,15 +134,26 @@ pub fn decide(
     before: Option<&Grant>,
     terminal: Option<&mut Ask<'_>>,
 ) -> Result<Grant, GrantError> {
-    decide_as(Case { plugin: name, inspected, origin: Origin::Installed }, before, terminal)
+    let needed = inspected.manifest.capabilities.needed();
+    decide_on(Case { plugin: name, inspected, origin: Origin::Installed }, &needed, before, terminal)
 }
 
-/// As [`decide`], of a component that comes from anywhere.
+/// As [`decide`], of a component that comes from anywhere, and of all that it asks for: also what it can do without.
 ///
 /// # Errors
 /// As [`decide`].
 pub fn decide_as(case: Case<'_>, before: Option<&Grant>, terminal: Option<&mut Ask<'_>>) -> Result<Grant, GrantError> {
-    let (manifest, asked) = (&case.inspected.manifest, case.asked());
+    decide_on(case, case.asked(), before, terminal)
+}
+
+/// As [`decide_as`], of a part of what it asks for.
+fn decide_on(
+    case: Case<'_>,
+    asked: &Capabilities,
+    before: Option<&Grant>,
+    terminal: Option<&mut Ask<'_>>,
+) -> Result<Grant, GrantError> {
+    let manifest = &case.inspected.manifest;
     let same = before.filter(|before| before.digest == case.inspected.digest);
     let given =
         same.map_or_else(|| Grant::presumed(case.origin, asked), |same| Grant::presumed(case.origin, asked).and(same));
@@ -181,8 +193,8 @@ fn of_wishes(wishes: &[Wish]) -> (bool, Capabilities) {
         match wish {
             Wish::Spend(usd) => (trust, granted.claude.usd) = (true, usd),
             Wish::Tool(tool) => granted.claude.tools.push(tool),
-            Wish::Run(program) => granted.process.push(program),
-            Wish::Send(site) => granted.http.push(site),
+            Wish::Run(program) => granted.process.push(Program { optional: false, ..program }),
+            Wish::Send(site) => granted.http.push(Site { optional: false, ..site }),
             Wish::Store => granted.store = true,
         }
     }

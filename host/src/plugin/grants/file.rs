@@ -283,7 +283,11 @@ mod tests {
 
     fn grant(digest: char, name: &str) -> Grant {
         let mut capabilities = Capabilities::default();
-        capabilities.process.push(Program { program: "git".to_owned(), subcommands: vec!["diff".to_owned()] });
+        capabilities.process.push(Program {
+            program: "git".to_owned(),
+            subcommands: vec!["diff".to_owned()],
+            optional: false,
+        });
         capabilities.claude.usd = Some(2.0);
         Grant {
             digest: digest.to_string().repeat(64),

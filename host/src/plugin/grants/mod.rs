@@ -12,7 +12,8 @@
 //! | its file's path was typed | yes | asked once | asked once |
 //! | installed, or named by a project | asked once | asked once | asked once |
 //!
-//! What was decided for a component is decided: what of it was not granted is refused where it is used, and named.
+//! What was decided for a component is decided: what of it was not granted is refused where it is used, and named. A host or program
+//! that the manifest calls `optional` is never asked about before a run: the plugin does without, and says so.
 
 mod cover;
 mod decide;
@@ -78,17 +79,20 @@ impl Wish {
     /// To run a program with a subcommand; an empty one: none.
     pub fn run(program: &str, subcommand: &str) -> Self {
         let subcommands = Some(subcommand).filter(|words| !words.is_empty()).map(str::to_owned).into_iter().collect();
-        Self::Run(Program { program: program.to_owned(), subcommands })
+        Self::Run(Program { program: program.to_owned(), subcommands, optional: false })
     }
 
     /// The same in its smallest parts: each subcommand and each method by itself.
     pub fn parts(&self) -> Vec<Self> {
         match self {
-            Self::Run(Program { program, subcommands }) if !subcommands.is_empty() => {
-                subcommands.iter().map(|words| Self::run(program, words)).collect()
+            Self::Run(whole) if !whole.subcommands.is_empty() => {
+                let part = |words: &String| Program { subcommands: vec![words.clone()], ..whole.clone() };
+                whole.subcommands.iter().map(part).map(Self::Run).collect()
             }
-            Self::Send(Site { host, methods }) if !methods.is_empty() => {
-                methods.iter().map(|method| Self::send(method, host)).collect()
+            Self::Send(Site { host, methods, optional }) if !methods.is_empty() => {
+                let part =
+                    |method: &String| Site { host: host.clone(), methods: vec![method.clone()], optional: *optional };
+                methods.iter().map(part).map(Self::Send).collect()
             }
             whole => vec![whole.clone()],
         }
@@ -96,7 +100,7 @@ impl Wish {
 
     /// To send a request with a method to a host, with its port where that is not the usual one.
     pub fn send(method: &str, host: &str) -> Self {
-        Self::Send(Site { host: host.to_owned(), methods: vec![method.to_owned()] })
+        Self::Send(Site { host: host.to_owned(), methods: vec![method.to_owned()], optional: false })
     }
 }
 

@@ -8,11 +8,11 @@ fn words(all: &[&str]) -> Vec<String> {
 }
 
 fn program(program: &str, subcommands: &[&str]) -> Program {
-    Program { program: program.to_owned(), subcommands: words(subcommands) }
+    Program { program: program.to_owned(), subcommands: words(subcommands), optional: false }
 }
 
 fn site(host: &str, methods: &[&str]) -> Site {
-    Site { host: host.to_owned(), methods: words(methods) }
+    Site { host: host.to_owned(), methods: words(methods), optional: false }
 }
 
 fn all() -> Capabilities {
@@ -97,7 +97,7 @@ fn what_a_stranger_calls_things_does_nothing_to_a_terminal() {
         Wish::run(bad, bad),
         Wish::send(bad, bad),
         Wish::Tool(bad.to_owned()),
-        Wish::Run(Program { program: bad.to_owned(), subcommands: Vec::new() }),
+        Wish::Run(Program { program: bad.to_owned(), subcommands: Vec::new(), optional: false }),
     ];
     for wish in &wishes {
         for text in [plain(wish), worst(wish), words::command(bad, &wishes), refusal(bad, &all(), wish).message] {
@@ -318,4 +318,49 @@ fn installing_the_same_component_again_asks_nobody() {
     let changed = inspected("0.2.0", 'b', all());
     let error = decide("deps", &changed, Some(&granted), None).unwrap_err();
     assert!(error.to_string().contains("to this version of it"), "{error}");
+}
+
+/// What asks for a host that it can do without, and needs nothing else.
+fn at_will() -> Capabilities {
+    let site = Site { optional: true, ..site("api.osv.dev", &["GET", "POST"]) };
+    Capabilities { http: vec![site], ..Capabilities::default() }
+}
+
+#[test]
+fn nobody_is_asked_about_a_host_that_a_plugin_can_do_without() {
+    let ((_folder, mut grants), inspected) = (none(), inspected("0.1.0", 'e', at_will()));
+    for origin in [Origin::Embedded, Origin::Typed] {
+        let (result, asked) = checked(case(&inspected, origin), &mut grants, None);
+        assert_eq!((result.unwrap().http, asked.len()), (Vec::new(), 0), "{origin:?}");
+    }
+    // Installed, it asks for what it needs, and a yes to that is not one to the host.
+    let (result, asked) = checked(case(&inspected, Origin::Installed), &mut grants, Some(true));
+    assert_eq!(result.unwrap().http, Vec::new());
+    assert!(asked[0].contains("ask Claude") && !asked[0].contains("api.osv.dev"), "{asked:?}");
+}
+
+#[test]
+fn nobody_is_asked_about_a_program_that_a_plugin_can_do_without() {
+    let git = Program { optional: true, ..program("git", &["log"]) };
+    let asked = Capabilities { process: vec![git], ..Capabilities::default() };
+    let ((_folder, mut grants), inspected) = (none(), inspected("0.1.0", 'e', asked));
+    let (result, asked) = checked(case(&inspected, Origin::Embedded), &mut grants, None);
+    assert_eq!((result.unwrap().process, asked.len()), (Vec::new(), 0));
+    let mut ask = |text: &str| text.contains("git log");
+    let grant = decide_as(case(&inspected, Origin::Embedded), None, Some(&mut ask)).unwrap();
+    assert_eq!(grant.capabilities.process, [program("git", &["log"])], "a grant is no wish");
+    grants.allow(grant).unwrap();
+    let (result, _) = checked(case(&inspected, Origin::Embedded), &mut grants, None);
+    assert_eq!(result.unwrap().process, [program("git", &["log"])]);
+}
+
+#[test]
+fn a_host_at_will_is_granted_by_name_and_then_used() {
+    let ((_folder, mut grants), inspected) = (none(), inspected("0.1.0", 'e', at_will()));
+    let mut ask = |text: &str| text.contains("send requests (GET, POST) to api.osv.dev");
+    let grant = decide_as(case(&inspected, Origin::Embedded), None, Some(&mut ask)).unwrap();
+    assert_eq!(grant.capabilities.http, [site("api.osv.dev", &["GET", "POST"])], "a grant is no wish");
+    grants.allow(grant).unwrap();
+    let (result, _) = checked(case(&inspected, Origin::Embedded), &mut grants, None);
+    assert_eq!(result.unwrap().http, [site("api.osv.dev", &["GET", "POST"])]);
 }

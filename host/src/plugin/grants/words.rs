@@ -19,10 +19,10 @@ pub fn plain(wish: &Wish) -> String {
         Wish::Spend(Some(usd)) => format!("ask Claude, up to {} a run", dollars(*usd)),
         Wish::Spend(None) => "ask Claude, as far as your budgets let it".to_owned(),
         Wish::Tool(tool) => format!("let Claude use its tool {}", name(tool)),
-        Wish::Run(Program { program, subcommands }) if subcommands.is_empty() => {
+        Wish::Run(Program { program, subcommands, .. }) if subcommands.is_empty() => {
             format!("run `{}` in the project, with any arguments", name(program))
         }
-        Wish::Run(Program { program, subcommands }) => {
+        Wish::Run(Program { program, subcommands, .. }) => {
             let each = subcommands.iter().map(|words| format!("`{} {}`", name(program), name(words)));
             format!("run {} in the project", and(each.collect()))
         }
@@ -79,7 +79,7 @@ pub struct Refusal {
 /// carries out the calls: they have looked that it is not granted.
 pub fn refusal(plugin: &str, asked: &Capabilities, wish: &Wish) -> Refusal {
     let what = match wish {
-        Wish::Run(Program { program, subcommands }) => match subcommands.first() {
+        Wish::Run(Program { program, subcommands, .. }) => match subcommands.first() {
             Some(words) => format!("run `{} {}`", name(program), name(words)),
             None => format!("run `{}`", name(program)),
         },
@@ -120,8 +120,10 @@ pub fn command(plugin: &str, wishes: &[Wish]) -> String {
             Wish::Spend(_) => flags.push("--trust"),
             Wish::Store => flags.push("--store"),
             Wish::Tool(tool) => option("tool", tool.clone()),
-            Wish::Run(Program { program, subcommands }) if subcommands.is_empty() => option("process", program.clone()),
-            Wish::Run(Program { program, subcommands }) => {
+            Wish::Run(Program { program, subcommands, .. }) if subcommands.is_empty() => {
+                option("process", program.clone())
+            }
+            Wish::Run(Program { program, subcommands, .. }) => {
                 subcommands.iter().for_each(|words| option("process", format!("{program} {words}")));
             }
             Wish::Send(site) => option("http", format!("{}:{}", methods(site).join(","), site.host)),

@@ -150,6 +150,10 @@ pub struct Subcommand {
     /// The longer help text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<String>,
+    /// Findings from this severity on fail its run, where neither the user nor the project says from which. None: no finding
+    /// does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_on: Option<RuleSeverity>,
     /// What stands after its name.
     #[serde(default, rename = "argument", skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<Parameter>,
@@ -187,6 +191,11 @@ pub enum RuleSeverity {
 }
 
 impl Manifest {
+    /// From which severity on findings fail a run, as its author says.
+    pub fn fail_on(&self, subcommand: Option<&str>) -> Option<RuleSeverity> {
+        self.subcommands.iter().find(|known| Some(known.name.as_str()) == subcommand)?.fail_on
+    }
+
     /// Reads a `plugin.toml`. `file` is what messages call it.
     ///
     /// # Errors

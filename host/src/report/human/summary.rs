@@ -67,10 +67,10 @@ pub(super) fn comparison(out: &mut Out, report: &Report) {
     }
 }
 
-/// Those about the whole run; with `-v` those of the items too.
+/// Those about the whole run, the conclusion's among them; with `-v` those of the items too.
 pub(super) fn notes(out: &mut Out, report: &Report) {
     let verbose = out.style.verbosity == Verbosity::Verbose;
-    let notes: Vec<_> = report.notes.iter().filter(|note| verbose || note.item.is_none()).collect();
+    let notes: Vec<_> = report.notes.iter().filter(|note| verbose || note.item.is_none() || note.concludes).collect();
     if notes.is_empty() {
         return;
     }

@@ -1,4 +1,4 @@
-//! `editing`: proposes the edits and actions that a JSON file of the project tells it to.
+//! `editing`: proposes the edits and actions that a JSON file of the project tells it to, and hands out its documents.
 //!
 //! So that tests can say what is proposed, and by which item. The same file gives the same proposals, but for what has
 //! been done already: that is not proposed again, so a second run after one that was carried out has nothing to do.
@@ -6,9 +6,9 @@
 mod spec;
 
 use convoke_sdk::prelude::*;
-use convoke_sdk::{Action, Change, Replacement};
+use convoke_sdk::{Action, Change, Document, Replacement};
 
-use spec::{EditSpec, File, ItemSpec};
+use spec::{DocumentSpec, EditSpec, File, ItemSpec};
 
 /// The command.
 pub struct Editing;
@@ -54,6 +54,9 @@ impl Command for Editing {
                 extra: Vec::new(),
             })
             .collect();
+        for DocumentSpec { name, media_type, text, times } in item.documents {
+            partial = partial.document(&Document::new(name, media_type, text.repeat(times.unwrap_or(1))));
+        }
         Ok(partial)
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct ItemSpec {
     pub(crate) edits: Vec<EditSpec>,
     #[serde(default)]
     pub(crate) actions: Vec<ActionSpec>,
+    #[serde(default)]
+    pub(crate) documents: Vec<DocumentSpec>,
     /// What it says that it writes. None: the paths of its edits.
     pub(crate) writes: Option<Vec<String>>,
     #[serde(default)]
@@ -74,4 +76,14 @@ pub(crate) struct ActionSpec {
     pub(crate) key: String,
     #[serde(default)]
     pub(crate) body: Value,
+}
+
+/// A document whose text comes so many times.
+#[derive(Serialize, Deserialize)]
+#[serde(crate = "convoke_sdk::prelude::serde", deny_unknown_fields)]
+pub(crate) struct DocumentSpec {
+    pub(crate) name: String,
+    pub(crate) media_type: String,
+    pub(crate) text: String,
+    pub(crate) times: Option<usize>,
 }

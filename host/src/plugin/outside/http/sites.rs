@@ -125,6 +125,7 @@ mod tests {
         let site = |(host, methods): &(&str, &[&str])| Site {
             host: (*host).to_owned(),
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            optional: false,
         };
         Sites::of(&granted.iter().map(site).collect::<Vec<_>>())
     }

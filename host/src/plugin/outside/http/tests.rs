@@ -126,7 +126,11 @@ async fn serve(
 }
 
 fn site(host: &str, methods: &[&str]) -> Site {
-    Site { host: host.to_owned(), methods: methods.iter().map(|method| (*method).to_owned()).collect() }
+    Site {
+        host: host.to_owned(),
+        methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+        optional: false,
+    }
 }
 
 fn get(url: &str) -> Request {

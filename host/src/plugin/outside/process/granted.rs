@@ -64,6 +64,7 @@ mod tests {
         let program = |program: &str, subcommands: &[&str]| Program {
             program: program.to_owned(),
             subcommands: subcommands.iter().map(|subcommand| (*subcommand).to_owned()).collect(),
+            optional: false,
         };
         let process = vec![program("git", &["diff", "log", ""]), program("gh", &["pr view"]), program("count", &[])];
         let granted = Capabilities { process, ..Capabilities::default() };

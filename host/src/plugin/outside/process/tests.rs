@@ -36,7 +36,7 @@ impl Place {
         };
         let machinery = Machinery { warden: root.join("warden"), records: root.join("records") };
         let processes = Processes::new(env, &root.join("project"), machinery, limits);
-        let granted = Program { program: "look".to_owned(), subcommands: vec!["at".to_owned()] };
+        let granted = Program { program: "look".to_owned(), subcommands: vec!["at".to_owned()], optional: false };
         let granted = Capabilities { process: vec![granted], ..Capabilities::default() };
         let outside = Outside {
             plugin: "p".to_owned(),
