@@ -16,6 +16,8 @@ mod claims;
 mod claude_cli;
 mod cli;
 mod contract;
+mod deps;
+mod docs;
 #[cfg(unix)]
 mod doctor;
 mod documents;

@@ -10,8 +10,11 @@ pub struct Embedded {
 }
 
 /// All of them, by name.
-pub const EMBEDDED: &[Embedded] =
-    &[Embedded { name: "agent-audit", bytes: include_bytes!("../../prebuilt/agent-audit.wasm") }];
+pub const EMBEDDED: &[Embedded] = &[
+    Embedded { name: "agent-audit", bytes: include_bytes!("../../prebuilt/agent-audit.wasm") },
+    Embedded { name: "deps", bytes: include_bytes!("../../prebuilt/deps.wasm") },
+    Embedded { name: "docs", bytes: include_bytes!("../../prebuilt/docs.wasm") },
+];
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,8 @@ use jiff::civil::Date;
 use super::baseline::Baseline;
 use super::comment::{self, Allow};
 use super::{Finding, RuleInfo, Suppressed, SuppressedBy, clean};
+use crate::plugin::embedded::EMBEDDED;
+use crate::plugin::inspect::read_manifest;
 
 /// The rule of a comment that can't be understood. It is convoke's own, so that any command may report it.
 pub const MALFORMED: &str = "suppression-malformed";
@@ -248,7 +250,16 @@ fn misspelt(rule: &str, scope: &Scope<'_>) -> Option<String> {
     }
     let known = scope.rules.iter().map(|known| known.id.as_str());
     let near = crate::config::nearest(rule, known)?;
-    Some(format!("there is no rule {rule}; did you mean {near}?"))
+    // A project is looked at by several commands: what one of them suppresses is no mistake to the others.
+    (!is_of_another(rule)).then(|| format!("there is no rule {rule}; did you mean {near}?"))
+}
+
+/// Whether one of the commands that come with convoke has this rule.
+fn is_of_another(rule: &str) -> bool {
+    EMBEDDED
+        .iter()
+        .filter_map(|plugin| read_manifest(plugin.bytes).ok())
+        .any(|manifest| manifest.rules.iter().any(|known| known.id == rule))
 }
 
 #[cfg(test)]
@@ -348,6 +359,9 @@ mod tests {
     fn a_misspelt_rule_gets_a_suggestion() {
         let filters = Filters { suppressions: vec![suppression("name-mising", None, None)], ..Filters::new(TODAY) };
         assert!(run(&filters, &[]).1.warnings[0].contains("did you mean name-missing?"));
+        // `docs` has this one.
+        let filters = Filters { suppressions: vec![suppression("path-missing", None, None)], ..Filters::new(TODAY) };
+        assert!(run(&filters, &[]).1.warnings.iter().all(|warning| !warning.contains("did you mean")));
         let severity = BTreeMap::from([("body-emty".to_owned(), Override::Off)]);
         assert!(run(&Filters { severity, ..Filters::new(TODAY) }, &[]).1.warnings[0].contains("body-empty"));
     }
