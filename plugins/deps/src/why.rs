@@ -3,6 +3,7 @@
 use convoke_sdk::small::{Map, Set};
 use std::collections::{BinaryHeap, VecDeque};
 
+use crate::check::satisfies::satisfies;
 use crate::check::{counted, number};
 use crate::list::{cell, incomplete, scope};
 use crate::model::{File, Lock};
@@ -101,6 +102,10 @@ fn of_package(unit: &Unit, file: &File, lock: &Lock, graph: &Graph, places: &[us
     );
     let head = text.len();
     for (asking, asked) in unit.requirements().filter(|(_, asked)| asked.name == package.name) {
+        // It asks for another one of the versions that are there.
+        if asked.range.as_deref().and_then(|range| satisfies(unit.manager, range, &package.version)) == Some(false) {
+            continue;
+        }
         let range = asked.range.as_deref().map_or_else(String::new, |range| format!(", as {}", cell(range)));
         text += &format!("  asked for by {}:{}{range}\n", cell(&asking.path), asked.line);
     }
@@ -315,6 +320,20 @@ mod tests {
         let why = why(&[unit(vec![lock])], &[], "z");
         assert!(why.found);
         assert_eq!(why.text, "z 2 (cargo:., Cargo.lock:4)\n  a 1 > z 2\n  b 1 > a 1 > z 2\n");
+    }
+
+    #[test]
+    fn of_two_versions_each_is_asked_for_by_whom_it_suits() {
+        let lock = locked(
+            "Cargo.lock",
+            Manager::Cargo,
+            &[("app", "1.0.0", &[2]), ("z", "2.2.0", &[]), ("z", "3.0.0", &[])],
+            &[2],
+        );
+        let why = why(&[unit(vec![manifest("Cargo.toml", Manager::Cargo, vec![asked("z", "3", 7)]), lock])], &[], "z");
+        let of: Vec<&str> = why.text.split("\n\n").collect();
+        assert!(!of[0].contains("Cargo.toml:7") && of[0].contains("nothing that the project asks for"), "{}", why.text);
+        assert!(of[1].contains("asked for by Cargo.toml:7, as 3"), "{}", why.text);
     }
 
     #[test]
