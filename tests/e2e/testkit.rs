@@ -67,11 +67,14 @@ async fn the_example_passes_all_its_cases() {
 }
 
 #[tokio::test]
-async fn the_cases_of_agent_audit_pass() {
-    let (world, plugin) = (World::new(), repository().join("plugins/agent-audit"));
-    let kept = repository().join("host/prebuilt/agent-audit.wasm");
-    let plugin = plugin.to_str().expect("UTF-8");
-    run(&world, kept.to_str().expect("UTF-8"), &[plugin]).await.exits(0);
+async fn the_cases_of_what_comes_with_convoke_pass() {
+    let world = World::new();
+    for name in ["agent-audit", "deps", "docs"] {
+        let plugin = repository().join("plugins").join(name);
+        let kept = repository().join(format!("host/prebuilt/{name}.wasm"));
+        let plugin = plugin.to_str().expect("UTF-8");
+        run(&world, kept.to_str().expect("UTF-8"), &[plugin]).await.exits(0);
+    }
 }
 
 #[tokio::test]

@@ -103,14 +103,14 @@ fn transitive(unit: &Unit, asked: &Set<&str>, found: &mut Vec<Finding>) {
             let Some((line, _)) = places.first() else { return };
             let count = counted(places.len(), "package", "packages");
             let names = some(places.iter().map(|(_, name)| name.clone()));
-            let message = format!("{count} that dependencies need {what}: {names}");
+            let message = format!("{count} that dependencies need, {what}: {names}");
             let mut finding = finding(id, &file.path, *line, message).fingerprint(same(id, &file.path, ""));
             finding.severity = severity;
             found.push(finding.help("`convoke deps why NAME` says which dependency brings it."));
         };
-        add("git-dependency", git, Severity::Low, "come from git repositories");
-        add("url-dependency", archives, Severity::Low, "are archives outside of every registry");
-        add("url-insecure", plain, Severity::High, "come without encryption");
+        add("git-dependency", git, Severity::Low, "from git repositories");
+        add("url-dependency", archives, Severity::Low, "as archives outside of every registry");
+        add("url-insecure", plain, Severity::High, "without encryption");
     }
 }
 

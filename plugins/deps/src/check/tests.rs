@@ -194,7 +194,7 @@ fn what_dependencies_bring_from_elsewhere_is_one_finding() {
     }
     let unit = unit(vec![manifest("package.json", Manager::Npm, vec![from(Origin::Workspace)]), lock]);
     let finding = named(&unit, "git-dependency");
-    assert_eq!(finding.message, "2 packages that dependencies need come from git repositories: b and c");
+    assert_eq!(finding.message, "2 packages that dependencies need, from git repositories: b and c");
 }
 
 #[test]
