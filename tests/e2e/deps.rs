@@ -129,7 +129,7 @@ async fn a_folder_of_advisories_gives_findings_and_a_plan() {
     assert!(message.contains("hole 1.0.0: hole leaks (TEST-1, CVSS 7.5); fixed in 1.2.0"), "{message}");
     assert!(message.contains("outer 2.0.0 > hole 1.0.0"), "{message}");
     let plan = note(&report, "upgrade plan");
-    assert!(plan.contains("1 of 2 packages have known holes") && plan.contains("1. `outer` 2.0.0"), "{plan}");
+    assert!(plan.contains("1 of 2 packages has known holes") && plan.contains("1. `outer` 2.0.0"), "{plan}");
     deps(&world, &["audit", "--advisories", &folder, "--fail-on", "high"]).await.exits(1);
     let shown = world.convoke(["deps", "audit", "--advisories", &folder]).run().await.exits(0).stdout;
     assert!(shown.contains("1. `outer` 2.0.0 in `cargo:.`"), "people are shown the plan: {shown}");

@@ -76,10 +76,13 @@ fn known(metrics: &[Metric]) -> String {
     let mut said = match affected as u64 {
         0 if unknown > 0.0 => format!("In the {asked} packages that could be looked up no hole is known."),
         0 => format!("No hole is known in any of {asked} packages."),
+        1 => format!("1 of {asked} packages has known holes."),
         count => format!("{count} of {asked} packages have known holes."),
     };
-    if unknown > 0.0 {
-        said.push_str(&format!(" {unknown} packages are unknown: nobody could be asked about them."));
+    match unknown as u64 {
+        0 => {}
+        1 => said.push_str(" 1 package is unknown: nobody could be asked about it."),
+        count => said.push_str(&format!(" {count} packages are unknown: nobody could be asked about them.")),
     }
     said
 }

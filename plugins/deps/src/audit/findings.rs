@@ -108,7 +108,11 @@ impl Unknown {
     pub fn said(&self) -> Option<String> {
         let (why, _) = self.reasons.iter().max_by_key(|(_, reason)| reason.packages.len())?;
         let more = self.reasons.len() - 1;
-        let more = if more > 0 { format!(", and {more} more reasons") } else { String::new() };
+        let more = match more {
+            0 => String::new(),
+            1 => ", and 1 more reason".to_owned(),
+            more => format!(", and {more} more reasons"),
+        };
         let what = match self.packages {
             0 => "not all packages are known".to_owned(),
             1 => "1 package is unknown".to_owned(),

@@ -161,6 +161,22 @@ pub fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// That so many packages have versions that can't be known.
+pub(super) fn unknown_versions(count: usize) -> String {
+    match count {
+        1 => "the version of 1 package is unknown".to_owned(),
+        count => format!("the versions of {count} packages are unknown"),
+    }
+}
+
+/// That so many packages have no version.
+pub(super) fn name_none(count: usize) -> String {
+    match count {
+        1 => "1 package names no version".to_owned(),
+        count => format!("{count} packages name no version"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

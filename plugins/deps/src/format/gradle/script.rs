@@ -5,6 +5,7 @@ use crate::format::gradle::notation::{Asked, arguments, called, plugin, unparent
 use crate::format::gradle::scope_of;
 use crate::format::gradle::token::{Placed, Token, tokens};
 use crate::format::gradle::values::{Lack, Lacks, Seen, Values};
+use crate::format::reading::{name_none, unknown_versions};
 use crate::model::{Fault, File, Include, Manager, Manifest, Origin, Requirement, Scope, Texts, folder, name_of};
 
 /// The most files around a script whose values are read.
@@ -33,12 +34,11 @@ pub(super) fn parse(path: &str, text: &str, texts: &Texts) -> File {
         includes.extend(properties(path, texts).filter(|path| !texts.contains_key(path)));
     }
     for (Lack(why), (line, count)) in &found.lacks {
-        let message = format!("the versions of {count} packages are unknown: {why}");
+        let message = format!("{}: {why}", unknown_versions(*count));
         file.faults.push(Fault::new(Some(*line), &message, false));
     }
     if let Some((line, count)) = found.undecided {
-        let message =
-            format!("{count} packages name no version: a platform or a constraint decides it, which is not known here");
+        let message = format!("{}: a platform or a constraint decides it, which is not known here", name_none(count));
         file.faults.push(Fault::new(Some(line), &message, false));
     }
     if let Some((line, count)) = found.code {

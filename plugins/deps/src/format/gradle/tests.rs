@@ -158,8 +158,8 @@ dependencies {
     assert_eq!(
         messages(&file),
         [
-            "the versions of 1 packages are unknown: nothing that was read sets `unknown`",
-            "1 packages name no version: a platform or a constraint decides it, which is not known here",
+            "the version of 1 package is unknown: nothing that was read sets `unknown`",
+            "1 package names no version: a platform or a constraint decides it, which is not known here",
             "2 statements that ask for packages are code, which only Gradle can run; the first stands here",
         ]
     );
@@ -270,7 +270,7 @@ implementation \"c:c:$property\"
     let file = read(&files);
     let ranges: Vec<_> = asked(&file).iter().map(|one| (one.range.as_deref(), one.bound)).collect();
     assert_eq!(ranges, [(Some("1"), Bound::Exact), (Some("${twice}"), Bound::Unknown), (Some("3"), Bound::Exact)]);
-    assert_eq!(messages(&file), ["the versions of 1 packages are unknown: `twice` is set to several values"]);
+    assert_eq!(messages(&file), ["the version of 1 package is unknown: `twice` is set to several values"]);
 }
 
 #[test]

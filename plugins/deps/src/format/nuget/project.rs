@@ -6,6 +6,7 @@ use convoke_sdk::small::Map;
 use crate::format::nuget::around::{Around, Lack};
 use crate::format::nuget::bound_of;
 use crate::format::nuget::sheet::{Act, Item, Kind, Sheet};
+use crate::format::reading::{name_none, unknown_versions};
 use crate::model::{
     Bound, Fault, File, Include, Manager, Manifest, Origin, Requirement, Scope, Texts, beside, name_of,
 };
@@ -45,11 +46,11 @@ pub(super) fn parse(path: &str, text: &str, texts: &Texts) -> File {
             "no Directory.Packages.props was found"
         };
         let more = if count > names.len() { ", …" } else { "" };
-        let message = format!("{count} packages name no version, and {why}: {}{more}", names.join(", "));
+        let message = format!("{}, and {why}: {}{more}", name_none(count), names.join(", "));
         file.faults.push(Fault::new(Some(line), &message, false));
     }
     for (Lack(why), (line, count)) in found.lacks {
-        let message = format!("the versions of {count} packages are unknown: {why}");
+        let message = format!("{}: {why}", unknown_versions(count));
         file.faults.push(Fault::new(Some(line), &message, false));
     }
     let property = |name: &str| around.properties.get(name).filter(|value| !value.is_empty()).map(str::to_owned);

@@ -89,7 +89,7 @@ fn central_versions_come_from_the_nearest_file_above() {
     );
     assert_eq!(
         messages(&file),
-        ["1 packages name no version, and Directory.Packages.props has none for them: Missing"]
+        ["1 package names no version, and Directory.Packages.props has none for them: Missing"]
     );
     let includes: Vec<_> =
         file.manifest.iter().flat_map(|manifest| &manifest.includes).map(|one| one.path.as_str()).collect();
