@@ -389,7 +389,9 @@ impl<'a> Drive<'a> {
                 self.wrong(format!("the next start: {:?}; it says: {}", next.ended(), check::tail(&next.stderr())));
             }
         }
-        if killed && self.scenario.apply {
+        // Who stops a run twice ends the action that is under way, too.
+        let stopped = hosts.iter().any(|host| host.end == End::Code(130));
+        if (killed || stopped) && self.scenario.apply {
             self.settle_actions().await;
         }
         let after = self.files();
@@ -431,8 +433,9 @@ impl<'a> Drive<'a> {
             let acted = edits::begun(&self.world);
             let actions = self.edits.as_ref().map(|edits| edits.actions.clone()).unwrap_or_default();
             for key in actions.iter().filter(|key| !acted.contains_key(*key)) {
-                // Where its host was killed, nobody knows whether it was begun.
-                if !self.scenario.starts.iter().flatten().any(|fault| fault.kind.kills_the_host()) {
+                // Where its host was killed, or stopped twice, nobody knows whether it was begun: the user has said so.
+                let ends_it = |kind: Kind| kind.kills_the_host() || kind == Kind::InterruptedTwice;
+                if !self.scenario.starts.iter().flatten().any(|fault| ends_it(fault.kind)) {
                     self.wrong(format!("{round}: the action {key} was not carried out"));
                 }
             }
