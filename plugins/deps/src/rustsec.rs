@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::cvss;
+use crate::format::registry::is_default;
 use crate::format::toml;
 use crate::format::tree::Node;
 use crate::model::Ecosystem;
@@ -71,7 +72,7 @@ fn advisory(root: &Node<'_>, title: Option<&str>) -> Result<Advisory, Broken> {
     let rating = text(head, "cvss")?.and_then(cvss::rate);
     // Packages of the compiler and of other registries have the names of others here.
     let foreign = text(head, "collection")? == Some("rust")
-        || text(head, "source")?.is_some_and(|source| !source.contains("crates.io-index"));
+        || text(head, "source")?.is_some_and(|source| !is_default(Ecosystem::CratesIo, source));
     let affected = Affected {
         ecosystem: Ecosystem::CratesIo,
         name: package.to_owned(),

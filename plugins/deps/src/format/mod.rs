@@ -17,6 +17,7 @@ pub mod npm;
 pub mod nuget;
 pub mod python;
 pub mod reading;
+pub mod registry;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod toml;

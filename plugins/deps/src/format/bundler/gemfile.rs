@@ -2,11 +2,12 @@
 
 use convoke_sdk::text::shown;
 
+use super::bound;
 use super::call::{Arguments, Value, call};
 use super::ruby::{Kind, Token, statements};
-use super::{DEFAULT_SOURCE, bound};
-use crate::format::reading::{Faults, MOST_ENTRIES, is_commit, is_of_host, too_many, unmarked, without_credentials};
-use crate::model::{Bound, File, Include, Manager, Manifest, Origin, Requirement, Scope, Texts, beside};
+use crate::format::reading::{Faults, MOST_ENTRIES, is_commit, too_many, unmarked, without_credentials};
+use crate::format::registry::is_default;
+use crate::model::{Bound, Ecosystem, File, Include, Manager, Manifest, Origin, Requirement, Scope, Texts, beside};
 
 /// Programs of Ruby are read up to this size, in bytes. The longest `Gemfile`s that people write have some ten thousand.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -164,7 +165,7 @@ impl Reader<'_> {
             }
             ("gem" | "plugin", _) => self.faults.add(line, "the name of this gem is only known when the file runs"),
             ("source", Some(Value::Text(address))) => {
-                self.source = (!is_of_host(address, DEFAULT_SOURCE)).then(|| without_credentials(address));
+                self.source = (!is_default(Ecosystem::RubyGems, address)).then(|| without_credentials(address));
             }
             ("source", Some(Value::Names(_))) => {}
             ("eval_gemfile", Some(Value::Text(named))) => match beside(self.path, named) {
@@ -264,7 +265,7 @@ fn scope_of(groups: &[String], optional: bool) -> Scope {
 }
 
 fn registry(address: &str) -> Origin {
-    Origin::Registry((!is_of_host(address, DEFAULT_SOURCE)).then(|| without_credentials(address)))
+    Origin::Registry((!is_default(Ecosystem::RubyGems, address)).then(|| without_credentials(address)))
 }
 
 fn git(url: &str, arguments: &Arguments) -> Origin {
@@ -329,9 +330,10 @@ fn split_modifier(statement: &[Token]) -> (&[Token], Option<&[Token]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::registry::with_default;
 
     fn parsed(text: &str) -> File {
-        parse("Gemfile", text, &Texts::new())
+        parse("Gemfile", &with_default(Ecosystem::RubyGems, text), &Texts::new())
     }
 
     fn shown_gems(text: &str) -> Vec<String> {
@@ -352,7 +354,7 @@ mod tests {
 
     #[test]
     fn gems_have_ranges_groups_and_lines() {
-        let text = "# frozen_string_literal: true\nsource \"https://rubygems.org\"\nruby file: '.ruby-version'\n\ngem \"rails\", \"~> 8.0\"\n\
+        let text = "# frozen_string_literal: true\nsource \"https://registry.default\"\nruby file: '.ruby-version'\n\ngem \"rails\", \"~> 8.0\"\n\
                     gem('puma', '>= 5', '< 7')\ngem \"pg\", [\">= 1\", \"< 2\"], require: false\ngroup :development, :test do\n  gem \"rspec\"\nend\n\
                     gem \"rubocop\", group: :development\ngem \"x\", :groups => [:test, :production]\ngroup(:extra, optional: true) do\n  gem 'y'\nend\n\
                     gem 'z', platforms: %i[mri windows]\nplugin 'p', '1.0'\n";

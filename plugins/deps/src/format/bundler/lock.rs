@@ -5,11 +5,9 @@
 
 use convoke_sdk::small::{Map, Set};
 
-use super::DEFAULT_SOURCE;
-use crate::format::reading::{
-    Faults, MOST_ENTRIES, Named, is_commit, is_of_host, numbered, too_many, without_credentials,
-};
-use crate::model::{File, Manager, Origin, Package, Texts};
+use crate::format::reading::{Faults, MOST_ENTRIES, Named, is_commit, numbered, too_many, without_credentials};
+use crate::format::registry::is_default;
+use crate::model::{Ecosystem, File, Manager, Origin, Package, Texts};
 
 /// Reads a lockfile.
 pub(super) fn parse(path: &str, text: &str, _: &Texts) -> File {
@@ -201,7 +199,9 @@ impl Source {
             }
             Section::Path if remote == "." => Origin::Workspace,
             Section::Path => Origin::Path(remote),
-            _ if self.remotes.is_empty() || self.remotes.iter().any(|remote| is_of_host(remote, DEFAULT_SOURCE)) => {
+            _ if self.remotes.is_empty()
+                || self.remotes.iter().any(|remote| is_default(Ecosystem::RubyGems, remote)) =>
+            {
                 Origin::Registry(None)
             }
             _ => Origin::Registry(Some(remote)),
@@ -222,6 +222,7 @@ fn entry(text: &str) -> Option<(&str, Option<&str>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::registry::with_default;
 
     const TEXT: &str = "\
 GIT
@@ -238,7 +239,7 @@ PATH
     lib (1.0)
 
 GEM
-  remote: https://rubygems.org/
+  remote: https://registry.default/
   specs:
     grpc (1.83.0-aarch64-linux-musl)
       google-protobuf (>= 3.25, < 5.0)
@@ -278,7 +279,7 @@ BUNDLED WITH
 ";
 
     fn parsed(text: &str) -> File {
-        parse("Gemfile.lock", text, &Texts::new())
+        parse("Gemfile.lock", &with_default(Ecosystem::RubyGems, text), &Texts::new())
     }
 
     #[test]

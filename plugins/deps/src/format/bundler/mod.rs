@@ -20,9 +20,6 @@ pub fn format_of(name: &str) -> Option<Format> {
     Some(Format { manager: Manager::Bundler, lock, parse })
 }
 
-/// The host of the gems that are named without a source.
-const DEFAULT_SOURCE: &str = "rubygems.org";
-
 /// What the parts of a requirement allow together, after `Gem::Requirement`: `~> 1.2`, `>= 1`, or a version alone.
 fn bound<'a>(parts: impl IntoIterator<Item = &'a str>) -> Bound {
     let mut bound = Bound::Open;

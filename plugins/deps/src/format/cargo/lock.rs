@@ -2,14 +2,12 @@
 
 use convoke_sdk::small::{Map, Set};
 
+use super::super::registry::is_default;
 use super::super::toml;
 use super::super::tree::{Node, bounded, list_of, note, push, table_of, unfit};
 use super::is_commit;
 use crate::digest::Digest;
-use crate::model::{Fault, File, Lock, Manager, Origin, Package, Texts};
-
-/// The index of crates.io as lockfiles name it, without the scheme: of git, and the sparse one.
-const CRATES_IO: [&str; 2] = ["github.com/rust-lang/crates.io-index", "index.crates.io"];
+use crate::model::{Ecosystem, Fault, File, Lock, Manager, Origin, Package, Texts};
 
 /// Reads a `Cargo.lock`.
 pub(super) fn parse(path: &str, text: &str, _: &Texts) -> File {
@@ -189,8 +187,7 @@ fn origin(source: Option<&str>) -> Origin {
         }
         "path" => Origin::Path(address.to_owned()),
         "registry" | "sparse" => {
-            let bare = address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
-            Origin::Registry(if CRATES_IO.contains(&bare) { None } else { Some(address.to_owned()) })
+            Origin::Registry((!is_default(Ecosystem::CratesIo, address)).then(|| address.to_owned()))
         }
         _ => Origin::Registry(Some(source.to_owned())),
     }
@@ -199,6 +196,7 @@ fn origin(source: Option<&str>) -> Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::registry::hosts;
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -228,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_fourth_version_with_all_forms_of_edges() {
-        let index = CRATES_IO[0];
+        let index = &hosts(Ecosystem::CratesIo)[0];
         let text = format!(
             "# generated\nversion = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\
              source = \"registry+https://{index}\"\nchecksum = \"00\"\n\n[[package]]\nname = \"a\"\nversion = \"2.0.0\"\n\

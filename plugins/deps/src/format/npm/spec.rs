@@ -1,11 +1,9 @@
 //! What a dependency of npm, yarn or pnpm can be beside a range: an alias, a folder, a repository, an archive.
 
 use super::super::cargo::is_commit;
+use super::super::registry::is_default;
 use super::range;
-use crate::model::{Bound, Origin};
-
-/// The hosts of npm's own registry and of yarn's name for it.
-const REGISTRY: [&str; 2] = ["registry.npmjs.org", "registry.yarnpkg.com"];
+use crate::model::{Bound, Ecosystem, Origin};
 
 /// Where an address without more words means a repository.
 const REPOSITORIES: [&str; 3] = ["github.com", "gitlab.com", "bitbucket.org"];
@@ -180,7 +178,7 @@ pub fn resolved(name: &str, address: &str) -> Origin {
     {
         return Origin::Git { url: url.to_owned(), commit: Some(commit.to_owned()) };
     }
-    if REGISTRY.contains(&host) {
+    if is_default(Ecosystem::Npm, bare) {
         return Origin::Registry(None);
     }
     // Registries answer below `NAME/-/`, GitHub's below `download/NAME/`.
@@ -258,7 +256,7 @@ mod tests {
     #[test]
     fn an_address_of_a_lockfile_tells_the_registry() {
         let registry = |of: Option<&str>| Origin::Registry(of.map(str::to_owned));
-        for host in REGISTRY {
+        for host in crate::format::registry::hosts(Ecosystem::Npm) {
             assert_eq!(resolved("a", &format!("https://{host}/a/-/a-1.0.0.tgz#00")), registry(None));
         }
         let own = "https://registry.example/npm/@s/a/-/a-1.0.0.tgz";

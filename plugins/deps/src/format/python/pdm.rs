@@ -2,12 +2,12 @@
 
 use convoke_sdk::small::Map;
 
-use super::requirements::DEFAULT_INDEX;
 use super::{line_of, normal_name, pep508};
-use crate::format::reading::{MOST_ENTRIES, Named, is_of_host, too_many, without_credentials};
+use crate::format::reading::{MOST_ENTRIES, Named, too_many, without_credentials};
+use crate::format::registry::is_default;
 use crate::format::toml;
 use crate::format::tree::{Node, bounded, list_of};
-use crate::model::{Fault, File, Manager, Origin, Package, Scope, Texts};
+use crate::model::{Ecosystem, Fault, File, Manager, Origin, Package, Scope, Texts};
 
 /// Reads a `pdm.lock`. It does not say what the project itself asks for.
 pub(super) fn pdm(path: &str, text: &str, _: &Texts) -> File {
@@ -148,7 +148,7 @@ fn source_of(package: &Node<'_>) -> Origin {
             None => Origin::Path(archive.text_of("path").unwrap_or_default().to_owned()),
         };
     }
-    let index = package.text_of("index").filter(|address| !is_of_host(address, DEFAULT_INDEX));
+    let index = package.text_of("index").filter(|address| !is_default(Ecosystem::PyPI, address));
     Origin::Registry(index.map(without_credentials))
 }
 

@@ -2,12 +2,14 @@
 
 use convoke_sdk::small::{self, Map, Set};
 
-use super::requirements::DEFAULT_INDEX;
 use super::{normal_name, pep508};
-use crate::format::reading::{MOST_ENTRIES, is_of_host, too_many, without_credentials};
+use crate::format::reading::{MOST_ENTRIES, too_many, without_credentials};
+use crate::format::registry::is_default;
 use crate::format::tree::{Entry, Node, Value, bounded, list_of, table_of, unfit};
 use crate::format::{json, toml};
-use crate::model::{Bound, Fault, File, Lock, Manager, Manifest, Origin, Package, Requirement, Scope, Texts};
+use crate::model::{
+    Bound, Ecosystem, Fault, File, Lock, Manager, Manifest, Origin, Package, Requirement, Scope, Texts,
+};
 
 /// Reads a `Pipfile`.
 pub(super) fn pipfile(path: &str, text: &str, _: &Texts) -> File {
@@ -80,7 +82,7 @@ fn indexes<'n>(sources: &'n [Node<'_>]) -> Map<&'n str, &'n str> {
 }
 
 fn registry(address: &str) -> Option<String> {
-    (!is_of_host(address, DEFAULT_INDEX)).then(|| without_credentials(address))
+    (!is_default(Ecosystem::PyPI, address)).then(|| without_credentials(address))
 }
 
 fn origin_of(value: &Node<'_>, indexes: &Map<&str, &str>) -> Origin {
@@ -156,13 +158,14 @@ pub(super) fn lock(path: &str, text: &str, _: &Texts) -> File {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::registry::with_default;
 
     #[test]
     fn a_pipfile_has_packages_for_running_and_for_development() {
-        let text = "[[source]]\nname = \"pypi\"\nurl = \"https://pypi.org/simple\"\n[[source]]\nname = \"own\"\nurl = \"https://registry.example\"\n\
+        let text = "[[source]]\nname = \"pypi\"\nurl = \"https://registry.default/simple\"\n[[source]]\nname = \"own\"\nurl = \"https://registry.example\"\n\
                     [packages]\nFlask = \"*\"\nb = \"==1.0\"\nc = { version = \">=1,<2\", index = \"own\", markers = \"x\" }\nd = { git = \"https://git.example/d\", ref = \"main\" }\n\
                     e = { path = \".\", editable = true }\nf = 1\ng = \"latest\"\n[dev-packages]\nh = { file = \"https://files.example/h.zip\" }\n[requires]\npython_version = \"3\"\n";
-        let file = pipfile("Pipfile", text, &Texts::new());
+        let file = pipfile("Pipfile", &with_default(Ecosystem::PyPI, text), &Texts::new());
         assert_eq!(file.faults.iter().filter_map(|fault| fault.line).collect::<Vec<_>>(), [13]);
         let found = file.manifest.expect("a manifest").requirements;
         let shown: Vec<_> =

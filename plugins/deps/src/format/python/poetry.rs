@@ -2,12 +2,12 @@
 
 use convoke_sdk::small::Map;
 
-use super::requirements::DEFAULT_INDEX;
 use super::{line_of, normal_name, pep508};
-use crate::format::reading::{MOST_ENTRIES, Named, is_of_host, too_many, without_credentials};
+use crate::format::reading::{MOST_ENTRIES, Named, too_many, without_credentials};
+use crate::format::registry::is_default;
 use crate::format::toml;
 use crate::format::tree::{Entry, Node, Value, bounded, list_of, table_of, unfit};
-use crate::model::{Bound, Fault, File, Manager, Origin, Package, Requirement, Scope, Texts};
+use crate::model::{Bound, Ecosystem, Fault, File, Manager, Origin, Package, Requirement, Scope, Texts};
 
 /// What `[tool.poetry]` asks for.
 pub(super) fn requirements(poetry: &Node<'_>, faults: &mut Vec<Fault>) -> Vec<Requirement> {
@@ -89,7 +89,7 @@ impl Reader<'_> {
             return Origin::Url(without_credentials(url));
         }
         let source = text("source").map(|name| self.sources.get(name).cloned().unwrap_or_else(|| name.to_owned()));
-        Origin::Registry(source.filter(|address| !is_of_host(address, DEFAULT_INDEX)))
+        Origin::Registry(source.filter(|address| !is_default(Ecosystem::PyPI, address)))
     }
 }
 
@@ -216,7 +216,7 @@ fn locked_origin(source: &Node<'_>) -> Origin {
         Some("git") => pep508::git(url, source.text_of("resolved_reference")),
         Some("directory" | "file") => pep508::path_of(url),
         Some("url") => Origin::Url(without_credentials(url)),
-        _ if url.is_empty() || is_of_host(url, DEFAULT_INDEX) => Origin::Registry(None),
+        _ if url.is_empty() || is_default(Ecosystem::PyPI, url) => Origin::Registry(None),
         _ => Origin::Registry(Some(without_credentials(url))),
     }
 }

@@ -3,12 +3,12 @@
 
 use convoke_sdk::small::Map;
 
-use super::requirements::DEFAULT_INDEX;
 use super::{normal_name, pep508, poetry};
-use crate::format::reading::{is_of_host, without_credentials};
+use crate::format::reading::without_credentials;
+use crate::format::registry::is_default;
 use crate::format::toml;
 use crate::format::tree::{Node, Value, bounded, list_of, table_of, unfit};
-use crate::model::{Fault, File, Include, Manager, Manifest, Origin, Requirement, Scope, Texts, beside};
+use crate::model::{Ecosystem, Fault, File, Include, Manager, Manifest, Origin, Requirement, Scope, Texts, beside};
 
 /// Reads a `pyproject.toml`. One that only holds settings of tools is no manifest.
 pub(super) fn parse(path: &str, text: &str, _: &Texts) -> File {
@@ -213,7 +213,7 @@ impl Reader<'_> {
             if let Some(name) = index.text_of("name") {
                 indexes.insert(name, address);
             }
-            if index.flag("default") && !is_of_host(address, DEFAULT_INDEX) {
+            if index.flag("default") && !is_default(Ecosystem::PyPI, address) {
                 usual = Some(without_credentials(address));
             }
         }
@@ -258,7 +258,7 @@ fn origin_of(source: &Node<'_>, indexes: &Map<&str, &str>) -> Option<Origin> {
     }
     let index = text("index")?;
     let address = indexes.get(index).copied().unwrap_or(index);
-    Some(Origin::Registry((!is_of_host(address, DEFAULT_INDEX)).then(|| without_credentials(address))))
+    Some(Origin::Registry((!is_default(Ecosystem::PyPI, address)).then(|| without_credentials(address))))
 }
 
 #[cfg(test)]

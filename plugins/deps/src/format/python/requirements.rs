@@ -7,8 +7,11 @@ use super::lines::{FLAGS, Line, VALUED, logical_lines, options_at, split_option}
 use super::normal_name;
 use super::pep508::{self, Asked};
 use super::via::{Comments, Reason};
-use crate::format::reading::{Faults, MOST_EDGES, MOST_ENTRIES, Places, is_of_host, too_many, without_credentials};
-use crate::model::{Bound, File, Include, Lock, Manager, Manifest, Origin, Package, Requirement, Scope, Texts, beside};
+use crate::format::reading::{Faults, MOST_EDGES, MOST_ENTRIES, Places, too_many, without_credentials};
+use crate::format::registry::is_default;
+use crate::model::{
+    Bound, Ecosystem, File, Include, Lock, Manager, Manifest, Origin, Package, Requirement, Scope, Texts, beside,
+};
 
 /// Reads a requirements file.
 pub fn parse(path: &str, text: &str, texts: &Texts) -> File {
@@ -136,7 +139,7 @@ impl Reader<'_> {
                 "-r" | "--requirement" => self.include(value, line, false),
                 "-c" | "--constraint" => self.include(value, line, true),
                 "-i" | "--index-url" | "--pypi-url" => {
-                    self.index = (!is_of_host(value, DEFAULT_INDEX)).then(|| without_credentials(value));
+                    self.index = (!is_default(Ecosystem::PyPI, value)).then(|| without_credentials(value));
                 }
                 "-e" | "--editable" => {
                     // The rest may hold blanks: `-e name @ git+https://… ; marker`.
@@ -178,9 +181,6 @@ impl Reader<'_> {
         self.faults.into(File { manifest: Some(manifest), lock, ..file })
     }
 }
-
-/// The host of the index that is asked when no other is named.
-pub(super) const DEFAULT_INDEX: &str = "pypi.org";
 
 /// What a line asks for, and the version that it fixes: a requirement of PEP 508, an address, a repository or a path. What has
 /// no name but its path keeps that for its name.
@@ -301,6 +301,7 @@ fn constrained(includes: &[Include], texts: &Texts) -> Map<String, Bound> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::registry::with_default;
 
     fn parsed(text: &str) -> File {
         parse("a/requirements.txt", text, &Texts::new())
@@ -424,7 +425,10 @@ mod tests {
     fn another_index_is_where_all_of_the_file_comes_from() {
         let found = requirements("--index-url https://me:pass@registry.example/simple\na==1\n");
         assert_eq!(found[0].origin, Origin::Registry(Some("https://registry.example/simple".to_owned())));
-        assert_eq!(requirements("-i https://pypi.org/x\na==1\n")[0].origin, Origin::Registry(None));
+        assert_eq!(
+            requirements(&with_default(Ecosystem::PyPI, "-i https://registry.default/x\na==1\n"))[0].origin,
+            Origin::Registry(None)
+        );
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use convoke_sdk::small::Set;
 
-use super::requirements::DEFAULT_INDEX;
 use super::{line_of, normal_name, pep508};
-use crate::format::reading::{MOST_ENTRIES, Named, Places, is_of_host, too_many, without_credentials};
+use crate::format::reading::{MOST_ENTRIES, Named, Places, too_many, without_credentials};
+use crate::format::registry::is_default;
 use crate::format::toml;
 use crate::format::tree::{Node, bounded, list_of, table_of};
-use crate::model::{Fault, File, Manager, Origin, Package, Scope, Texts};
+use crate::model::{Ecosystem, Fault, File, Manager, Origin, Package, Scope, Texts};
 
 /// Reads a `uv.lock`. What the project asks for is what the members of its workspace need; they stand in it too.
 pub(super) fn parse(path: &str, text: &str, _: &Texts) -> File {
@@ -159,7 +159,7 @@ fn scopes(packages: &mut [Package], own: &Set<usize>, run: Vec<usize>, optional:
 
 fn origin_of(source: &Node<'_>) -> Origin {
     if let Some(address) = source.text_of("registry") {
-        return Origin::Registry((!is_of_host(address, DEFAULT_INDEX)).then(|| without_credentials(address)));
+        return Origin::Registry((!is_default(Ecosystem::PyPI, address)).then(|| without_credentials(address)));
     }
     if let Some(address) = source.text_of("git") {
         // The commit stands behind `#`, what was asked for behind `?`.
@@ -184,12 +184,13 @@ fn is_hashed(package: &Node<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::registry::with_default;
 
     const TEXT: &str = "version = 1\nrevision = 3\n\n[manifest]\nmembers = [\"shop\", \"lib\"]\n\n\
         [[package]]\nname = \"shop\"\nversion = \"0.1\"\nsource = { virtual = \".\" }\ndependencies = [{ name = \"lib\" }, { name = \"a\" }]\n\
         [package.optional-dependencies]\nweb = [{ name = \"b\", version = \"2.0\" }]\n[package.dev-dependencies]\ndev = [{ name = \"c\" }]\n\n\
         [[package]]\nname = \"lib\"\nsource = { editable = \"lib\" }\n\n\
-        [[package]]\nname = \"a\"\nversion = \"1.0\"\nsource = { registry = \"https://pypi.org/simple\" }\ndependencies = [{ name = \"d\" }]\n\
+        [[package]]\nname = \"a\"\nversion = \"1.0\"\nsource = { registry = \"https://registry.default/simple\" }\ndependencies = [{ name = \"d\" }]\n\
         sdist = { url = \"x\", hash = \"sha256:0\" }\nwheels = [{ url = \"y\", hash = \"sha256:1\" }]\n\n\
         [[package]]\nname = \"b\"\nversion = \"1.0\"\nsource = { registry = \"https://registry.example/simple\" }\n\n\
         [[package]]\nname = \"b\"\nversion = \"2.0\"\nsource = { registry = \"https://registry.example/simple\" }\nwheels = [{ url = \"z\" }]\n\n\
@@ -197,7 +198,7 @@ mod tests {
         [[package]]\nname = \"D\"\nversion = \"1.0\"\nsource = { url = \"https://files.example/d.zip\" }\n";
 
     fn parsed(text: &str) -> File {
-        parse("uv.lock", text, &Texts::new())
+        parse("uv.lock", &with_default(Ecosystem::PyPI, text), &Texts::new())
     }
 
     #[test]
