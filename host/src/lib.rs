@@ -5,6 +5,7 @@ pub mod apply;
 pub mod backends;
 pub mod cli;
 pub mod config;
+pub mod observe;
 pub mod plugin;
 pub mod policy;
 pub mod progress;

@@ -156,7 +156,7 @@ pub struct Change {
 impl Change {
     /// As it is told.
     pub fn fact(self) -> Fact {
-        Fact::BreakerChanged { state: self.state, reason: self.reason, lasts: self.lasts }
+        Fact::BreakerChanged { state: self.state.into(), reason: self.reason, lasts: self.lasts }
     }
 }
 

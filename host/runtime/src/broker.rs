@@ -250,9 +250,9 @@ impl Broker {
                 life.memorable = false;
                 continue;
             }
-            if let Some(Failure { message, .. }) = lost.take() {
+            if let Some(Failure { kind, message, .. }) = lost.take() {
                 let reason = format!("{message}; {} is asked instead", candidate.request.model);
-                self.restart(life, reason, Duration::ZERO, listener).await;
+                self.restart(life, (kind.name(), reason), Duration::ZERO, listener).await;
             }
             let tier = candidate.tier;
             match self.ask_model(life, candidate, (is_last, other.is_none()), checker, listener).await {
@@ -318,14 +318,15 @@ impl Broker {
                     Err(failure) => {
                         corrected = true;
                         life.draft.failed(failure.kind.name());
-                        self.restart(life, failure.message.clone(), Duration::ZERO, listener).await;
+                        self.restart(life, (failure.kind.name(), failure.message.clone()), Duration::ZERO, listener)
+                            .await;
                         request.prompt = corrected_prompt(&request, &failure.message);
                         // What is wrong is said in the words of the answer.
                         self.scan(life, &mut request).await?;
                     }
                 },
-                Attempt::Again { wait, reason } => {
-                    self.restart(life, reason, wait, listener).await;
+                Attempt::Again { wait, kind, reason } => {
+                    self.restart(life, (kind, reason), wait, listener).await;
                     self.back_off(wait).await?;
                     life.draft.backed_off(wait);
                 }
@@ -365,7 +366,8 @@ impl Broker {
         let quotas = self.quotas_of(life, lane, request);
         let dollars = quotas.iter().any(|quota| quota.usd.is_some());
         self.can_be_bounded(most, request, dollars).map_err(|why| Failure::new(FailureKind::BudgetSpent, why))?;
-        self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item }).await;
+        let (role, tier) = (life.question.role.clone(), life.tier);
+        self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item, role, tier }).await;
         let applicant = self.applicant(life, lane, request, profile.clone(), last);
         let queued = Instant::now();
         let admitted = lane.admission.admit(applicant).await?;
@@ -416,9 +418,17 @@ impl Broker {
     }
 
     /// Tells everybody that the question is asked again.
-    async fn restart(&self, life: &Life<'_>, reason: String, wait: Duration, listener: Listener<'_>) {
+    async fn restart(
+        &self,
+        life: &Life<'_>,
+        (kind, reason): (&'static str, String),
+        wait: Duration,
+        listener: Listener<'_>,
+    ) {
         listener(StreamEvent::Restarted(reason.clone()));
-        self.books.tell(Fact::QuestionRetried { question: life.id, item: life.asker.item, reason, wait }).await;
+        self.books
+            .tell(Fact::QuestionRetried { question: life.id, item: life.asker.item, kind: kind.into(), reason, wait })
+            .await;
     }
 
     /// Waits, unless dispatch stops.

@@ -3,15 +3,18 @@
 //! The terminal, the report, metrics and traces are made of it, so that they can't disagree. What is lost by a crash is
 //! never told: the journal is written first.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::levels::{Level, LevelChange, Levels, Part};
-use crate::question::Usage;
+use crate::money::Usd;
+use crate::question::{Tier, Usage};
 use crate::work::{Census, Outcome, Status};
 
 /// How many events a consumer may be behind before the run waits for it.
@@ -20,10 +23,11 @@ pub const BUFFER: usize = 50_000;
 /// How many warnings are kept for the report.
 pub const WARNINGS: usize = 1_000;
 
-/// A fact, and when it became one.
-#[derive(Clone, Debug, Serialize)]
+/// A fact, and when it became one. Written down, times are microseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Since the stream began.
+    #[serde(with = "micros")]
     pub at: Duration,
     /// What happened.
     #[serde(flatten)]
@@ -31,9 +35,11 @@ pub struct Event {
 }
 
 /// What can happen. Items and workers are named by their number in the run, questions by their number in the process.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Fact {
+    /// The run is written down, and begins.
+    RunStarted(Box<RunFacts>),
     /// The plan stands.
     Planned {
         /// The items, cached ones included.
@@ -42,6 +48,17 @@ pub enum Fact {
         cached: usize,
         /// The workers that will run.
         workers: usize,
+        /// How long it took to make the plan.
+        #[serde(with = "micros")]
+        assessed_in: Duration,
+        /// How long it took to deal the items to workers.
+        #[serde(with = "micros")]
+        allocated_in: Duration,
+    },
+    /// The next part of the run begins.
+    PhaseStarted {
+        /// `execute` or `aggregate`.
+        phase: Cow<'static, str>,
     },
     /// A worker begins.
     WorkerStarted {
@@ -49,6 +66,14 @@ pub enum Fact {
         worker: usize,
         /// The group or groups it was dealt.
         segment: String,
+    },
+    /// A worker is there: its plugin asks for an item for the first time.
+    WorkerReady {
+        /// Which.
+        worker: usize,
+        /// Since it was started.
+        #[serde(with = "micros")]
+        after: Duration,
     },
     /// A worker is gone.
     WorkerEnded {
@@ -88,6 +113,7 @@ pub enum Fact {
         /// How.
         outcome: Outcome,
         /// How long it was in the worker's hands.
+        #[serde(with = "micros")]
         took: Duration,
     },
     /// An item added others.
@@ -135,6 +161,23 @@ pub enum Fact {
         question: u64,
         /// For which item.
         item: usize,
+        /// The role that is asked.
+        role: String,
+        /// The tier that it goes to.
+        tier: Tier,
+    },
+    /// It is not let in at once. May be dropped when a consumer is slow.
+    QuestionWaits {
+        /// Which.
+        question: u64,
+        /// For which item.
+        item: usize,
+        /// For what: `quota`, `limit`, `instance`, `breaker`, `pause`, `context` (another one that shares its context goes
+        /// first) or `turn` (others are before it).
+        reason: Cow<'static, str>,
+        /// How long at least, if that is known.
+        #[serde(with = "micros_or_none", default, skip_serializing_if = "Option::is_none")]
+        lasts: Option<Duration>,
     },
     /// A question is on its way.
     QuestionSent {
@@ -144,6 +187,8 @@ pub enum Fact {
         item: usize,
         /// The model it was routed to.
         model: String,
+        /// The backend that is asked.
+        backend: Cow<'static, str>,
         /// Counted from 1.
         attempt: u32,
     },
@@ -156,6 +201,7 @@ pub enum Fact {
         /// The model.
         model: String,
         /// Since it was sent.
+        #[serde(with = "micros")]
         after: Duration,
     },
     /// Its answer has begun. May be dropped when a consumer is slow: an answer doesn't wait for those who watch.
@@ -165,6 +211,7 @@ pub enum Fact {
         /// For which item.
         item: usize,
         /// Since it was sent.
+        #[serde(with = "micros")]
         after: Duration,
     },
     /// How its answer comes on, at most five times a second. May be dropped when a consumer is slow.
@@ -184,29 +231,24 @@ pub enum Fact {
         question: u64,
         /// For which item.
         item: usize,
+        /// The kind of failure that its attempt came to.
+        kind: Cow<'static, str>,
         /// Why.
         reason: String,
         /// After so long.
+        #[serde(with = "micros")]
         wait: Duration,
     },
     /// It has ended.
-    QuestionSettled {
-        /// Which.
-        question: u64,
-        /// For which item.
-        item: usize,
-        /// `model`, `cache`, `fallback`, or the failure's kind.
-        by: String,
-        /// What it took.
-        usage: Usage,
-    },
+    QuestionSettled(Box<Settled>),
     /// The breaker changed its state.
     BreakerChanged {
         /// `closed`, `open` or `half-open`.
-        state: &'static str,
+        state: Cow<'static, str>,
         /// Why.
         reason: String,
         /// How long it stays so, if that is known: an open one lets questions through again then, to try.
+        #[serde(with = "micros_or_none", default, skip_serializing_if = "Option::is_none")]
         lasts: Option<Duration>,
     },
     /// How many questions may be in flight changed.
@@ -243,7 +285,7 @@ pub enum Fact {
         /// For which question; none: for the run.
         question: Option<u64>,
         /// What: `size`, `route`, `admit`, `recover`, `adapt` or `watch`.
-        kind: &'static str,
+        kind: Cow<'static, str>,
         /// The name of the policy.
         policy: String,
         /// Its generation.
@@ -251,6 +293,43 @@ pub enum Fact {
         /// The decision, in a few words.
         decision: String,
         /// Why, in the policy's words; may be empty.
+        reason: String,
+    },
+    /// Nothing more is begun until it is resumed.
+    Paused {
+        /// By whom, as they are known to the system.
+        by: String,
+        /// Whether what was under way is broken off and asked again later.
+        at_once: bool,
+    },
+    /// It goes on.
+    Resumed {
+        /// By whom.
+        by: String,
+    },
+    /// Somebody has changed the run from outside.
+    Controlled {
+        /// By whom.
+        by: String,
+        /// What was asked for.
+        what: String,
+        /// What came of it.
+        became: String,
+    },
+    /// How things stand, from time to time. May be dropped when a consumer is slow.
+    Sampled(Box<Sample>),
+    /// Something is as it should not be.
+    AlertRaised {
+        /// Which alert: `errors`, `response`, `cpu`, `memory`…
+        alert: Cow<'static, str>,
+        /// What is seen, and what the threshold is.
+        reason: String,
+    },
+    /// It is well again.
+    AlertCleared {
+        /// Which alert.
+        alert: Cow<'static, str>,
+        /// What is seen.
         reason: String,
     },
     /// No more questions are sent.
@@ -266,7 +345,7 @@ pub enum Fact {
     /// A line of a plugin's log.
     Logged {
         /// `debug`, `info`, `warn`, `error` or `stderr`.
-        level: &'static str,
+        level: Cow<'static, str>,
         /// For which item.
         item: Option<usize>,
         /// The line.
@@ -275,6 +354,7 @@ pub enum Fact {
     /// The user stops it: nothing more is begun, and what is under way may end.
     Stopping {
         /// For at most so long. Zero: it is given up now.
+        #[serde(with = "micros")]
         at_most: Duration,
     },
     /// The run has ended.
@@ -286,18 +366,182 @@ pub enum Fact {
     },
 }
 
+/// How a question ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Which.
+    pub question: u64,
+    /// For which item.
+    pub item: usize,
+    /// `model`, `cache`, `fallback`, the failure's kind, or `dropped` where nobody waited for the answer any more.
+    pub by: String,
+    /// The role that was asked.
+    pub role: String,
+    /// The model it was routed to, or that answered; empty where none was asked.
+    pub model: String,
+    /// The backend; empty where none was asked.
+    pub backend: Cow<'static, str>,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// What it took, all attempts together, as far as it is known.
+    pub usage: Usage,
+    /// What attempts of which nobody knows what they took may have cost beyond that, at most.
+    pub uncertain: Usd,
+    /// How long it waited for admission, all attempts together.
+    #[serde(with = "micros")]
+    pub queued: Duration,
+    /// From being asked to its end.
+    #[serde(with = "micros")]
+    pub took: Duration,
+}
+
+/// Which run it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Its id.
+    pub run: String,
+    /// What the user ran.
+    pub command: String,
+    /// The subcommand, if the command has some.
+    pub subcommand: Option<String>,
+    /// The plugin.
+    pub plugin: String,
+    /// The plugin's version.
+    pub version: String,
+    /// The project's folder.
+    pub project: String,
+    /// The mode: `safe`, `balanced`, `performance`.
+    pub mode: String,
+    /// The backends, as reports show them.
+    pub backend: String,
+    /// How many instances it may have at most.
+    pub instances: usize,
+    /// What it may cost at most, if that is bounded.
+    pub budget: Option<Usd>,
+    /// When it began; before the stream did, where it goes on.
+    pub started: Timestamp,
+    /// Whether it goes on after it had stopped.
+    pub continued: bool,
+    /// The process.
+    pub pid: u32,
+}
+
+/// How things stand at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The share of the processors in use, 0.0 to 1.0, if it is known.
+    pub cpu: Option<f64>,
+    /// The share of the memory in use, 0.0 to 1.0, if it is known.
+    pub memory: Option<f64>,
+    /// The accounts, by the name of their backend.
+    pub accounts: Vec<AccountSample>,
+    /// How many retries are left to all runs of the process together.
+    pub retries_left: u32,
+}
+
+/// How an account stands at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AccountSample {
+    /// The name of its backend.
+    pub account: Cow<'static, str>,
+    /// How many questions wait in its queue.
+    pub waiting: usize,
+    /// How many are in flight.
+    pub in_flight: usize,
+    /// How many may be.
+    pub limit: usize,
+    /// How many instances are idle.
+    pub idle: usize,
+    /// `closed`, `open` or `half-open`.
+    pub breaker: Cow<'static, str>,
+    /// What its quota has free, where it has one: requests, input tokens, output tokens a minute. Below zero where more was
+    /// used than was reserved.
+    pub free: [Option<i64>; 3],
+}
+
+/// Durations as whole microseconds.
+mod micros {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_micros)
+    }
+}
+
+/// The same for one that need not be there.
+mod micros_or_none {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_micros))
+    }
+}
+
+/// What hears a stream. All hear the same facts, which are not copied for each.
+pub struct Subscription {
+    heard: mpsc::Receiver<Arc<Event>>,
+}
+
+impl Subscription {
+    /// The next event, as soon as it is told; none: the stream is over.
+    pub async fn recv(&mut self) -> Option<Arc<Event>> {
+        self.heard.recv().await
+    }
+
+    /// As [`recv`](Self::recv), for who polls several.
+    pub fn poll_recv(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Arc<Event>>> {
+        self.heard.poll_recv(context)
+    }
+
+    /// The next one, if it was told already.
+    pub fn try_recv(&mut self) -> Option<Arc<Event>> {
+        self.heard.try_recv().ok()
+    }
+
+    /// Adds all that was told meanwhile: for who looks from time to time, and is not woken by each event. False: the
+    /// stream is over, and all of it was heard.
+    pub fn drain(&mut self, into: &mut Vec<Arc<Event>>) -> bool {
+        loop {
+            match self.heard.try_recv() {
+                Ok(event) => into.push(event),
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Err(mpsc::error::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+}
+
 /// Where facts are told. Clones tell the same stream.
 #[derive(Clone)]
 pub struct Events {
     began: Instant,
-    listeners: Arc<Mutex<Vec<mpsc::Sender<Event>>>>,
+    started: Timestamp,
+    listeners: Arc<Mutex<Vec<mpsc::Sender<Arc<Event>>>>>,
     warned: Arc<Mutex<Vec<String>>>,
     levels: Arc<Mutex<Levels>>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { began: Instant::now(), listeners: Arc::default(), warned: Arc::default(), levels: Arc::default() }
+        Self {
+            began: Instant::now(),
+            started: Timestamp::now(),
+            listeners: Arc::default(),
+            warned: Arc::default(),
+            levels: Arc::default(),
+        }
     }
 }
 
@@ -308,10 +552,20 @@ impl Events {
     }
 
     /// Hears everything from now on. A listener that falls [`BUFFER`] events behind makes the run wait.
-    pub fn listen(&self) -> mpsc::Receiver<Event> {
-        let (sender, receiver) = mpsc::channel(BUFFER);
+    pub fn listen(&self) -> Subscription {
+        let (sender, heard) = mpsc::channel(BUFFER);
         self.lock().push(sender);
-        receiver
+        Subscription { heard }
+    }
+
+    /// When it began: the moment from which events are counted.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// How long ago that was.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Tells a fact; waits for listeners that are too far behind.
@@ -363,18 +617,18 @@ impl Events {
         self.warned.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn event(&self, fact: Fact) -> Event {
+    fn event(&self, fact: Fact) -> Arc<Event> {
         if let Fact::Warned { message } = &fact {
             let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
             if warned.len() < WARNINGS && !warned.contains(message) {
                 warned.push(message.clone());
             }
         }
-        Event { at: self.began.elapsed(), fact }
+        Arc::new(Event { at: self.began.elapsed(), fact })
     }
 
     /// Gives it to all who have room; returns those who have none.
-    fn hand_out(&self, event: &Event) -> Vec<mpsc::Sender<Event>> {
+    fn hand_out(&self, event: &Arc<Event>) -> Vec<mpsc::Sender<Arc<Event>>> {
         let mut full = Vec::new();
         self.lock().retain(|listener| match listener.try_send(event.clone()) {
             Ok(()) => true,
@@ -387,7 +641,7 @@ impl Events {
         full
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::Sender<Event>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::Sender<Arc<Event>>>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -409,10 +663,8 @@ mod tests {
         }
         for listener in [&mut one, &mut two] {
             for number in 0..100 {
-                let Some(Event { fact: Fact::Warned { message }, .. }) = listener.recv().await else {
-                    panic!("an event is missing")
-                };
-                assert_eq!(message, number.to_string());
+                let event = listener.recv().await.expect("an event");
+                assert_eq!(event.fact, warned(&number.to_string()));
             }
         }
     }

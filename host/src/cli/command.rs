@@ -34,6 +34,7 @@ use crate::apply::recover::recover;
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
+use crate::observe::{Observers, Runs};
 use crate::plugin::engine::Engine;
 use crate::plugin::grants::words::no_tool;
 use crate::plugin::inspect::inspect_unless_compiled;
@@ -404,6 +405,7 @@ pub(super) async fn go(
     let shown =
         show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
     let stop = Stop::default();
+    let mut observers = Observers::begin(&Runs { runs: vec![(&session.command, &session)], common: None });
     let under_way = signals::under_way(&stop, &session.events);
     let filters = session.settings.filters(baseline.clone(), today);
     let report = session.run(planned, &filters, &stop).await;
@@ -419,6 +421,7 @@ pub(super) async fn go(
         carry_out.after(&session, &paths, &mut report, terminal).await;
         session.amend(&mut report, before).await;
     }
+    let mut noticed = observers.ended(&[&report]).await;
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
     let rendered = rendered(&report, &session, options, terminal)?;
@@ -431,6 +434,8 @@ pub(super) async fn go(
         None => delivered(&rendered, options, terminal, report.exit_code()),
     };
     go_on(&report, options);
+    noticed.extend(observers.close().await);
+    notice(&noticed);
     if let Some(file) = &options.write_baseline {
         let written = Baseline::of(&report, baseline.as_ref()).write(file);
         written.map_err(|error| CliError::usage(error.to_string()))?;
@@ -439,6 +444,11 @@ pub(super) async fn go(
     prune::tidy(&session.journal, &session.settings).await;
     close(session);
     Ok(code)
+}
+
+/// What those who watched have to say of themselves.
+pub(super) fn notice(said: &[String]) {
+    said.iter().for_each(|line| say(&format!("warning: {}", clean::line(line))));
 }
 
 /// What the plugin does outside is counted together with what others do. None: it may do nothing there.

@@ -356,8 +356,8 @@ mod tests {
             world.stop.hard.cancelled().await;
             assert_eq!(began.elapsed().as_secs(), seconds, "{signal:?}");
             let mut bounds = Vec::new();
-            while let Ok(event) = told.try_recv() {
-                let Fact::Stopping { at_most } = event.fact else { panic!("{event:?}") };
+            while let Some(event) = told.try_recv() {
+                let Fact::Stopping { at_most } = &event.fact else { panic!("{event:?}") };
                 bounds.push(at_most.as_secs());
             }
             assert_eq!(bounds, [seconds, 0]);

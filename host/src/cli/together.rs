@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::carry_out::CarryOut;
 use super::command::{
-    Prepared, announce, beside as say_beside, delivered, go_on, handed_out, how, in_runtime, mend, prepare, rendered,
-    share_quotas,
+    Prepared, announce, beside as say_beside, delivered, go_on, handed_out, how, in_runtime, mend, notice, prepare,
+    rendered, share_quotas,
 };
 use super::error::CliError;
 use super::known::Known;
@@ -22,6 +22,7 @@ use super::runs::prune;
 use super::terminal::{Terminal, put, say};
 use super::{load_file, plan, signals, typed};
 use crate::config::Budget;
+use crate::observe::{Observers, Runs as Watched};
 use crate::progress::{Detail, show_together};
 use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, sarif};
@@ -186,6 +187,8 @@ async fn go(
     let detail = Detail { logs: options.verbose > 0, color: terminal.err_color };
     let shown = show_together(&common, streams, how(options, terminal), detail);
     let stop = Stop::default();
+    let watched = names.iter().map(String::as_str).zip(&sessions).collect();
+    let mut observers = Observers::begin(&Watched { runs: watched, common: Some(&common) });
     let under_way = signals::under_way(&stop, &common);
 
     let workers = planned.iter().map(|planned| planned.allocated.segments.len()).collect();
@@ -228,6 +231,7 @@ async fn go(
             }
         }
     }
+    let mut noticed = observers.ended(&done.iter().map(|(.., report)| report).collect::<Vec<_>>()).await;
     let code = ExitCode::strongest(codes);
     let worst = done.iter().map(|(.., report)| report).max_by_key(|report| report.exit_code()).cloned();
     // The reports hold no session.
@@ -245,6 +249,8 @@ async fn go(
     if let Some(report) = worst {
         go_on(&report, options);
     }
+    noticed.extend(observers.close().await);
+    notice(&noticed);
     if let Some((journal, settings)) = tidied {
         prune::tidy(&journal, &settings).await;
     }
@@ -264,10 +270,11 @@ async fn plan_all(sessions: &[Session], names: &[String]) -> Result<(Vec<Planned
     let dealt =
         sessions.iter().zip(planned).zip(wanted.iter().zip(shares)).map(|((session, planned), (wanted, share))| {
             if share == *wanted {
-                return Ok(planned);
+                return Ok::<_, CliError>(planned);
             }
+            let took = planned.took;
             let sized = size::Sized { workers: share, note: None, decided: planned.allocated.decided };
-            session.deal(planned.assessed, sized).map_err(CliError::from)
+            Ok(Planned { took, ..session.deal(planned.assessed, sized)? })
         });
     Ok((dealt.collect::<Result<_, _>>()?, after))
 }

@@ -52,7 +52,7 @@ impl Log {
             inner.item
         };
         if let Some(events) = &self.events {
-            events.mention(Fact::Logged { level, item, message });
+            events.mention(Fact::Logged { level: level.into(), item, message });
         }
     }
 

@@ -72,9 +72,8 @@ impl State {
         self.now = event.at;
         match &event.fact {
             Fact::QuestionSent { question, .. } => drop(self.asked.insert(*question)),
-            Fact::QuestionRetried { question, .. } | Fact::QuestionSettled { question, .. } => {
-                self.asked.remove(question);
-            }
+            Fact::QuestionRetried { question, .. } => drop(self.asked.remove(question)),
+            Fact::QuestionSettled(settled) => drop(self.asked.remove(&settled.question)),
             _ => {}
         }
         match &event.fact {
@@ -136,15 +135,25 @@ impl State {
             Fact::QuestionRetried { item, wait, reason, .. } => {
                 self.does(*item, Doing::Retrying(event.at + *wait, reason.clone()), event.at);
             }
-            Fact::QuestionSettled { item, usage, .. } => {
-                self.usage += *usage;
-                self.does(*item, Doing::Working, event.at);
+            Fact::QuestionSettled(settled) => {
+                self.usage += settled.usage;
+                self.does(settled.item, Doing::Working, event.at);
             }
             Fact::Degraded { to, .. } => self.level = *to,
             Fact::BreakerChanged { state, lasts, .. } => {
                 self.tried_again = lasts.filter(|_| *state == "open").map(|lasts| event.at + lasts);
             }
-            Fact::PolicyChanged { .. }
+            Fact::RunStarted(_)
+            | Fact::PhaseStarted { .. }
+            | Fact::WorkerReady { .. }
+            | Fact::QuestionWaits { .. }
+            | Fact::Paused { .. }
+            | Fact::Resumed { .. }
+            | Fact::Controlled { .. }
+            | Fact::Sampled(_)
+            | Fact::AlertRaised { .. }
+            | Fact::AlertCleared { .. }
+            | Fact::PolicyChanged { .. }
             | Fact::DoneAgain { .. }
             | Fact::Quarantined { .. }
             | Fact::QuestionHedged { .. }
@@ -213,9 +222,14 @@ pub fn clock(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use convoke_runtime::event::Settled;
     use convoke_runtime::work::Outcome;
 
     use super::*;
+
+    fn settled(question: u64, item: usize) -> Fact {
+        Fact::QuestionSettled(Box::new(Settled { question, item, ..Settled::default() }))
+    }
 
     fn hear(state: &mut State, at: u64, fact: Fact) {
         state.hear(&Event { at: Duration::from_secs(at), fact });
@@ -228,7 +242,8 @@ mod tests {
         hear(&mut state, 0, Fact::WorkerStarted { worker: 1, segment: "quality".to_owned() });
         hear(&mut state, 1, Fact::ItemStarted { worker: 0, item: 7, label: "a".to_owned(), group: None, attempt: 1 });
         let wait = Duration::from_secs(45);
-        hear(&mut state, 2, Fact::QuestionRetried { question: 1, item: 7, reason: "rate limited".to_owned(), wait });
+        let (kind, reason) = ("rate-limited".into(), "rate limited".to_owned());
+        hear(&mut state, 2, Fact::QuestionRetried { question: 1, item: 7, kind, reason, wait });
         assert_eq!(state.workers[&0].doing, Doing::Retrying(Duration::from_secs(47), "rate limited".to_owned()));
         assert_eq!(state.workers[&1].doing, Doing::Idle);
     }
@@ -242,7 +257,7 @@ mod tests {
         hear(&mut state, 2, Fact::QuestionStarted { question: 1, item: 7, after: Duration::ZERO });
         hear(&mut state, 3, late(Some(80)));
         assert_eq!(state.workers[&0].pace.tokens_per_second, Some(80));
-        let settled = Fact::QuestionSettled { question: 1, item: 7, by: "model".to_owned(), usage: Usage::default() };
+        let settled = settled(1, 7);
         hear(&mut state, 4, settled);
         hear(&mut state, 4, late(Some(90)));
         assert_eq!(state.workers[&0].pace, Pace::default(), "what comes late belongs to no answer");
@@ -252,12 +267,13 @@ mod tests {
     fn what_is_finished_is_counted_and_how_long_it_may_take() {
         let (mut one, mut other) = (State::default(), State::default());
         let said = |states: &[State], seconds| State::finishing(states, Duration::from_secs(seconds));
-        let sent = |question| Fact::QuestionSent { question, item: 0, model: String::new(), attempt: 1 };
+        let sent =
+            |question| Fact::QuestionSent { question, item: 0, model: String::new(), backend: "".into(), attempt: 1 };
         for question in 0..2 {
             hear(&mut one, 1, sent(question));
         }
         hear(&mut other, 1, sent(9));
-        let settled = Fact::QuestionSettled { question: 1, item: 0, by: String::new(), usage: Usage::default() };
+        let settled = settled(1, 0);
         let states = [one, other];
         assert_eq!(said(&states, 28), "finishing 3 questions, at most 28 s; Ctrl-C again gives up");
         let [mut one, other] = states;
@@ -270,7 +286,8 @@ mod tests {
     #[test]
     fn half_done_in_ten_seconds_leaves_ten_seconds() {
         let mut state = State::default();
-        hear(&mut state, 0, Fact::Planned { items: 8, cached: 0, workers: 1 });
+        let (assessed_in, allocated_in) = (Duration::ZERO, Duration::ZERO);
+        hear(&mut state, 0, Fact::Planned { items: 8, cached: 0, workers: 1, assessed_in, allocated_in });
         hear(&mut state, 0, Fact::WorkerStarted { worker: 0, segment: String::new() });
         for item in 0..4 {
             let ended = Fact::ItemEnded { worker: Some(0), item, outcome: Outcome::Done, took: Duration::from_secs(2) };

@@ -3,14 +3,15 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use convoke_runtime::event::{Event, Events, Fact};
-use tokio::sync::mpsc::Receiver;
+use std::sync::Arc;
+
+use convoke_runtime::event::{Event, Events, Fact, Subscription};
 
 /// Where events come from.
 pub(super) struct Streams {
     runs: Vec<Stream>,
     /// What happens to all runs; none: there is only one, which tells it itself.
-    common: Option<Receiver<Event>>,
+    common: Option<Subscription>,
     /// Whose turn it is to be asked first, so that a talkative one does not silence the others.
     turn: usize,
 }
@@ -19,7 +20,7 @@ struct Stream {
     /// Empty: there is only this one.
     name: String,
     /// None: it has ended.
-    facts: Option<Receiver<Event>>,
+    facts: Option<Subscription>,
 }
 
 impl Streams {
@@ -46,7 +47,7 @@ impl Streams {
     }
 
     /// The next event, and which run's; none: all's. None at all: every run has ended.
-    pub(super) async fn next(&mut self) -> Option<(Option<usize>, Event)> {
+    pub(super) async fn next(&mut self) -> Option<(Option<usize>, Arc<Event>)> {
         loop {
             let (run, event) = self.any().await?;
             let Some(place) = run else { return Some((run, event)) };
@@ -59,7 +60,7 @@ impl Streams {
         }
     }
 
-    async fn any(&mut self) -> Option<(Option<usize>, Event)> {
+    async fn any(&mut self) -> Option<(Option<usize>, Arc<Event>)> {
         let Self { runs, common, turn } = self;
         *turn += 1;
         poll_fn(|context| {
@@ -114,7 +115,7 @@ mod tests {
         }
         let mut heard = Vec::new();
         while let Some((run, event)) = streams.next().await {
-            match event.fact {
+            match &event.fact {
                 Fact::Warned { message } => heard.push(format!("{}{message}", streams.name(run.unwrap()))),
                 Fact::DispatchStopped { .. } => heard.push(format!("stopped {run:?}")),
                 _ => {}

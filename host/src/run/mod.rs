@@ -13,6 +13,7 @@ pub(crate) mod fault;
 pub(crate) mod ledger;
 pub mod money;
 pub mod resume;
+mod sampling;
 mod seat;
 mod shared;
 pub mod since;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use convoke_runtime::backend::Backend;
 use convoke_runtime::board::{Board, BoardError, Nesting};
 use convoke_runtime::broker::{Broker, BrokerConfig, Lanes};
-use convoke_runtime::event::{Events, Fact};
+use convoke_runtime::event::{Events, Fact, RunFacts};
 use convoke_runtime::journal::{
     ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed, Written,
 };
@@ -55,6 +56,7 @@ use beside::{Beside, Looking};
 use execute::{Stop, execute};
 use ledger::JournalLedger;
 use resume::{Kept, Resume};
+use sampling::Sampling;
 use shared::{End, Ended, Shared};
 use since::Since;
 use size::Sized;
@@ -127,6 +129,8 @@ pub struct Planned {
     pub assessed: Assessed,
     /// Who does it.
     pub allocated: Allocated,
+    /// How long it took to make the plan, and to deal its items.
+    pub took: (Duration, Duration),
 }
 
 impl Session {
@@ -135,6 +139,7 @@ impl Session {
     /// # Errors
     /// When there is no plan.
     pub async fn plan(&self) -> Result<Planned, RunError> {
+        let began = Instant::now();
         let mut assessed =
             assess(&self.command, &self.sandbox, &self.identity, &self.journal, self.since.as_ref(), self.fresh)
                 .await?;
@@ -146,8 +151,10 @@ impl Session {
             resume.look(&mut assessed, &self.sandbox.project).await.map_err(AssessError::from)?;
         }
         assessed.explained = self.explained(&assessed).await?;
+        let made = Instant::now();
         let sized = size::size(self, &assessed).await;
-        self.deal(assessed, sized)
+        let planned = self.deal(assessed, sized)?;
+        Ok(Planned { took: (made - began, made.elapsed()), ..planned })
     }
 
     /// The second phase alone, for so many workers.
@@ -159,7 +166,7 @@ impl Session {
         let allocated = allocate(&assessed, sized, route, &self.broker.prices);
         // What the board would refuse is refused before anything is spent.
         self.board(&assessed, &allocated)?;
-        Ok(Planned { assessed, allocated })
+        Ok(Planned { assessed, allocated, took: (Duration::ZERO, Duration::ZERO) })
     }
 
     /// The last two phases. The report is made whatever happens to the items.
@@ -172,7 +179,7 @@ impl Session {
             Some(resume) => (resume.detail.row.run.id, resume.detail.row.run.started),
             None => (RunId::new(), to_the_microsecond(Timestamp::now())),
         };
-        let Planned { assessed, allocated } = planned;
+        let Planned { assessed, allocated, took } = planned;
         let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
         let broker = Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried));
         let answers = match &self.asks {
@@ -182,18 +189,22 @@ impl Session {
         let shared =
             self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
         let Assessed { work, reusable, kept, explained, .. } = assessed;
-        self.tell_plan(&work, reusable.len() + kept.ends.len(), &allocated).await;
+        self.tell_begin(&id, started).await;
+        self.tell_plan(&work, reusable.len() + kept.ends.len(), &allocated, took).await;
         let conclusion = work.conclusion.clone();
         let written = match &self.resume {
             Some(_) => self.journal.written(&id).await?,
             None => HashMap::new(),
         };
         let looking = Looking::begin(&shared);
+        let sampling = Sampling::begin(&shared, self.meter.clone());
         let going = fault::guarded(async {
             keep(&shared, kept, written).await;
             use_again(&shared, reusable).await;
+            self.events.tell(Fact::PhaseStarted { phase: "execute".into() }).await;
             let executed = execute(&shared, &self.sandbox, &allocated.segments, stop).await;
             shared.close_beside().await;
+            self.events.tell(Fact::PhaseStarted { phase: "aggregate".into() }).await;
             self.aggregate(&shared, work, executed, &allocated, filters, (began, started), stop).await
         });
         let concluding = conclusion.as_ref().map(|item| item.id.clone());
@@ -222,6 +233,7 @@ impl Session {
             report.degrade(format!("the end of the run could not be written down{lost}: {error}"));
         }
         looking.end().await;
+        sampling.end();
         self.events.tell(report.ended()).await;
         Ok(report)
     }
@@ -385,9 +397,29 @@ impl Session {
         Ok(board.nesting(Nesting { depth: depth as usize, width: width as usize }))
     }
 
-    async fn tell_plan(&self, work: &Work, cached: usize, allocated: &Allocated) {
+    async fn tell_begin(&self, id: &RunId, started: Timestamp) {
+        let facts = RunFacts {
+            run: id.to_string(),
+            command: self.command.clone(),
+            subcommand: self.identity.subcommand.clone(),
+            plugin: self.plugin.manifest.name.clone(),
+            version: self.plugin.manifest.version.to_string(),
+            project: self.identity.project.clone(),
+            mode: self.settings.mode.name().to_owned(),
+            backend: self.backend_names(),
+            instances: self.settings.limits.instances as usize,
+            budget: self.settings.budget.usd,
+            started,
+            continued: self.resume.is_some(),
+            pid: std::process::id(),
+        };
+        self.events.tell(Fact::RunStarted(Box::new(facts))).await;
+    }
+
+    async fn tell_plan(&self, work: &Work, cached: usize, allocated: &Allocated, took: (Duration, Duration)) {
         let items = work.items.len() + usize::from(work.conclusion.is_some());
-        self.events.tell(Fact::Planned { items, cached, workers: allocated.segments.len() }).await;
+        let (workers, (assessed_in, allocated_in)) = (allocated.segments.len(), took);
+        self.events.tell(Fact::Planned { items, cached, workers, assessed_in, allocated_in }).await;
         if let Some(decided) = &allocated.decided {
             self.events.tell(size::told(decided, allocated.segments.len())).await;
         }

@@ -1,5 +1,6 @@
 //! What a run does for one worker.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ struct Inner {
     hands: Mutex<Hands>,
     /// How many ends are being written. The worker's own end waits for them.
     writing: watch::Sender<usize>,
+    /// When its worker was started.
+    started: Instant,
+    /// Whether its plugin has asked for an item.
+    is_ready: AtomicBool,
 }
 
 /// An end that is being written.
@@ -74,7 +79,15 @@ pub(super) struct Done {
 impl Seat {
     /// For a worker that has joined the board.
     pub(super) fn new(shared: Arc<Shared>, worker: Option<usize>, log: Log) -> Self {
-        Self(Arc::new(Inner { shared, worker, log, hands: Mutex::default(), writing: watch::Sender::new(0) }))
+        Self(Arc::new(Inner {
+            shared,
+            worker,
+            log,
+            hands: Mutex::default(),
+            writing: watch::Sender::new(0),
+            started: Instant::now(),
+            is_ready: AtomicBool::new(false),
+        }))
     }
 
     /// What it has done so far.
@@ -109,6 +122,9 @@ impl Seat {
     async fn take(&self) -> Result<Option<Arc<Task>>, Refused> {
         let shared = &self.0.shared;
         let Some(worker) = self.0.worker else { return Ok(None) };
+        if !self.0.is_ready.swap(true, Ordering::Relaxed) {
+            shared.events.tell(Fact::WorkerReady { worker, after: self.0.started.elapsed() }).await;
+        }
         loop {
             let changed = shared.changed.notified();
             tokio::pin!(changed);

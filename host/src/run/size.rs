@@ -86,7 +86,7 @@ fn facts(session: &Session, assessed: &Assessed, items: usize) -> SizeFacts {
 pub(super) fn told(decided: &Decided, workers: usize) -> Fact {
     Fact::Decided {
         question: None,
-        kind: "size",
+        kind: "size".into(),
         policy: decided.by.to_string(),
         generation: decided.generation,
         decision: format!("{workers} workers"),

@@ -370,7 +370,7 @@ impl<'a> Bench<'a> {
         let (mut heard, log) = (events.listen(), self.log.clone());
         tokio::spawn(async move {
             while let Some(event) = heard.recv().await {
-                match event.fact {
+                match &event.fact {
                     Fact::Logged { level, message, .. } => {
                         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
                         if log.len() == LOG_LINES {

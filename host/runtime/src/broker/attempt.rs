@@ -21,7 +21,7 @@ pub(super) enum Attempt {
     /// There is an answer; whether it fits is not known yet.
     Answered(Answer),
     /// The question is to be asked again after `wait`.
-    Again { wait: Duration, reason: String },
+    Again { wait: Duration, kind: &'static str, reason: String },
     /// It is not; whether the next model is asked, if that was decided.
     Lost(Failure, Option<bool>),
 }
@@ -131,7 +131,15 @@ impl Broker {
         };
         admitted.sending();
         self.hedges.sent();
-        self.books.tell(Fact::QuestionSent { question, item, model: request.model.clone(), attempt }).await;
+        self.books
+            .tell(Fact::QuestionSent {
+                question,
+                item,
+                model: request.model.clone(),
+                backend: lane.backend.name().into(),
+                attempt,
+            })
+            .await;
         let sent = Instant::now();
         let overseer = Overseer::new(self, life.asker, &life.question.role, request, sent);
         let (mut silent, mut pace) = (true, Pace::default());
@@ -260,7 +268,7 @@ impl Broker {
             false => Failure { message: format!("{} ({why})", failure.message), ..failure },
         };
         let attempt = match then {
-            Then::Retry(wait) => Attempt::Again { wait, reason: failure.message },
+            Then::Retry(wait) => Attempt::Again { wait, kind: failure.kind.name(), reason: failure.message },
             Then::Next(why) => Attempt::Lost(because(failure, why), Some(true)),
             Then::GiveUp(why) => Attempt::Lost(because(failure, why), Some(false)),
             // Before the permit goes back, so that nobody gets it.

@@ -328,7 +328,7 @@ impl Books {
         }
         self.tell(Fact::Decided {
             question,
-            kind: facts.kind().name(),
+            kind: facts.kind().name().into(),
             policy: decided.by.to_string(),
             generation: decided.generation,
             decision: words(&decided.decision),

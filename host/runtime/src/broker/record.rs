@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::decide::DecisionRecord;
 use super::hedge::Beside;
 use crate::backend::Backend;
-use crate::event::{Events, Fact};
+use crate::event::{Events, Fact, Settled};
 use crate::money::Usd;
 use crate::question::{Tier, Usage};
 
@@ -233,15 +233,28 @@ impl Books {
 
     /// Writes down a question that has ended, then tells it.
     async fn close(&self, record: QuestionRecord, attempts: Vec<ModelSpending>, item: usize) {
-        let (question, by, usage) = (record.id, record.outcome.clone(), record.usage);
+        let settled = Settled {
+            question: record.id,
+            item,
+            by: record.outcome.clone(),
+            role: record.role.clone(),
+            model: record.model.clone(),
+            backend: record.backend.into(),
+            attempts: record.attempts,
+            usage: record.usage,
+            uncertain: record.uncertain,
+            queued: Duration::from_millis(record.queued_ms),
+            took: Duration::from_millis(record.took_ms),
+        };
+        let usd = record.usage.usd;
         self.spend(attempts);
         let name = record.item.clone();
         if let Err(error) = self.ledger.record(record).await {
             // The answer is paid for: it is not thrown away because the ledger is full.
-            self.warn(format!("{name}: the ledger lacks a question of {}: {error}", usage.usd)).await;
+            self.warn(format!("{name}: the ledger lacks a question of {usd}: {error}")).await;
         }
         self.warn_of_prices().await;
-        self.tell(Fact::QuestionSettled { question, item, by, usage }).await;
+        self.tell(Fact::QuestionSettled(Box::new(settled))).await;
     }
 }
 

@@ -19,18 +19,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::*;
 use crate::backend::scripted::{Act, Scripted};
-use crate::event::Event;
+use crate::event::Subscription;
 
 /// A broker over a scripted backend, and all that can be seen of it.
 struct Bench {
     broker: Arc<Broker>,
     backend: Scripted,
     ledger: Arc<InMemory>,
-    events: mpsc::Receiver<Event>,
+    events: Subscription,
 }
 
 impl Bench {
@@ -64,7 +63,7 @@ impl Bench {
     /// The names of the facts that were told, in order.
     fn facts(&mut self) -> Vec<String> {
         let mut facts = Vec::new();
-        while let Ok(event) = self.events.try_recv() {
+        while let Some(event) = self.events.try_recv() {
             let fact = serde_json::to_value(&event.fact).unwrap();
             let detail = ["by", "state", "message"].iter().find_map(|key| fact[key].as_str());
             let name = fact["event"].as_str().unwrap();

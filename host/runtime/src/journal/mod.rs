@@ -23,6 +23,7 @@ mod retention;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod told;
 mod write;
 mod writer;
 mod written;
@@ -42,6 +43,7 @@ pub use actions::{ActionEnd, ActionRecord, ActionRow, ActionState, OUTPUT_LIMIT}
 pub use applies::{ApplyFile, ApplyRecord, ApplyRow, ApplyState, FileContent, Rights};
 pub use error::JournalError;
 pub(crate) use schema::write_ahead;
+pub use told::Told;
 pub use written::Written;
 
 pub use history::{Page, RunSummary};

@@ -329,7 +329,11 @@ impl Reader<'_> {
         let question = "SELECT coalesce(sum(coalesce(octet_length(old), 0) + coalesce(octet_length(new), 0)), 0)
                         FROM applied_files JOIN applies ON applies.seq = applied_files.apply WHERE applies.run = ?1";
         let edits = self.connection.prepare_cached(question)?.query_row([seq], |row| row.get(0)).map(number)?;
-        Ok(items + edits)
+        let question = "SELECT coalesce(sum(octet_length(lines)), 0)
+                               + coalesce((SELECT octet_length(report_json) FROM reports WHERE run = ?1), 0)
+                        FROM events WHERE run = ?1";
+        let told = self.connection.prepare_cached(question)?.query_row([seq], |row| row.get(0)).map(number)?;
+        Ok(items + edits + told)
     }
 
     fn room(&self) -> Result<Room, JournalError> {
@@ -381,6 +385,10 @@ pub(super) fn shrink(connection: &Connection) -> Result<(), Fault> {
     let Some((seq, id)) = found else { return Ok(()) };
     let items = "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE run = ?1 LIMIT ?2)";
     if connection.prepare_cached(items)?.execute(params![seq, ITEMS])? > 0 {
+        return Ok(());
+    }
+    let events = "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE run = ?1 LIMIT ?2)";
+    if connection.prepare_cached(events)?.execute(params![seq, ITEMS])? > 0 {
         return Ok(());
     }
     let decisions = "DELETE FROM decisions WHERE seq IN (SELECT seq FROM decisions WHERE run = ?1 LIMIT ?2)";

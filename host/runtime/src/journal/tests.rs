@@ -100,7 +100,7 @@ fn question(run: RunId, asked: Timestamp, usd: Usd) -> QuestionRow {
 }
 
 /// A run with these items, begun.
-async fn begun(journal: &Journal, items: &[&str]) -> RunId {
+pub(super) async fn begun(journal: &Journal, items: &[&str]) -> RunId {
     let run = run_record();
     let id = run.id;
     journal.begin_run(run).await.unwrap();

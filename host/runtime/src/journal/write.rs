@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::record::bounded_log;
 use super::{
     AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, Reopening, RunEnd, RunId, RunRecord,
-    actions, applies, attempts, decisions, earlier, outcomes, reopen, retention,
+    actions, applies, attempts, decisions, earlier, outcomes, reopen, retention, told,
 };
 use crate::work::{Outcome, Status};
 
@@ -21,6 +21,8 @@ pub(super) enum Write {
     Attempt(RunId, Box<AttemptRow>),
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
+    Events(RunId, Box<told::Lines>),
+    Report(RunId, String),
     Action(Box<actions::Change>),
     Apply(Box<applies::ApplyWrite>),
     End(RunId, Box<RunEnd>),
@@ -92,6 +94,8 @@ impl Write {
             | Self::Attempt(..)
             | Self::Question(_)
             | Self::Decision(_)
+            | Self::Events(..)
+            | Self::Report(..)
             | Self::Route(..)
             | Self::End(..)
             | Self::Leave(_)
@@ -127,6 +131,8 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Attempt(run, row) => attempts::add(connection, *run, row),
         Write::Question(row) => question(connection, row),
         Write::Decision(row) => decisions::add(connection, row),
+        Write::Events(run, lines) => told::add(connection, *run, lines),
+        Write::Report(run, report) => told::report(connection, *run, report),
         Write::Action(change) => actions::change(connection, change),
         Write::Apply(write) => applies::write(connection, write),
         Write::End(run, end) => end_run(connection, *run, end),

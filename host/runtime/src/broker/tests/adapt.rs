@@ -21,13 +21,13 @@ impl Bench {
     /// The changes of the limit that were told, and the decisions about it.
     fn changes(&mut self) -> (Vec<(usize, usize, String)>, usize) {
         let (mut changes, mut decided) = (Vec::new(), 0);
-        while let Ok(event) = self.events.try_recv() {
-            match event.fact {
+        while let Some(event) = self.events.try_recv() {
+            match &event.fact {
                 Fact::LimitChanged { account, limit, before, reason } => {
                     assert_eq!(account, "scripted");
-                    changes.push((before, limit, reason));
+                    changes.push((*before, *limit, reason.clone()));
                 }
-                Fact::Decided { kind: "adapt", .. } => decided += 1,
+                Fact::Decided { kind, .. } if kind == "adapt" => decided += 1,
                 _ => {}
             }
         }

@@ -27,8 +27,10 @@ fn opus(prompt: &str) -> Question {
 
 fn decided(bench: &mut Bench) -> Vec<String> {
     let mut decided = Vec::new();
-    while let Ok(event) = bench.events.try_recv() {
-        if let Fact::Decided { kind: kind @ "recover", policy, decision, reason, .. } = event.fact {
+    while let Some(event) = bench.events.try_recv() {
+        if let Fact::Decided { kind, policy, decision, reason, .. } = &event.fact
+            && kind == "recover"
+        {
             decided.push(format!("{kind} {policy}: {decision} {reason}"));
         }
     }

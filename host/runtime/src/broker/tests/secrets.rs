@@ -40,8 +40,8 @@ fn places(text: &str) -> Vec<(&'static str, Question)> {
 /// All that anybody sees, beside what is sent.
 fn seen(bench: &mut Bench, result: &Result<Reply, Failure>) -> String {
     let mut seen = format!("{result:?}{:?}", bench.ledger.records());
-    while let Ok(event) = bench.events.try_recv() {
-        seen += &serde_json::to_string(&event).unwrap();
+    while let Some(event) = bench.events.try_recv() {
+        seen += &serde_json::to_string(&*event).unwrap();
     }
     seen
 }

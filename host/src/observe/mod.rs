@@ -1,0 +1,64 @@
+//! What watches runs beside the terminal: each is a consumer of the one stream of events, and decides nothing.
+//!
+//! All of them hear the same facts, so that what they show is the same. None may hold up a run: who can't go on says so
+//! once, and hears on.
+
+mod recorder;
+
+use std::future::ready;
+
+use convoke_runtime::event::Events;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::report::Report;
+use crate::run::Session;
+
+/// The runs of a process that are watched.
+pub struct Runs<'a> {
+    /// Each with its name among the others, in their order.
+    pub runs: Vec<(&'a str, &'a Session)>,
+    /// Where it is told what happens to all of them; none: there is only one, which tells it itself.
+    pub common: Option<&'a Events>,
+}
+
+/// Something that watches runs.
+pub trait Observer: Send {
+    /// The runs have ended, and these are their reports as they will be shown: in the order of the runs, without those that
+    /// could not be made. What it returns is said to the user. Must be quick: the report waits for it.
+    fn ended<'a>(&'a mut self, _reports: &'a [&'a Report]) -> BoxFuture<'a, Vec<String>> {
+        ready(Vec::new()).boxed()
+    }
+
+    /// The reports were shown, and the process is about to end.
+    fn close(self: Box<Self>) -> BoxFuture<'static, Vec<String>> {
+        ready(Vec::new()).boxed()
+    }
+}
+
+/// All that watch.
+#[derive(Default)]
+#[must_use = "they are ended with the runs"]
+pub struct Observers(Vec<Box<dyn Observer>>);
+
+impl Observers {
+    /// They watch from now on: before the runs begin.
+    pub fn begin(runs: &Runs<'_>) -> Self {
+        Self(vec![Box::new(recorder::Recorder::begin(runs))])
+    }
+
+    /// The runs have ended. See [`Observer::ended`].
+    pub async fn ended(&mut self, reports: &[&Report]) -> Vec<String> {
+        let mut said = Vec::new();
+        for observer in &mut self.0 {
+            said.extend(observer.ended(reports).await);
+        }
+        said
+    }
+
+    /// The process is about to end. See [`Observer::close`].
+    pub async fn close(self) -> Vec<String> {
+        let closed = futures::future::join_all(self.0.into_iter().map(Observer::close)).await;
+        closed.into_iter().flatten().collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! How things stand, told from time to time while a run goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use convoke_runtime::event::{AccountSample, Fact, Sample};
+use convoke_runtime::machine::Meter;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::shared::Shared;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Tells it until it is ended.
+pub(super) struct Sampling(JoinHandle<()>);
+
+impl Sampling {
+    pub(super) fn begin(shared: &Arc<Shared>, meter: Arc<Meter>) -> Self {
+        let shared = shared.clone();
+        Self(tokio::spawn(async move {
+            let mut ticks = interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                shared.events.mention(Fact::Sampled(Box::new(sample(&shared, &meter))));
+            }
+        }))
+    }
+
+    /// Nothing more is told.
+    pub(super) fn end(self) {}
+}
+
+impl Drop for Sampling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn sample(shared: &Shared, meter: &Meter) -> Sample {
+    let (cpu, memory) = meter.in_a_run();
+    let used = |free: f64| (1.0 - free).clamp(0.0, 1.0);
+    let lanes = shared.answers.broker().lanes();
+    let account = |(name, standing): (&'static str, convoke_runtime::admission::Standing)| AccountSample {
+        account: name.into(),
+        waiting: standing.waiting,
+        in_flight: standing.in_flight,
+        limit: standing.limit,
+        idle: standing.idle,
+        breaker: standing.breaker.into(),
+        free: standing.free,
+    };
+    Sample {
+        cpu: cpu.map(used),
+        memory: memory.map(used),
+        accounts: lanes.standing().into_iter().map(account).collect(),
+        retries_left: lanes.retries_left(),
+    }
+}
