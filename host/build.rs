@@ -7,42 +7,44 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The name of a set, what of the repository is in it, and where in a project that goes.
+/// The name of a set, what of `host/kept` is in it, and where in a project that goes. There lie links to where it is in the
+/// repository: so that it is in the package of this crate too.
 const SETS: [(&str, &[(&str, &str)]); 5] = [
     (
         "RUST_SDK",
         &[
-            ("sdk/Cargo.toml", "rust/Cargo.toml"),
-            ("sdk/src", "rust/src"),
-            ("sdk/secrets/Cargo.toml", "secrets/Cargo.toml"),
-            ("sdk/secrets/src", "secrets/src"),
+            ("kept/sdk.toml", "rust/Cargo.toml"),
+            ("kept/sdk-src", "rust/src"),
+            ("wit/*.wit", "rust/wit"),
+            ("kept/secrets.toml", "secrets/Cargo.toml"),
+            ("kept/secrets-src", "secrets/src"),
         ],
     ),
-    ("PYTHON_SDK", &[("sdk/python/convoke_sdk", "convoke_sdk")]),
+    ("PYTHON_SDK", &[("kept/python-sdk", "convoke_sdk")]),
     ("CONTRACT", &[("wit/*.wit", "wit")]),
     (
         "RUST_EXAMPLE",
         &[
-            ("examples/hello/plugin.toml", "plugin.toml"),
-            ("examples/hello/src", "src"),
-            ("examples/hello/tests", "tests"),
-            ("examples/hello/fixtures", "fixtures"),
+            ("kept/hello/plugin.toml", "plugin.toml"),
+            ("kept/hello/src", "src"),
+            ("kept/hello/tests", "tests"),
+            ("kept/hello/fixtures", "fixtures"),
         ],
     ),
     (
         "PYTHON_EXAMPLE",
         &[
-            ("examples/todo-scan/plugin.toml", "plugin.toml"),
-            ("examples/todo-scan/pyproject.toml", "pyproject.toml"),
-            ("examples/todo-scan/app.py", "app.py"),
-            ("examples/todo-scan/tests", "tests"),
-            ("examples/todo-scan/fixtures", "fixtures"),
+            ("kept/todo-scan/plugin.toml", "plugin.toml"),
+            ("kept/todo-scan/pyproject.toml", "pyproject.toml"),
+            ("kept/todo-scan/app.py", "app.py"),
+            ("kept/todo-scan/tests", "tests"),
+            ("kept/todo-scan/fixtures", "fixtures"),
         ],
     ),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let mut watched = String::from("cargo::rerun-if-changed=build.rs\n");
     let mut code = String::new();
     for (name, parts) in SETS {
@@ -52,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Some((folder, suffix)) => (folder, suffix),
                 None => (*from, ""),
             };
-            writeln!(watched, "cargo::rerun-if-changed={}", root.join(folder).display())?;
+            writeln!(watched, "cargo::rerun-if-changed={}", root.join(folder).canonicalize()?.display())?;
             // A suffix says that folders within are something else.
             gather(&root.join(folder), to, suffix, &mut files)?;
         }

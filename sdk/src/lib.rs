@@ -50,7 +50,7 @@
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         world: "everything",
         pub_export_macro: true,
         default_bindings_module: "convoke_sdk::bindings",
@@ -60,7 +60,7 @@ pub mod bindings {
     pub mod concluding {
         wit_bindgen::generate!({
             inline: "package convoke:sdk; world concluding { export convoke:plugin/conclusion@0.1.0; }",
-            path: "../wit",
+            path: "wit",
             world: "convoke:sdk/concluding",
             pub_export_macro: true,
             default_bindings_module: "convoke_sdk::bindings::concluding",

@@ -3,7 +3,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "wit",
     world: "everything",
     with: {
         "convoke:plugin/worker.task": crate::plugin::imports::TaskHandle,
@@ -15,7 +15,7 @@ wasmtime::component::bindgen!({
 pub mod concluding {
     wasmtime::component::bindgen!({
         inline: "package convoke:host; world concluding { export convoke:plugin/conclusion@0.1.0; }",
-        path: "../wit",
+        path: "wit",
         world: "convoke:host/concluding",
         with: {
             "convoke:plugin/types": crate::plugin::bindings::convoke::plugin::types,
@@ -30,9 +30,9 @@ mod tests {
     use wit_parser::{Resolve, TypeDefKind, UnresolvedPackageGroup};
 
     const PACKAGE: [(&str, &str); 3] = [
-        ("types.wit", include_str!("../../../wit/types.wit")),
-        ("world.wit", include_str!("../../../wit/world.wit")),
-        ("capabilities.wit", include_str!("../../../wit/capabilities.wit")),
+        ("types.wit", include_str!("../../wit/types.wit")),
+        ("world.wit", include_str!("../../wit/world.wit")),
+        ("capabilities.wit", include_str!("../../wit/capabilities.wit")),
     ];
 
     fn resolved(files: &[(&str, &str)]) -> Resolve {

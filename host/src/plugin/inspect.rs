@@ -543,10 +543,10 @@ pub(super) mod tests {
 
     #[test]
     fn the_version_is_that_of_the_contract() {
-        let world = include_str!("../../../wit/world.wit");
+        let world = include_str!("../../wit/world.wit");
         assert!(world.starts_with(&format!("package {PACKAGE}@{PACKAGE_VERSION};")));
         for interface in OFFERED {
-            let files = [world, include_str!("../../../wit/types.wit"), include_str!("../../../wit/capabilities.wit")];
+            let files = [world, include_str!("../../wit/types.wit"), include_str!("../../wit/capabilities.wit")];
             let is_there = files.iter().any(|text| text.contains(&format!("\ninterface {interface} {{")));
             assert!(is_there, "{interface}");
         }

@@ -7,7 +7,7 @@ use std::sync::Once;
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit/policy",
+        path: "wit",
         world: "policy",
         pub_export_macro: true,
         export_macro_name: "export_bindings",

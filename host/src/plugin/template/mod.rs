@@ -114,7 +114,6 @@ pub fn files(name: &str, language: Language) -> Result<Vec<(String, String)>, Ne
     if language == Language::Rust {
         rename::check_package(name)?;
         files.push(("sdk/Cargo.toml".to_owned(), workspace::of_the_sdk().map_err(NewError::Kept)?));
-        files.extend(CONTRACT.iter().map(|(path, text)| (format!("sdk/{path}"), (*text).to_owned())));
     }
     files.sort();
     Ok(files)

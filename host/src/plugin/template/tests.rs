@@ -54,7 +54,7 @@ fn the_whole_sdk_goes_with_a_project_as_it_is() {
     let contract: Vec<String> = contract.filter(|path| !path.contains('/')).collect();
     assert!(contract.contains(&"types.wit".to_owned()) && contract.contains(&"world.wit".to_owned()));
     for path in contract {
-        assert!(text(&rust, &format!("sdk/wit/{path}")).contains("convoke:plugin"), "{path}");
+        assert!(text(&rust, &format!("sdk/rust/wit/{path}")).contains("convoke:plugin"), "{path}");
     }
 }
 

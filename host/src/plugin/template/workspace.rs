@@ -6,7 +6,7 @@
 use toml::{Table, Value};
 
 /// Of this repository.
-const OURS: &str = include_str!("../../../../Cargo.toml");
+const OURS: &str = include_str!("../../../kept/workspace.toml");
 
 /// The packages of the SDK, by their folders in a project.
 const PACKAGES: [(&str, &str); 2] = [("rust", "convoke-sdk"), ("secrets", "convoke-secrets")];

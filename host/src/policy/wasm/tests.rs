@@ -352,7 +352,7 @@ fn any_byte_changed_is_an_answer_and_never_a_panic() {
 
 #[test]
 fn the_version_is_that_of_the_contract() {
-    let text = include_str!("../../../../wit/policy/policy.wit");
+    let text = include_str!("../../../wit/policy/policy.wit");
     assert!(text.starts_with(&format!("package {PACKAGE}@{PACKAGE_VERSION};")));
     for interface in [LOG, DECISIONS] {
         assert!(text.contains(&format!("\ninterface {interface} {{")), "{interface}");

@@ -1,0 +1,1 @@
+../../../examples/todo-scan/app.py
