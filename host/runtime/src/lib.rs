@@ -13,7 +13,8 @@
 //! - [`backend`]: the kinds of instances that answer, the [`warden`] that ends what they started, and [`cassette`]: what
 //!   a recorded run is answered from;
 //! - [`journal`]: what a crash must not lose;
-//! - [`event`]: the one stream of committed facts that everything a user sees is made of.
+//! - [`event`]: the one stream of committed facts that everything a user sees is made of; [`timeline`]: the picture of a
+//!   run that they make.
 
 pub mod admission;
 pub mod allocate;
@@ -46,6 +47,7 @@ pub mod route;
 pub mod scan;
 pub mod schema;
 pub mod shared;
+pub mod timeline;
 #[cfg(unix)]
 pub mod warden;
 pub mod watch;
