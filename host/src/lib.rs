@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod apply;
+pub mod audit;
 pub mod backends;
 pub mod cli;
 pub mod config;

@@ -44,7 +44,7 @@ use crate::quota::scoped::{self, ScopedQuotas};
 use crate::responses::Responses;
 use crate::retry::RetryConfig;
 use crate::route::{Candidate, Route, estimated_input_tokens};
-use crate::scan::{ScanMode, scan};
+use crate::scan::{ScanMode, find};
 use crate::schema::{Checker, Schemas};
 use crate::shared::{Shared, SharedLimits};
 use crate::watch::WatchConfig;
@@ -340,13 +340,23 @@ impl Broker {
             let message = "tools are not used in the strict mode: choose another mode for this command";
             return Err(Failure::new(FailureKind::Denied, message));
         }
-        let found = match scan(self.config.scan, request) {
-            Ok(found) => found,
-            Err(failure) => {
-                let message = format!("{}: {}", life.asker.item_id, failure.message);
-                return Err(self.stop(Failure { message, ..failure }).await);
-            }
-        };
+        let found = find(self.config.scan, request);
+        let refusal = found.refusal(self.config.scan);
+        if !found.is_empty() {
+            let became = match (self.config.scan, &refusal) {
+                (_, Some(_)) => "refused",
+                (ScanMode::Standard, None) => "redacted",
+                (_, None) => "sent",
+            };
+            let (kinds, places) = (found.kinds(), found.places());
+            let fact =
+                Fact::SecretFound { question: life.id, item: life.asker.item, kinds, places, became: became.into() };
+            self.books.tell(fact).await;
+        }
+        if let Some(failure) = refusal {
+            let message = format!("{}: {}", life.asker.item_id, failure.message);
+            return Err(self.stop(Failure { message, ..failure }).await);
+        }
         if let Some(warning) = found.warning() {
             life.memorable = false;
             self.books.warn(format!("{}: {warning}", life.asker.item_id)).await;

@@ -295,6 +295,19 @@ pub enum Fact {
         /// Why, in the policy's words; may be empty.
         reason: String,
     },
+    /// A credential stands in what is to be sent to a model. Which one is never said.
+    SecretFound {
+        /// In which question.
+        question: u64,
+        /// For which item.
+        item: usize,
+        /// What kinds of credentials.
+        kinds: Vec<String>,
+        /// In which parts of the question.
+        places: Vec<String>,
+        /// `redacted`, `sent`, or `refused`: then the run stops.
+        became: Cow<'static, str>,
+    },
     /// Nothing more is begun until it is resumed.
     Paused {
         /// By whom, as they are known to the system.

@@ -31,6 +31,37 @@ pub struct Found {
 }
 
 impl Found {
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// The kinds of secrets.
+    pub fn kinds(&self) -> Vec<String> {
+        self.kinds.iter().map(|&kind| kind.to_owned()).collect()
+    }
+
+    /// The parts of the request in which they stood.
+    pub fn places(&self) -> Vec<String> {
+        self.places.iter().map(|&place| place.to_owned()).collect()
+    }
+
+    /// Why it is not sent; none: it is.
+    pub fn refusal(&self, mode: ScanMode) -> Option<Failure> {
+        if mode != ScanMode::Strict || self.kinds.is_empty() {
+            return None;
+        }
+        let (kinds, places) = (list(&self.kinds), list(&self.places));
+        let line =
+            self.first.map_or_else(String::new, |(place, line)| format!(", first in line {line} of the {place}"));
+        Some(Failure::new(
+            FailureKind::Secret,
+            format!(
+                "not sent: a secret ({kinds}) in the {places}{line}. Remove it, or choose a mode that redacts secrets"
+            ),
+        ))
+    }
+
     /// A sentence for the user; none: nothing was found.
     pub fn warning(&self) -> Option<String> {
         if self.kinds.is_empty() {
@@ -50,6 +81,12 @@ fn list(words: &BTreeSet<&'static str>) -> String {
 /// # Errors
 /// In mode [`ScanMode::Strict`]: [`FailureKind::Secret`], naming kinds and places.
 pub fn scan(mode: ScanMode, request: &mut Request) -> Result<Found, Failure> {
+    let found = find(mode, request);
+    found.refusal(mode).map_or(Ok(found), Err)
+}
+
+/// As [`scan`], where it is said first what was found: see [`Found::refusal`].
+pub fn find(mode: ScanMode, request: &mut Request) -> Found {
     let mut found = Found { redacted: mode == ScanMode::Standard, ..Found::default() };
     look(&mut request.system, "instructions", &mut found);
     if let Some(context) = &mut request.context {
@@ -59,18 +96,7 @@ pub fn scan(mode: ScanMode, request: &mut Request) -> Result<Found, Failure> {
     if let Some(schema) = &mut request.schema {
         look_in_value(schema, &mut found);
     }
-    if mode == ScanMode::Strict && !found.kinds.is_empty() {
-        let (kinds, places) = (list(&found.kinds), list(&found.places));
-        let line =
-            found.first.map_or_else(String::new, |(place, line)| format!(", first in line {line} of the {place}"));
-        return Err(Failure::new(
-            FailureKind::Secret,
-            format!(
-                "not sent: a secret ({kinds}) in the {places}{line}. Remove it, or choose a mode that redacts secrets"
-            ),
-        ));
-    }
-    Ok(found)
+    found
 }
 
 fn look(text: &mut String, place: &'static str, found: &mut Found) {

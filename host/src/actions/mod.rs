@@ -21,7 +21,9 @@ use std::sync::Arc;
 use convoke_runtime::journal::{ActionEnd, ActionRecord, ActionRow, ActionState as Kept, Journal, JournalError, RunId};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
+use crate::audit::{Audit, AuditError, Record, kind};
 use crate::config::Allow;
 use crate::plugin::operations::{Kind, Operations};
 use crate::report::{Action, ActionState};
@@ -48,6 +50,8 @@ pub struct Site<'a> {
     pub programs: Programs,
     /// What starts them.
     pub machinery: Machinery,
+    /// Where it is written what is carried out, before it is.
+    pub audit: Audit,
 }
 
 /// Asks the user whether to run something that is described in lines.
@@ -185,6 +189,8 @@ async fn propose(site: &Site<'_>, actions: &[Action], programs: &[Option<Program
 #[derive(Debug, thiserror::Error)]
 enum Hindered {
     #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
     Lock(#[from] crate::plugin::operations::LockError),
@@ -222,6 +228,12 @@ async fn one(
         (Err(error), _) => return Ok(refused(action, error.to_string())),
         (_, Err(error)) => return Ok(refused(action, error.to_string())),
     };
+    let told = |kind, details| {
+        let action = audited(site, action, kind, details);
+        async move { site.audit.before(vec![action]).await }
+    };
+    let how = json!({"program": program.quoted(), "kind": action.kind, "title": action.title, "item": action.item});
+    told(kind::ACTION_STARTED, how).await?;
     match site.journal.start_action(record(site, action, program)).await {
         Ok(()) => {}
         Err(JournalError::ActionHeld { .. }) => {
@@ -245,13 +257,27 @@ async fn one(
         at: Timestamp::now(),
     };
     let written = site.journal.end_action(end.clone()).await;
+    let how = json!({"state": end.state.name(), "exit_code": end.exit_code, "reason": end.reason});
+    let told = told(kind::ACTION_ENDED, how).await;
     show(action, end);
     if let Err(error) = written {
         let so_far = action.problem.take().unwrap_or_else(|| "it was carried out".to_owned());
         action.state = ActionState::Unknown;
         action.problem = Some(format!("{so_far}; but that could not be journaled, so it will be unknown: {error}"));
     }
+    if let Err(error) = told {
+        // What was done was done, and is in the journal.
+        let so_far = action.problem.take().unwrap_or_else(|| "it was carried out".to_owned());
+        action.problem = Some(format!("{so_far}; how it ended is not in the audit log: {error}"));
+        return Ok(false);
+    }
     Ok(action.state == ActionState::Done)
+}
+
+/// What the audit log has of an action.
+fn audited(site: &Site<'_>, action: &Action, kind: &'static str, mut details: Value) -> Record {
+    details["project"] = json!(site.project.to_string_lossy());
+    Record::new(kind, action.key.clone(), details).of_run(Some(site.run.to_string()))
 }
 
 fn refused(action: &mut Action, reason: String) -> bool {

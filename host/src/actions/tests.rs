@@ -49,6 +49,7 @@ impl Place {
             operations: &self.operations,
             programs: Programs::of(|name| (name == "PATH").then(|| "/usr/bin:/bin".to_owned()), &project),
             machinery: Machinery { warden: "/nowhere/convoke".into(), records: self.folder.path().join("records") },
+            audit: crate::audit::Audit::off(),
         };
         let tell: Tell = Arc::new(|_| {});
         carry_out(&site, consent, actions, stop, &tell).await;

@@ -8,6 +8,7 @@
 //!
 //! One process of a user carries out at a time: it holds a lock that the kernel takes from it when it ends.
 
+mod audited;
 pub mod back;
 mod check;
 mod lock;
@@ -24,6 +25,7 @@ use convoke_runtime::journal::{ApplyFile, ApplyRecord, ApplyState, FileContent, 
 use convoke_runtime::work;
 use jiff::Timestamp;
 
+use crate::audit::{Audit, AuditError};
 use crate::config::Paths;
 pub use crate::steps::{Steps, Undisturbed};
 pub use check::MOST;
@@ -40,13 +42,15 @@ pub struct Place {
     pub lock: PathBuf,
     /// Folders in which nothing is ever touched: convoke's own.
     pub own: Vec<PathBuf>,
+    /// Where it is written which files are changed, before they are.
+    pub audit: Audit,
 }
 
 impl Place {
     /// That of a user.
-    pub fn of(paths: &Paths, journal: &Journal) -> Self {
+    pub fn of(paths: &Paths, journal: &Journal, audit: &Audit) -> Self {
         let own = vec![paths.config.clone(), paths.data.clone(), paths.cache.clone()];
-        Self { journal: journal.clone(), lock: paths.locks().join("apply.lock"), own }
+        Self { journal: journal.clone(), lock: paths.locks().join("apply.lock"), own, audit: audit.clone() }
     }
 
     fn open(&self, project: &Path) -> Result<Tree, ApplyError> {
@@ -167,6 +171,9 @@ pub enum ApplyError {
     /// It can't be written down, or not be read again. No file was touched.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// It can't be written to the audit log. No file was touched.
+    #[error("no file was changed: {0}")]
+    Audit(#[from] AuditError),
     /// What was written down reads otherwise. No file was touched.
     #[error("what was written to the journal for the way back reads otherwise: the disk may be failing")]
     Unsafe,
@@ -230,8 +237,10 @@ pub async fn carry_out(
         files: checked.files,
         folders: checked.folders,
     };
+    place.audit.before(audited::begins(&record)).await?;
     place.journal.prepare_apply(record.clone()).await?;
     let work = Work { tree: &tree, record: &record, undone: request.undoes.as_ref(), steps };
+    let ended = |how: &str, why: &str| place.audit.before(vec![audited::ended(&record, how, why)]);
     let prepared = match work.is_kept(place, request.verify).await {
         Ok(()) => work.prepare().map_err(|(path, problem)| ApplyError::Undone { path, problem }),
         Err(error) => Err(error),
@@ -246,10 +255,16 @@ pub async fn carry_out(
             // Where it can't be noted, the next start finds nothing to undo and notes it.
             let _ = set(place, id, ApplyState::Undone).await;
         }
+        // No file was touched: there is nothing to be missed.
+        let _ = ended("undone", &error.to_string()).await;
         return Err(error);
     }
     if let Err((path, problem)) = work.commit() {
-        return Err(match work.revert() {
+        let reverted = work.revert();
+        let how = if reverted.is_ok() { "undone" } else { "stuck" };
+        // The journal has it, and the next start tells of it.
+        let _ = ended(how, &format!("{path}: {}", problem.text())).await;
+        return Err(match reverted {
             Ok(()) => {
                 let _ = set(place, id, ApplyState::Undone).await;
                 ApplyError::Undone { path, problem }
@@ -261,6 +276,9 @@ pub async fn carry_out(
     }
     if let Err(error) = set(place, id, ApplyState::Done).await {
         notes.push(format!("the files are changed; that all is done could not be written down: {error}"));
+    }
+    if let Err(error) = ended("done", "").await {
+        notes.push(format!("the files are changed; that all is done is not in the audit log: {error}"));
     }
     // Nothing is left to lose.
     let _ = steps.passed(Step::Done);

@@ -64,12 +64,19 @@ async fn mend(place: &Place, row: &ApplyRow) -> Result<String, String> {
     if row.state == ApplyState::Prepared {
         work.discard().map_err(told)?;
         set(place, row, ApplyState::Undone, Vec::new()).await.map_err(|error| error.to_string())?;
+        audited(place, &record, "undone", "after a crash").await;
         return Ok("no file had been changed, none is".to_owned());
     }
     let spared = work.finish().map_err(told)?;
     let how = finished(&record, &spared);
     set(place, row, ApplyState::Done, spared).await.map_err(|error| error.to_string())?;
+    audited(place, &record, "done", &how).await;
     Ok(how)
+}
+
+/// It was agreed to, and is in the log, since it began: what is finished here is not held up by a log that fails.
+async fn audited(place: &Place, record: &ApplyRecord, how: &str, why: &str) {
+    let _ = place.audit.before(vec![super::audited::ended(record, how, why)]).await;
 }
 
 fn finished(record: &ApplyRecord, spared: &[(String, String)]) -> String {

@@ -13,6 +13,7 @@ use super::error::CliError;
 use super::terminal::put;
 use crate::actions::program::Program;
 use crate::actions::{standing, turn};
+use crate::audit::{Audit, Record, kind};
 use crate::config::Paths;
 use crate::report::{ExitCode, clean};
 
@@ -80,6 +81,7 @@ pub(super) fn actions(matches: &ArgMatches) -> Result<ExitCode, CliError> {
                 let done = matches.get_one::<String>("state").is_some_and(|state| state == "done");
                 let state = if done { ActionState::Done } else { ActionState::Failed };
                 known.is_at_rest(row)?;
+                audited(&paths, &known.project, row, state.name()).await?;
                 journal.settle_action(&known.project, &row.action.key, state, Timestamp::now()).await?;
                 let next = if done { "it is not run again" } else { "the next --apply may run it again" };
                 Ok(format!("{} is {}: {next}.\n", clean::line(&row.action.key), state.name()))
@@ -89,6 +91,7 @@ pub(super) fn actions(matches: &ArgMatches) -> Result<ExitCode, CliError> {
                     let message = format!("{} is {}", row.action.key, standing(row));
                     return Err(CliError::usage(message).hint(Some("only what failed or was proposed is forgotten")));
                 }
+                audited(&paths, &known.project, row, "forgotten").await?;
                 journal.forget_action(&known.project, &row.action.key).await?;
                 Ok(format!("{} is forgotten.\n", clean::line(&row.action.key)))
             }
@@ -98,6 +101,15 @@ pub(super) fn actions(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     })?;
     put(&text, None)?;
     Ok(ExitCode::Success)
+}
+
+/// Writes down what the user says of an action, before it holds.
+async fn audited(paths: &Paths, project: &str, row: &ActionRow, state: &str) -> Result<(), CliError> {
+    let details = json!({"project": project, "from": row.state.name(), "to": state});
+    let run = Some(row.action.run.to_string());
+    let record = Record::new(kind::ACTION_SETTLED, row.action.key.clone(), details).of_run(run);
+    let audited = Audit::of(paths).before(vec![record]).await;
+    audited.map_err(|error| CliError::nothing(format!("nothing was settled: {error}")).hint(Some(error.hint())))
 }
 
 /// The actions of a project.

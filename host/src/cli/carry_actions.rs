@@ -51,6 +51,7 @@ async fn go(yes: bool, session: &Session, paths: &Paths, report: &mut Report) ->
         operations: &session.operations,
         programs: Programs::of(variable, project),
         machinery: Machinery { warden, records: paths.instances() },
+        audit: session.sandbox.outside.trail.audit(),
     };
     let stop = Stop::default();
     let _under_way = signals::under_way(&stop, &session.events);

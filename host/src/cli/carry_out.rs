@@ -60,7 +60,7 @@ impl CarryOut {
         if report.edits.is_empty() {
             return;
         }
-        let place = Place::of(paths, &session.journal);
+        let place = Place::of(paths, &session.journal, &session.sandbox.outside.trail.audit());
         let info = match report.status {
             // Who stopped it did not see what it would have proposed.
             Status::Interrupted => none(ApplyOutcome::Declined, "the run was interrupted: nothing is carried out"),

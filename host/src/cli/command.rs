@@ -31,6 +31,8 @@ use super::{Runnable, cache, grants, plan, signals};
 use crate::actions::process::Machinery;
 use crate::apply::Place;
 use crate::apply::recover::recover;
+use crate::audit::watch::Watch;
+use crate::audit::{Audit, Trail};
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
@@ -102,6 +104,8 @@ pub(super) struct Prepared {
     /// What decides; none: nothing but what was recorded.
     pub(super) policy: Option<InUse>,
     pub(super) paths: Paths,
+    /// Where it is written what is done, whatever the run is.
+    pub(super) audit: Audit,
 }
 
 /// Puts together what a run needs. `beside`: a run of the same process with the same options, of which this one takes the
@@ -123,6 +127,8 @@ pub(super) fn prepare(
         None => project_folder(options.project.as_deref())?,
     };
     let paths = Paths::find(env)?;
+    let audit = beside.map(|first| first.sandbox.outside.trail.audit()).filter(Audit::is_on);
+    let audit = audit.unwrap_or_else(|| Audit::of(&paths));
     let mut settings =
         Settings::load(&paths.user_file(), &taped.project_file(&root), env, taped.choices(options.choices())?)?;
 
@@ -162,7 +168,7 @@ pub(super) fn prepare(
     };
     let plugin = inspect_unless_compiled(&component, |digest| engine.is_compiled(digest, &paths.components()))
         .map_err(|error| CliError::usage(format!("{}: {error}", runnable.name)).hint(error.hint()))?;
-    let granted = grants::of_a_run(runnable, &plugin, &paths, taped.player().is_some())?;
+    let granted = grants::of_a_run(runnable, &plugin, &paths, &audit, taped.player().is_some())?;
     settings.warnings.extend(grants::lower_budget(&mut settings.budget, granted.claude.usd));
     let loaded = engine.load(&runnable.name, &plugin.digest, &component, Some(&paths.components()))?;
     // A replay leaves nothing behind that a real run could take for done.
@@ -187,7 +193,7 @@ pub(super) fn prepare(
     let events = Events::new();
     let policy = match taped.player() {
         Some(_) => None,
-        None => Some(policy_of(&paths, &root, &cwd, &settings, &events)?),
+        None => Some(policy_of(&paths, &root, &cwd, &settings, &events, &audit)?),
     };
     let mut broker = match beside {
         Some(first) => first.broker.clone(),
@@ -228,6 +234,9 @@ pub(super) fn prepare(
     // A replay runs nothing.
     let runs_programs = taped.player().is_none() && !granted.process.is_empty();
     let processes = runs_programs.then(|| processes(&paths, &root, &settings)).flatten().map(Arc::new);
+    // A replay does nothing, and a plan is not carried out.
+    let leaves_a_trail = taped.player().is_none() && !options.dry_run;
+    let trail = Trail::begin(if leaves_a_trail { audit.clone() } else { Audit::off() }, &plugin.manifest.name);
     let outside = Arc::new(Outside {
         plugin: plugin.manifest.name.clone(),
         typed: runnable.name.clone(),
@@ -241,6 +250,7 @@ pub(super) fn prepare(
         store: store.clone(),
         tape: taped.outside(),
         processes,
+        trail,
     });
     let project = project.beside(store);
     let call = Invocation {
@@ -277,7 +287,7 @@ pub(super) fn prepare(
         lanes: None,
         asks: None,
     };
-    Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths })
+    Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths, audit })
 }
 
 /// What runs the programs of plugins; none where convoke itself can't be found.
@@ -293,9 +303,10 @@ fn policy_of(
     cwd: &Path,
     settings: &Settings,
     events: &Events,
+    audit: &Audit,
 ) -> Result<InUse, CliError> {
-    let place =
-        crate::policy::Place { own: paths.policies(), project: Some(project.to_owned()), kept: paths.components() };
+    let (own, kept, audit) = (paths.policies(), paths.components(), audit.clone());
+    let place = crate::policy::Place { own, project: Some(project.to_owned()), kept, audit };
     let policies = Policies { place, folder: cwd.to_owned() };
     Ok(InUse::prepare(policies, settings.policy.clone(), settings.mode.for_policies(), events.clone())?)
 }
@@ -359,7 +370,13 @@ pub(super) async fn go(
     terminal: &Terminal,
     carry_out: Option<CarryOut>,
 ) -> Result<ExitCode, CliError> {
-    let Prepared { mut session, baseline, today, said, taped, policy, paths } = prepared;
+    let Prepared { mut session, baseline, today, said, taped, policy, paths, audit } = prepared;
+    let trail = session.sandbox.outside.trail.clone();
+    if let Some(resume) = &session.resume {
+        trail.goes_on(resume.detail.row.run.id);
+    }
+    // It hears of the policy that the run begins with.
+    let audited = Watch::begin(&trail, &session.events);
     // What a replay answers was paid when it was recorded.
     if taped.player().is_none() {
         let spent = session.resume.as_ref().map(Resume::spent);
@@ -370,7 +387,7 @@ pub(super) async fn go(
         Some(policy) => Some(policy.start().await),
         None => None,
     };
-    mend(&paths, &session.journal).await;
+    mend(&paths, &session.journal, &audit).await;
     // A replay does nothing that another one could do.
     if taped.player().is_none() && !options.dry_run {
         beside::join(&paths, &mut session);
@@ -416,11 +433,12 @@ pub(super) async fn go(
     let _ = shown.await;
     drop(under_way);
     let mut report = report?;
+    let before = report.status;
     if let Some(carry_out) = carry_out {
-        let before = report.status;
         carry_out.after(&session, &paths, &mut report, terminal).await;
-        session.amend(&mut report, before).await;
     }
+    audited.end(&mut report).await;
+    session.amend(&mut report, before).await;
     let mut noticed = observers.ended(&[&report]).await;
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
@@ -474,8 +492,8 @@ fn close(session: Session) {
 }
 
 /// Mends what a crash left of earlier edits, before anything looks at the project.
-pub(super) async fn mend(paths: &Paths, journal: &Journal) {
-    recover(&Place::of(paths, journal)).await.iter().for_each(|line| say(&clean::line(line)));
+pub(super) async fn mend(paths: &Paths, journal: &Journal, audit: &Audit) {
+    recover(&Place::of(paths, journal, audit)).await.iter().for_each(|line| say(&clean::line(line)));
 }
 
 /// Which backend `auto` took, and why: on standard error, whatever the form of the report.

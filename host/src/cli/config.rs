@@ -7,6 +7,7 @@ use super::command::project_folder;
 use super::error::CliError;
 use super::policy::show::{Number, of_policy, shown as shown_value};
 use super::terminal::put;
+use crate::audit::Audit;
 use crate::config::origin::{explain, with_choice};
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{Backend, By, Choices, FailOn, Mode, Paths, Settings, TierName, limits};
@@ -52,8 +53,9 @@ pub(super) fn config(matches: &ArgMatches) -> Result<ExitCode, CliError> {
 
     let folder =
         std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
-    let policies =
-        Policies { place: Place { own: paths.policies(), project: Some(project), kept: paths.components() }, folder };
+    // Nothing is loaded here.
+    let (own, kept, audit) = (paths.policies(), paths.components(), Audit::off());
+    let policies = Policies { place: Place { own, project: Some(project), kept, audit }, folder };
     with_choice(&mut all, policies.chosen()?.as_deref());
     let selected = policies.select(&settings.policy)?;
     let (numbers, _) = of_policy(selected.path.as_deref(), settings.mode)?;

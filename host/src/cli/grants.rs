@@ -14,6 +14,7 @@ use super::carry_out::can_ask;
 use super::error::CliError;
 use super::terminal::put;
 use super::{Component, Runnable, load_file};
+use crate::audit::Audit;
 use crate::config::{Budget, Paths, limits, nearest};
 use crate::plugin::capabilities::Capabilities;
 use crate::plugin::grants::words::{command as add_command, plain, short};
@@ -79,7 +80,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn grants(runnables: &[Runnable], matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let paths = Paths::find(|name: &str| std::env::var(name).ok())?;
-    let grants = Grants::load(&paths.grants())?;
+    let grants = Grants::load(&paths.grants())?.audited(&Audit::of(&paths));
     match matches.subcommand() {
         Some(("list", matches)) => list(&grants, is_json(matches)),
         Some(("add", matches)) => add(runnables, grants, matches),
@@ -114,9 +115,10 @@ pub(super) fn of_a_run(
     runnable: &Runnable,
     inspected: &Inspected,
     paths: &Paths,
+    audit: &Audit,
     is_replay: bool,
 ) -> Result<Capabilities, CliError> {
-    let mut grants = Grants::load(&paths.grants())?;
+    let mut grants = Grants::load(&paths.grants())?.audited(audit);
     let case = Case { plugin: &runnable.name, inspected, origin: runnable.origin() };
     if is_replay {
         return Ok(crate::plugin::grants::meet(case.asked(), &case.given(&grants).capabilities));
@@ -209,7 +211,9 @@ fn add(runnables: &[Runnable], mut grants: Grants, matches: &ArgMatches) -> Resu
                 return Ok(ExitCode::Success);
             }
             let before = same.as_ref().or_else(|| grants.named(&case.inspected.manifest.name)).cloned();
-            asking(|terminal| decide_as(case, before.as_ref(), terminal))?
+            asking(|terminal| decide_as(case, before.as_ref(), terminal)).inspect_err(|error| {
+                grants.refused(&case.inspected.digest, &case.inspected.manifest.name, &error.to_string());
+            })?
         }
         (Some(case), Some(wanted)) => {
             let (trust, capabilities) = wanted.of_what_is_asked(case)?;

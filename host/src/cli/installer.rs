@@ -10,6 +10,7 @@ use super::carry_out::{Answer, ask, can_ask};
 use super::command::{in_runtime, project_folder, typed};
 use super::error::CliError;
 use super::terminal::{Terminal, say};
+use crate::audit::Audit;
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{Choices, Install, Paths, Settings};
 use crate::plugin::engine::Engine;
@@ -189,7 +190,7 @@ impl Agree for Installer {
     /// What was granted already was agreed to. All else is asked, unless --yes agrees to what is shown. A yes is a grant.
     fn agree(&self, looked: &Looked) -> Result<(), InstallError> {
         let not_agreed = |error: GrantsError| InstallError::NotAgreed(error.to_string(), error.hint());
-        let mut grants = Grants::load(&self.paths.grants()).map_err(not_agreed)?;
+        let mut grants = Grants::load(&self.paths.grants()).map_err(not_agreed)?.audited(&Audit::of(&self.paths));
         let (name, inspected) = (&looked.change.name, &looked.inspected);
         let same = grants.of(&inspected.digest).cloned();
         // What of it was left out by its user stays left out.
@@ -208,7 +209,10 @@ impl Agree for Installer {
         };
         let declined =
             || InstallError::NotAgreed(format!("`{name}` is not installed: you were asked, and said no"), None);
-        let grant = decide(name, inspected, same.as_ref(), Some(&mut agreed)).map_err(|_| declined())?;
+        let grant = decide(name, inspected, same.as_ref(), Some(&mut agreed)).map_err(|_| {
+            grants.refused(&inspected.digest, &inspected.manifest.name, "the user was asked, and said no");
+            declined()
+        })?;
         grants.allow(grant).map_err(not_agreed)
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what was typed is parsed, one thing is called, and its text and exit code go out.
 
 mod actions;
+mod audit;
 mod build;
 mod cache;
 mod carry_actions;
@@ -217,6 +218,7 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
         Some(("build", matches)) => build::build(matches),
         Some(("dev", matches)) => dev::dev(matches),
         Some(("actions", matches)) => actions::actions(matches),
+        Some(("audit", matches)) => audit::audit(matches),
         Some(("cache", matches)) => cache::cache(matches),
         Some(("grants", matches)) => {
             known.check()?;
@@ -314,6 +316,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(test::command())
         .subcommand(publish::command())
         .subcommand(actions::command())
+        .subcommand(audit::command())
         .subcommand(cache::command())
         .subcommand(grants::command())
         .subcommand(runs::command())

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::command::project_folder;
 use super::error::CliError;
 use super::terminal::put;
+use crate::audit::{Audit, Record, kind};
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{Choices, Paths, Settings};
 use crate::policy::toml::PolicyFile;
@@ -92,7 +93,8 @@ impl Desk {
         let settings = Settings::load(&paths.user_file(), &project.join(PROJECT_FILE), env, Choices::default())?;
         let folder =
             std::env::current_dir().map_err(|error| CliError::usage(format!("there is no working folder: {error}")))?;
-        let place = Place { own: paths.policies(), project: Some(project), kept: paths.components() };
+        let (own, kept, audit) = (paths.policies(), paths.components(), Audit::of(&paths));
+        let place = Place { own, project: Some(project), kept, audit };
         Ok(Self { paths, settings, policies: Policies { place, folder } })
     }
 
@@ -164,6 +166,10 @@ impl Desk {
             // What does not load is not chosen.
             load(&path, self.settings.mode.for_policies(), &self.policies.place)?;
         }
+        let details = json!({"project": self.policies.place.project.as_ref().map(|path| path.to_string_lossy())});
+        let record = Record::new(kind::POLICY_CHOSEN, wish.unwrap_or("what config.toml says"), details);
+        let audited = self.policies.place.audit.before_blocking(vec![record]);
+        audited.map_err(|error| CliError::usage(format!("nothing was chosen: {error}")).hint(Some(error.hint())))?;
         self.policies.choose(wish)?;
         let selected = self.policies.select(&self.settings.policy)?;
         let name = selected.path.as_deref().map_or_else(|| BUILT_IN.to_owned(), crate::policy::load::name_of);

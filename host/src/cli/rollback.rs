@@ -13,6 +13,7 @@ use super::terminal::{Terminal, put, say};
 use crate::apply::back::{BackError, Which, back};
 use crate::apply::recover::recover;
 use crate::apply::{self, ApplyError, Place, Problem, Request, Undisturbed, What, Wish};
+use crate::audit::Audit;
 use crate::config::Paths;
 use crate::report::edits::unified;
 use crate::report::human::{self, Style};
@@ -53,7 +54,7 @@ pub(super) fn rollback(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let paths = Paths::find(|name: &str| std::env::var(name).ok())?;
     in_runtime(async move {
         let journal = Journal::open(&paths.journal())?;
-        let place = Place::of(&paths, &journal);
+        let place = Place::of(&paths, &journal, &Audit::of(&paths));
         recover(&place).await.iter().for_each(|line| say(&clean::line(line)));
         let which = project.as_deref().map_or(Which::Named(name), Which::Last);
         let (row, request) = back(&journal, which).await?;

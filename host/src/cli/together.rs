@@ -21,6 +21,7 @@ use super::options::{Format, Options};
 use super::runs::prune;
 use super::terminal::{Terminal, put, say};
 use super::{load_file, plan, signals, typed};
+use crate::audit::watch::Watch;
 use crate::config::Budget;
 use crate::observe::{Observers, Runs as Watched};
 use crate::progress::{Detail, show_together};
@@ -132,8 +133,12 @@ async fn go(
     let said = prepared.iter().find_map(|one| one.said.clone());
     let today = prepared.first().map(|first| first.today).unwrap_or_default();
     let paths = prepared.first().map(|first| first.paths.clone());
+    let audit = prepared.first().map(|first| first.audit.clone()).unwrap_or_default();
     let (mut sessions, policies): (Vec<Session>, Vec<_>) =
         prepared.into_iter().map(|one| (one.session, one.policy)).unzip();
+    // They hear of the policy that the runs begin with.
+    let watches: Vec<Watch> =
+        sessions.iter().map(|one| Watch::begin(&one.sandbox.outside.trail, &one.events)).collect();
     // All of them have chosen the same one: they have the same files and options.
     let _swaps = match policies.into_iter().next().flatten() {
         Some(policy) => Some(policy.start().await),
@@ -141,7 +146,7 @@ async fn go(
     };
     let Some(first) = sessions.first() else { return Err(CliError::usage("which commands?")) };
     if let Some(paths) = &paths {
-        mend(paths, &first.journal).await;
+        mend(paths, &first.journal, &audit).await;
     }
     // One budget holds for all of them: the smallest that any of them was granted.
     let limits =
@@ -213,14 +218,15 @@ async fn go(
 
     let mut codes = Vec::new();
     let mut done: Vec<(&str, &Session, Report)> = Vec::new();
-    for ((name, session), report) in names.iter().zip(&sessions).zip(reports) {
+    for (((name, session), report), audited) in names.iter().zip(&sessions).zip(reports).zip(watches) {
         match report {
             Ok(mut report) => {
+                let before = report.status;
                 if let (Some(carry_out), Some(paths)) = (carry_out, &paths) {
-                    let before = report.status;
                     carry_out.after(session, paths, &mut report, terminal).await;
-                    session.amend(&mut report, before).await;
                 }
+                audited.end(&mut report).await;
+                session.amend(&mut report, before).await;
                 codes.push(report.exit_code());
                 done.push((name, session, report));
             }

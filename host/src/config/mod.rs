@@ -5,6 +5,7 @@
 //! tighten**: it may be anybody's. What it asks for beyond the user's own settings is not done, and said.
 
 pub mod actions;
+pub mod audit;
 pub mod cache;
 pub(crate) mod document;
 pub mod error;
@@ -40,6 +41,7 @@ use crate::report::baseline::Baseline;
 use crate::report::suppress::{Filters, Override, Suppression};
 
 pub use actions::Allow;
+pub use audit::AuditKeep;
 pub use cache::Cache;
 pub use error::ConfigError;
 pub use http::Http;
@@ -279,6 +281,8 @@ pub struct Settings {
     pub install: Install,
     /// What is kept of runs.
     pub journal: JournalKeep,
+    /// How large and how long the audit log is.
+    pub audit: AuditKeep,
     /// Which policy decides.
     pub policy: PolicyChoice,
     /// What models cost, where the user says so.
@@ -393,6 +397,7 @@ impl Settings {
             actions: user.actions,
             install: user.install,
             journal: user.journal,
+            audit: user.audit,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,
             plugins: project.plugins,

@@ -203,6 +203,10 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("journal.keep_days", settings.journal.days.to_string());
     add("journal.max_bytes", settings.journal.most_bytes.to_string());
 
+    add("audit.max_file_mib", (settings.audit.most_bytes >> 20).to_string());
+    add("audit.keep_files", settings.audit.files.to_string());
+    add("audit.keep_days", settings.audit.days.to_string());
+
     let policy = &settings.policy;
     let named = policy.chosen.as_ref().map(|(name, _)| name).or(policy.configured.as_ref());
     add("policy.use", some(named.map(|name| text(name))));

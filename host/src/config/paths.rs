@@ -65,6 +65,11 @@ impl Paths {
         self.data.join("journal.db")
     }
 
+    /// The audit log.
+    pub fn audit(&self) -> PathBuf {
+        self.data.join("audit")
+    }
+
     /// The answers of earlier runs.
     pub fn responses(&self) -> PathBuf {
         self.cache.join("responses.db")

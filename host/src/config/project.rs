@@ -186,6 +186,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cache", "a project can't choose what is kept: write [cache] into your own config.toml, or use --no-cache"),
     ("install", "a project can't choose where code comes from: write [install] into your own config.toml"),
     ("journal", "a project can't choose how long runs are kept: write [journal] into your own config.toml"),
+    ("audit", "a project can't choose what is kept of the audit log: write [audit] into your own config.toml"),
     ("prices", "a project can't say what a model costs: write [prices] into your own config.toml"),
 ];
 
@@ -402,6 +403,7 @@ mod tests {
             ("[mcp]\ncommand = \"./evil\"\n", "MCP servers"),
             ("[cache]\nresponses = true\n", "your own config.toml"),
             ("[journal]\nkeep_days = 0\n", "your own config.toml"),
+            ("[audit]\nkeep_files = 1\n", "your own config.toml"),
         ] {
             let error = parsed(&format!("version = 1\n{text}")).unwrap_err();
             let hint = miette::Diagnostic::help(&error).map(|hint| hint.to_string()).unwrap_or_default();

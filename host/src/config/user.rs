@@ -69,6 +69,11 @@
 //! keep_days = 90                 # those whose results were used of late stay longer
 //! max_bytes = 1_073_741_824      # then the oldest go sooner
 //!
+//! [audit]                        # the log of what plugins did and convoke changed
+//! max_file_mib = 64
+//! keep_files = 16                # the newest
+//! keep_days = 400
+//!
 //! [policy]
 //! use = "night-shift"            # a name in policies/ beside this file, or a path; default: built-in
 //! record = true                  # whether what it decides is kept for `convoke policy try`
@@ -107,6 +112,7 @@ use convoke_runtime::prices::ListPrice;
 use serde::Deserialize;
 
 use super::actions::{ActionsTable, Allow};
+use super::audit::{AuditKeep, AuditTable};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::http::{AskedHttp, HttpTable};
@@ -149,6 +155,8 @@ pub struct User {
     pub install: Install,
     /// `[journal]`.
     pub journal: JournalKeep,
+    /// `[audit]`.
+    pub audit: AuditKeep,
     /// `[policy]`.
     pub policy: PolicyChoice,
     /// `[actions]`.
@@ -185,6 +193,8 @@ struct File {
     install: InstallTable,
     #[serde(default)]
     journal: JournalTable,
+    #[serde(default)]
+    audit: AuditTable,
     #[serde(default)]
     policy: PolicyTable,
     #[serde(default)]
@@ -224,6 +234,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         cache: file.cache.check(document)?,
         install: file.install.check(document)?,
         journal: file.journal.check(document)?,
+        audit: file.audit.check(document)?,
         policy: file.policy.check(document)?,
         actions: file.actions.check(document)?,
         tiers: file.tiers.check(document)?,
@@ -250,6 +261,7 @@ mod tests {
         assert_eq!(user.cache, Cache::default(), "the example shows the defaults");
         assert_eq!(user.actions.shown(), ["git commit", "gh pr create"]);
         assert_eq!(user.journal, JournalKeep::default());
+        assert_eq!(user.audit, AuditKeep::default());
         assert_eq!(user.tiers.comprehensive.backend, Some(Backend::ClaudeCli));
         assert_eq!(user.tiers.comprehensive.tools, ["Read", "Grep"]);
         assert_eq!(user.tiers.speed.max_output_tokens, Some(4_096));

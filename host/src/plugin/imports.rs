@@ -11,6 +11,7 @@ use convoke_runtime::journal::Read;
 use convoke_runtime::question::{AnsweredBy, Failure, FailureKind, Question, Reply, StreamEvent};
 use convoke_runtime::work::{Edit, Item, Partial};
 use futures::future::BoxFuture;
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::{
@@ -25,7 +26,8 @@ use super::clock::OwnTime;
 use super::convert::{self, Refused};
 use super::log::Log;
 use super::outside::{self, Outside};
-use super::project::{Project, Recorder};
+use super::project::{Project, ProjectError, Recorder};
+use crate::audit::kind;
 
 /// What a run does for a worker.
 pub trait Services: Send + Sync {
@@ -356,20 +358,47 @@ impl<D> StreamProducer<D> for EventStream {
 
 impl wit_project::Host for State {}
 
-/// What a call of the project needs: the project, the task in whose name, and the clock.
-fn project_call(
-    accessor: &Accessor<State, Host>,
-    handle: Option<&Resource<TaskHandle>>,
-) -> wasmtime::Result<(Project, Option<Arc<Task>>, Arc<OwnTime>)> {
-    accessor.with(|mut view| {
-        let state = view.get();
-        let task = handle.map(|handle| state.task(handle)).transpose()?;
-        Ok((state.project.clone(), task, state.own_time.clone()))
-    })
+/// What a call of the project needs: the project, the task in whose name, the clock, and where it is left that it was made.
+struct ProjectCall {
+    project: Project,
+    task: Option<Arc<Task>>,
+    own_time: Arc<OwnTime>,
+    outside: Arc<Outside>,
 }
 
-fn recorder(task: &Option<Arc<Task>>) -> Option<&Recorder> {
-    task.as_ref().map(|task| &task.recorder)
+impl ProjectCall {
+    fn of(accessor: &Accessor<State, Host>, handle: Option<&Resource<TaskHandle>>) -> wasmtime::Result<Self> {
+        accessor.with(|mut view| {
+            let state = view.get();
+            let task = handle.map(|handle| state.task(handle)).transpose()?;
+            let (project, own_time, outside) = (state.project.clone(), state.own_time.clone(), state.outside.clone());
+            Ok(Self { project, task, own_time, outside })
+        })
+    }
+
+    fn recorder(&self) -> Option<&Recorder> {
+        self.task.as_ref().map(|task| &task.recorder)
+    }
+
+    /// Leaves it in the audit log with what came of it: a number of bytes or files, or why not. Never a content.
+    fn leave<T>(
+        &self,
+        kind: &'static str,
+        path: &str,
+        became: &Result<T, ProjectError>,
+        count: impl FnOnce(&T) -> (&'static str, usize),
+    ) {
+        self.outside.trail.note(kind, path, || {
+            let item = self.task.as_ref().map(|task| task.item.id.as_str());
+            match became {
+                Ok(found) => {
+                    let (name, count) = count(found);
+                    json!({"item": item, name: count})
+                }
+                Err(error) => json!({"item": item, "error": error.to_string()}),
+            }
+        });
+    }
 }
 
 impl wit_project::HostWithStore<State> for Host {
@@ -378,9 +407,11 @@ impl wit_project::HostWithStore<State> for Host {
         task: Option<Resource<TaskHandle>>,
         query: wit_project::Query,
     ) -> wasmtime::Result<Result<Vec<wit_project::Entry>, wit::Error>> {
-        let (project, task, own_time) = project_call(accessor, task.as_ref())?;
-        let _waiting = own_time.host_call();
-        let listing = project.list(recorder(&task), &convert::query_from_wit(query)).await;
+        let call = ProjectCall::of(accessor, task.as_ref())?;
+        let _waiting = call.own_time.host_call();
+        let query = convert::query_from_wit(query);
+        let listing = call.project.list(call.recorder(), &query).await;
+        call.leave(kind::PROJECT_LIST, &query.under, &listing, |listing| ("files", listing.entries.len()));
         Ok(listing
             .map(|listing| listing.entries.iter().map(convert::entry_to_wit).collect())
             .map_err(convert::project_error))
@@ -391,9 +422,10 @@ impl wit_project::HostWithStore<State> for Host {
         task: Option<Resource<TaskHandle>>,
         path: String,
     ) -> wasmtime::Result<Result<Vec<u8>, wit::Error>> {
-        let (project, task, own_time) = project_call(accessor, task.as_ref())?;
-        let _waiting = own_time.host_call();
-        let bytes = project.read(recorder(&task), &path).await;
+        let call = ProjectCall::of(accessor, task.as_ref())?;
+        let _waiting = call.own_time.host_call();
+        let bytes = call.project.read(call.recorder(), &path).await;
+        call.leave(kind::PROJECT_READ, &path, &bytes, |bytes| ("bytes", bytes.len()));
         Ok(bytes.map(|bytes| bytes.to_vec()).map_err(convert::project_error))
     }
 
@@ -402,9 +434,10 @@ impl wit_project::HostWithStore<State> for Host {
         task: Option<Resource<TaskHandle>>,
         path: String,
     ) -> wasmtime::Result<Result<Option<wit_project::Entry>, wit::Error>> {
-        let (project, task, own_time) = project_call(accessor, task.as_ref())?;
-        let _waiting = own_time.host_call();
-        let entry = project.stat(recorder(&task), &path).await;
+        let call = ProjectCall::of(accessor, task.as_ref())?;
+        let _waiting = call.own_time.host_call();
+        let entry = call.project.stat(call.recorder(), &path).await;
+        call.leave(kind::PROJECT_STAT, &path, &entry, |entry| ("found", usize::from(entry.is_some())));
         Ok(entry.map(|entry| entry.as_ref().map(convert::entry_to_wit)).map_err(convert::project_error))
     }
 
@@ -413,10 +446,11 @@ impl wit_project::HostWithStore<State> for Host {
         task: Option<Resource<TaskHandle>>,
         path: String,
     ) -> wasmtime::Result<Result<Option<wit_project::Kind>, wit::Error>> {
-        let (project, task, own_time) = project_call(accessor, task.as_ref())?;
-        let _waiting = own_time.host_call();
-        let kind = project.exists(recorder(&task), &path).await;
-        Ok(kind.map(|kind| kind.map(convert::kind_to_wit)).map_err(convert::project_error))
+        let call = ProjectCall::of(accessor, task.as_ref())?;
+        let _waiting = call.own_time.host_call();
+        let found = call.project.exists(call.recorder(), &path).await;
+        call.leave(kind::PROJECT_EXISTS, &path, &found, |found| ("found", usize::from(found.is_some())));
+        Ok(found.map(|kind| kind.map(convert::kind_to_wit)).map_err(convert::project_error))
     }
 
     async fn search(
@@ -424,9 +458,11 @@ impl wit_project::HostWithStore<State> for Host {
         task: Option<Resource<TaskHandle>>,
         pattern: wit_project::Pattern,
     ) -> wasmtime::Result<Result<Vec<wit_project::Match>, wit::Error>> {
-        let (project, task, own_time) = project_call(accessor, task.as_ref())?;
-        let _waiting = own_time.host_call();
-        let found = project.search(recorder(&task), &convert::pattern_from_wit(pattern)).await;
+        let call = ProjectCall::of(accessor, task.as_ref())?;
+        let _waiting = call.own_time.host_call();
+        let pattern = convert::pattern_from_wit(pattern);
+        let found = call.project.search(call.recorder(), &pattern).await;
+        call.leave(kind::PROJECT_SEARCH, &pattern.files.under, &found, |found| ("matches", found.matches.len()));
         Ok(found.map(|found| found.matches.iter().map(convert::match_to_wit).collect()).map_err(convert::project_error))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::audit::AuditError;
 use crate::plugin::inspect::{InspectError, listed};
 
 /// Why a policy is refused. What was in force before stays in force.
@@ -15,6 +16,9 @@ pub enum PolicyError {
         /// The operating system's words.
         why: std::io::Error,
     },
+    /// It can't be written to the audit log that it is loaded.
+    #[error("it is not loaded: {0}")]
+    Audit(#[from] AuditError),
     /// Larger than any policy.
     #[error("the policy {name} is larger than the limit of {limit} bytes")]
     TooLarge {
@@ -152,6 +156,7 @@ impl PolicyError {
             Self::SwitchedOff { .. } => {
                 "mend or remove the policy that hung; the component of the same source can't hang"
             }
+            Self::Audit(error) => error.hint(),
             Self::Io { .. }
             | Self::TooLarge { .. }
             | Self::Link { .. }

@@ -10,6 +10,7 @@ use convoke_runtime::policy::{Foreign, Mode, Profile};
 use super::PolicyError;
 use super::toml::PolicyFile;
 use super::wasm::WasmPolicy;
+use crate::audit::Audit;
 use crate::config::ConfigError;
 
 /// The largest policy, in bytes.
@@ -64,6 +65,8 @@ pub struct Place {
     pub project: Option<PathBuf>,
     /// Where compiled components and copies of libraries are kept. It is made readable for this user only.
     pub kept: PathBuf,
+    /// Where it is written that a library is loaded, before it is.
+    pub audit: Audit,
 }
 
 /// A policy that was loaded.
@@ -173,7 +176,7 @@ pub fn load(path: &Path, mode: Mode, place: &Place) -> Result<Loaded, LoadError>
             if is_of_project(path, place) {
                 return Err(LoadError::OfProject { path: path.to_owned() });
             }
-            (None, Some(super::native::load(path, &place.kept)?))
+            (None, Some(super::native::load(path, &place.kept, &place.audit)?))
         }
     };
     Ok(Loaded { name, profile, foreign })
@@ -221,8 +224,8 @@ mod tests {
     use super::*;
 
     fn place(folder: &Path) -> Place {
-        let place =
-            Place { own: folder.join("policies"), project: Some(folder.join("project")), kept: folder.join("kept") };
+        let (own, kept, audit) = (folder.join("policies"), folder.join("kept"), Audit::off());
+        let place = Place { own, project: Some(folder.join("project")), kept, audit };
         fs::create_dir_all(&place.own).unwrap();
         fs::create_dir_all(folder.join("project")).unwrap();
         place

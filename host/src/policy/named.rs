@@ -198,6 +198,7 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Audit;
 
     struct Home(tempfile::TempDir, Policies);
 
@@ -209,7 +210,7 @@ mod tests {
             fs::write(own.join(file), "").unwrap();
         }
         let policies = Policies {
-            place: Place { own, project: None, kept: folder.path().join("kept") },
+            place: Place { own, project: None, kept: folder.path().join("kept"), audit: Audit::off() },
             folder: folder.path().to_owned(),
         };
         Home(folder, policies)

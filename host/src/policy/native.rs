@@ -16,12 +16,14 @@ use std::sync::OnceLock;
 
 use convoke_policy::{Decision, Description, Facts, VERSION, abi};
 use convoke_runtime::policy::{Fault, Foreign};
+use serde_json::json;
 
 use self::header::Wrong;
 use self::table::{Called, Refused};
 use self::thread::Caller;
 use super::PolicyError;
 use super::wasm::read_decision;
+use crate::audit::{Audit, Record, kind};
 use crate::config::files::write_atomic;
 use crate::plugin::engine::{is_private, private_folder};
 use crate::plugin::{printable, sha256_hex};
@@ -58,8 +60,8 @@ static SWITCH: Switch = Switch::new();
 ///
 /// # Errors
 /// See [`PolicyError`].
-pub fn load(path: &Path, cache: &Path) -> Result<Box<dyn Foreign>, PolicyError> {
-    Ok(Box::new(NativePolicy::new(path, cache, &SWITCH)?))
+pub fn load(path: &Path, cache: &Path, audit: &Audit) -> Result<Box<dyn Foreign>, PolicyError> {
+    Ok(Box::new(NativePolicy::audited(path, cache, &SWITCH, audit)?))
 }
 
 /// A library that decides.
@@ -77,12 +79,22 @@ impl NativePolicy {
     /// See [`PolicyError`]: it can't be read, is no library for this machine, exports no policy, was built for another
     /// ABI or version, does not say what it is, or native policies are switched off.
     pub fn new(path: &Path, cache: &Path, switch: &'static Switch) -> Result<Self, PolicyError> {
+        Self::audited(path, cache, switch, &Audit::off())
+    }
+
+    /// As [`new`](Self::new), of which the audit log has the file and its digest before any of its code runs.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); it can't be audited.
+    pub fn audited(path: &Path, cache: &Path, switch: &'static Switch, audit: &Audit) -> Result<Self, PolicyError> {
         if let Some(why) = switch.why_off() {
             return Err(PolicyError::SwitchedOff { path: path.to_owned(), why: why.to_owned() });
         }
         let bytes = read(path)?;
         check_header(path, &bytes)?;
         let copy = keep(&bytes, cache)?;
+        let details = json!({"sha256": sha256_hex(&bytes), "bytes": bytes.len()});
+        audit.before_blocking(vec![Record::new(kind::POLICY_NATIVE, path.to_string_lossy(), details)])?;
         let name = printable(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy(), 80);
         let hung = |Fault(why)| {
             let why = format!("{name} hung: {why}");

@@ -224,6 +224,7 @@ fn why(selected: &Selected, is_chosen_anew: bool) -> String {
 mod tests {
     use super::super::load::Place;
     use super::*;
+    use crate::audit::Audit;
 
     struct Desk {
         _folder: tempfile::TempDir,
@@ -236,7 +237,7 @@ mod tests {
             let own = folder.path().join("policies");
             fs::create_dir_all(&own).unwrap();
             let policies = Policies {
-                place: Place { own, project: None, kept: folder.path().join("kept") },
+                place: Place { own, project: None, kept: folder.path().join("kept"), audit: Audit::off() },
                 folder: folder.path().to_owned(),
             };
             let choice =

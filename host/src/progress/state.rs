@@ -151,6 +151,7 @@ impl State {
             | Fact::Resumed { .. }
             | Fact::Controlled { .. }
             | Fact::Sampled(_)
+            | Fact::SecretFound { .. }
             | Fact::AlertRaised { .. }
             | Fact::AlertCleared { .. }
             | Fact::PolicyChanged { .. }

@@ -141,6 +141,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
         explain: None,
         comparison: None,
         apply: None,
+        audit: None,
         previewed: false,
         cost: facts.cost,
         timing: timing(facts.wall, &facts.workers),

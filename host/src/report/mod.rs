@@ -122,6 +122,9 @@ pub struct Report {
     /// What came of carrying the edits out, where that was asked for and there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apply: Option<ApplyInfo>,
+    /// What the run has left in the audit log, and where that ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditInfo>,
     /// Only for those who render: whether the edits were shown before.
     #[serde(skip)]
     pub(crate) previewed: bool,
@@ -402,6 +405,26 @@ pub struct Note {
     /// The item is the conclusion, which speaks of the whole run: people are shown it always.
     #[serde(skip)]
     pub concludes: bool,
+}
+
+/// What a run has left in the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AuditInfo {
+    /// How many records of it were written. Those that belong to no run, such as grants, are not among them.
+    pub records: u64,
+    /// How many could not be written.
+    #[serde(skip_serializing_if = "is_none")]
+    pub lost: u64,
+    /// The number of the last record of the log when the run had ended.
+    pub last_sequence: u64,
+    /// The hash of that record. Kept elsewhere, it shows later that nothing before it was changed:
+    /// `convoke audit verify --from-hash`.
+    pub last_hash: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What was used.

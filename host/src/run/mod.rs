@@ -177,7 +177,10 @@ impl Session {
         let began = Instant::now();
         let (id, started) = match &self.resume {
             Some(resume) => (resume.detail.row.run.id, resume.detail.row.run.started),
-            None => (RunId::new(), to_the_microsecond(Timestamp::now())),
+            None => {
+                let id = self.sandbox.outside.trail.run().unwrap_or_else(RunId::new);
+                (id, to_the_microsecond(Timestamp::now()))
+            }
         };
         let Planned { assessed, allocated, took } = planned;
         let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());

@@ -199,7 +199,8 @@ impl Timeline {
                 self.end_phase(at);
                 (self.census, self.ended) = (*census, Some(Ended { at, census: *census, status: *status }));
             }
-            Fact::Decided { .. } | Fact::Logged { .. } => {}
+            // Of a secret the user is warned as well.
+            Fact::Decided { .. } | Fact::Logged { .. } | Fact::SecretFound { .. } => {}
         }
     }
 

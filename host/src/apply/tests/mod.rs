@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use super::back::{BackError, Which, back};
 use super::recover::recover;
 use super::{Applied, ApplyError, Place, Problem, Request, Step, Steps, Undisturbed, What, Wish, carry_out};
+use crate::audit::Audit;
 
 /// A project, and a journal with a run.
 pub(super) struct World {
@@ -136,7 +137,7 @@ pub(super) async fn begin(folder: &Path) -> (Place, RunId) {
 }
 
 pub(super) fn place(folder: &Path, journal: Journal) -> Place {
-    Place { journal, lock: folder.join("data/locks/apply.lock"), own: vec![folder.join("data")] }
+    Place { journal, lock: folder.join("data/locks/apply.lock"), own: vec![folder.join("data")], audit: Audit::off() }
 }
 
 pub(super) fn request(root: &Path, run: RunId, wishes: Vec<Wish>) -> Request {

@@ -30,9 +30,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use toml::Spanned;
 
-use super::Grant;
+use super::{Grant, lacking};
+use crate::audit::{Audit, AuditError, Record, kind};
 use crate::config::document::{self, Document};
 use crate::config::files::write_atomic;
 use crate::config::{ConfigError, VERSION};
@@ -72,6 +74,9 @@ pub enum GrantsError {
     /// It can't be locked.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// It can't be written to the audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// It can't be written as TOML.
     #[error("the grants can't be written down: {0}")]
     Unwritable(#[from] toml::ser::Error),
@@ -83,6 +88,7 @@ impl GrantsError {
         match self {
             Self::Open { path } => Some(format!("look what stands in it, then: chmod 600 {}", path.display())),
             Self::Write { .. } | Self::Lock(_) => Some("nothing was granted or revoked".to_owned()),
+            Self::Audit(error) => Some(format!("nothing was granted or revoked; {}", error.hint())),
             Self::Config(_) | Self::Unwritable(_) => None,
         }
     }
@@ -92,6 +98,7 @@ impl GrantsError {
 #[derive(Clone, Debug)]
 pub struct Grants {
     path: PathBuf,
+    audit: Audit,
     all: Vec<Grant>,
 }
 
@@ -148,7 +155,18 @@ impl Grants {
             return Err(GrantsError::Open { path: path.to_owned() });
         }
         let all = text.map_or(Ok(Vec::new()), |text| parse(path, &text))?;
-        Ok(Self { path: path.to_owned(), all })
+        Ok(Self { path: path.to_owned(), audit: Audit::off(), all })
+    }
+
+    /// The same, whose changes are in the audit log before they are made.
+    #[must_use]
+    pub fn audited(self, audit: &Audit) -> Self {
+        Self { audit: audit.clone(), ..self }
+    }
+
+    /// Leaves it in the audit log that something was not granted.
+    pub fn refused(&self, digest: &str, name: &str, why: &str) {
+        self.audit.note(Record::new(kind::GRANT_REFUSED, name, json!({"sha256": digest, "why": why})));
     }
 
     /// What is granted to a component.
@@ -173,8 +191,12 @@ impl Grants {
     /// When the file can't be written, or has become one that can't be trusted. Then nothing has changed.
     pub fn allow(&mut self, grant: Grant) -> Result<(), GrantsError> {
         self.change(|all| {
-            all.retain(|known| known.digest != grant.digest);
+            let before = all.iter().position(|known| known.digest == grant.digest).map(|place| all.remove(place));
+            let is_less = before.as_ref().is_some_and(|before| is_less(&grant, before));
+            let kind = if is_less { kind::GRANT_LOWERED } else { kind::GRANT_GIVEN };
+            let record = record(kind, &grant, before.as_ref());
             all.push(grant);
+            Some(record)
         })
     }
 
@@ -186,17 +208,21 @@ impl Grants {
         let mut revoked = None;
         self.change(|all| {
             revoked = all.iter().position(|grant| grant.digest == digest).map(|place| all.remove(place));
+            revoked.as_ref().map(|revoked| record(kind::GRANT_REVOKED, revoked, None))
         })?;
         Ok(revoked)
     }
 
-    fn change(&mut self, change: impl FnOnce(&mut Vec<Grant>)) -> Result<(), GrantsError> {
+    fn change(&mut self, change: impl FnOnce(&mut Vec<Grant>) -> Option<Record>) -> Result<(), GrantsError> {
         let lock = self.path.with_file_name(LOCK);
         let _lock = Exclusive::hold_file(&lock, "grants", |_| {})?;
         let mut all = Self::load(&self.path)?.all;
-        change(&mut all);
+        let record = change(&mut all);
         sort(&mut all);
         let text = format!("{HEADER}{}", written(&all)?);
+        if let Some(record) = record {
+            self.audit.before_blocking(vec![record])?;
+        }
         write_atomic(&self.path, text.as_bytes(), Some(0o600))
             .map_err(|source| GrantsError::Write { path: self.path.clone(), source })?;
         self.all = all;
@@ -271,6 +297,25 @@ fn is_open(path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_open(_: &Path) -> bool {
     false
+}
+
+/// Whether it allows less than before, and nothing more.
+fn is_less(grant: &Grant, before: &Grant) -> bool {
+    let adds = lacking(&grant.capabilities, &before.capabilities);
+    let takes = lacking(&before.capabilities, &grant.capabilities);
+    (!takes.is_empty() || (before.trust && !grant.trust)) && adds.is_empty() && (before.trust || !grant.trust)
+}
+
+fn record(kind: &'static str, grant: &Grant, before: Option<&Grant>) -> Record {
+    let about = |grant: &Grant| {
+        let wishes = super::missing(&grant.capabilities, None);
+        let wishes = wishes.iter().filter(|wish| grant.trust || !matches!(wish, super::Wish::Spend(_)));
+        wishes.map(super::plain).collect::<Vec<_>>()
+    };
+    let details = json!({
+        "sha256": grant.digest, "version": grant.version, "may": about(grant), "could": before.map(about),
+    });
+    Record::new(kind, grant.name.clone(), details)
 }
 
 #[cfg(test)]
@@ -385,7 +430,7 @@ mod tests {
         write_atomic(&path, text.as_bytes(), Some(0o600)).unwrap();
         let error = Grants::load(&path).unwrap_err().to_string();
         assert!(error.contains("has version 2"), "{error}");
-        let mut stale = Grants { path: path.clone(), all: Vec::new() };
+        let mut stale = Grants { path: path.clone(), audit: Audit::off(), all: Vec::new() };
         assert!(stale.allow(grant('a', "deps")).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }

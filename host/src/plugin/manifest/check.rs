@@ -10,6 +10,7 @@ use crate::plugin::{is_unsafe_to_show, printable};
 /// Names that convoke keeps for its own subcommands, now or later.
 pub const RESERVED_NAMES: &[&str] = &[
     "actions",
+    "audit",
     "build",
     "cache",
     "clean",

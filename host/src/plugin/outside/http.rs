@@ -17,14 +17,19 @@ mod tape;
 #[cfg(test)]
 mod tests;
 
+use reqwest::Url;
+use serde_json::json;
 use wasmtime::component::{Accessor, Resource};
 
 use super::fakes::Fetched;
 use super::{Call, Wish, wit, wit_http};
+use crate::audit::kind;
 use crate::plugin::imports::{Host, State, TaskHandle};
+use crate::plugin::printable;
 
 pub use error::HttpError;
 pub use fetcher::Fetcher;
+use fetcher::Hop;
 pub use proxy::Proxy;
 pub use request::{Request, Response};
 use sites::Sites;
@@ -72,6 +77,24 @@ async fn fetch(call: &Call, request: Request) -> Result<Response, wit::Error> {
         let Fetched { status, headers, body } = call.fetch_fake(&**fakes, &method, &url)?;
         return Ok(Response { status, headers, body });
     }
-    let real = async { outside.http.fetch(&sites, request, &told).await.map_err(refused) };
+    let real = async {
+        let (method, host) = (request.method.clone(), host_of(&request.url));
+        call.leave_ahead(kind::HTTP_FETCH, &host, json!({"method": printable(&method, 20)})).await;
+        let heard = |hop: Hop<'_>| {
+            call.leave(kind::HTTP_SENT, hop.host, || json!({"method": hop.method, "became": hop.became}));
+        };
+        let answer = outside.http.fetch(&sites, request, &told, &heard).await;
+        call.leave(kind::HTTP_ENDED, &host, || match &answer {
+            Ok(answer) => json!({"status": answer.status, "bytes": answer.body.len()}),
+            Err(error) => json!({"error": error.to_string()}),
+        });
+        answer.map_err(refused)
+    };
     outside.tape.through(asked, call.recorder(), real).await
+}
+
+/// The host of a URL: nothing else of it, which may hold what is secret.
+fn host_of(url: &str) -> String {
+    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.map_or_else(|| "no host".to_owned(), |host| printable(&host, 253))
 }

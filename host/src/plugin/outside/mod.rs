@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use convoke_runtime::journal::Read;
+use serde_json::{Value, json};
 use wasmtime::component::{Accessor, Linker, Resource};
 
 use super::bindings::convoke::plugin::{http as wit_http, process as wit_process, store as wit_store, types as wit};
@@ -23,6 +24,7 @@ use super::imports::{Host, State, Task, TaskHandle};
 use super::log::Log;
 use super::operations::Operations;
 use super::project::Recorder;
+use crate::audit::Trail;
 use fakes::Fakes;
 use http::Fetcher;
 use process::Processes;
@@ -57,6 +59,8 @@ pub struct Outside {
     pub tape: Tape,
     /// What runs its programs; none: nothing does.
     pub processes: Option<Arc<Processes>>,
+    /// What it leaves in the audit log, with what it does in the project.
+    pub trail: Trail,
 }
 
 impl Outside {
@@ -94,6 +98,23 @@ impl Call {
     /// The item in whose name; none: the plan.
     fn item(&self) -> Option<&str> {
         self.task.as_ref().map(|task| task.item.id.as_str())
+    }
+
+    /// Leaves it in the audit log that something was called, before it is done.
+    async fn leave_ahead(&self, kind: &'static str, subject: &str, details: Value) {
+        self.outside.trail.ahead(kind, subject, || self.with_item(details)).await;
+    }
+
+    /// Leaves it there what came of it.
+    fn leave(&self, kind: &'static str, subject: &str, details: impl FnOnce() -> Value) {
+        self.outside.trail.note(kind, subject, || self.with_item(details()));
+    }
+
+    fn with_item(&self, mut details: Value) -> Value {
+        if let Value::Object(members) = &mut details {
+            members.insert("item".to_owned(), json!(self.item()));
+        }
+        details
     }
 
     /// Where what the item depends on is noted.

@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use convoke_runtime::quota::named::Use;
 use convoke_runtime::warden::reap;
+use serde_json::json;
 use wasmtime::component::{Accessor, Resource};
 
 use super::quotas::Told;
@@ -34,6 +35,7 @@ use crate::actions::locate::Programs;
 use crate::actions::process::{Machinery, Start};
 use crate::actions::program::{self, check_name};
 use crate::actions::quote::quote;
+use crate::audit::kind;
 use crate::config;
 use crate::plugin::convert::Refused;
 use crate::plugin::imports::{Host, State, TaskHandle};
@@ -111,8 +113,13 @@ impl wit_process::HostWithStore<State> for Host {
             let began = Instant::now();
             let told = |level, words| call.tell(level, words);
             let log = call.log.clone();
+            call.leave_ahead(kind::PROCESS_RUN, &line, json!({"folder": printable(&command.folder, SHOWN)})).await;
             let result = run(&call.outside, &command, &told, move |what| log.line("info", &what)).await;
             let took = began.elapsed().as_millis();
+            call.leave(kind::PROCESS_ENDED, &line, || match &result {
+                Ok(output) => json!({"exit_code": output.status}),
+                Err(why) => json!({"error": why.message}),
+            });
             let became = match &result {
                 Ok(output) => format!("ran {line} in {took} ms: exit code {}", output.status),
                 Err(why) => format!("{line} came to nothing after {took} ms: {}", printable(&why.message, 1_000)),

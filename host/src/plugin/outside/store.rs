@@ -3,9 +3,11 @@
 pub mod keep;
 
 use convoke_runtime::journal::Digest;
+use serde_json::json;
 use wasmtime::component::{Accessor, Resource};
 
 use super::{Call, Wish, wit, wit_store};
+use crate::audit::kind;
 use crate::plugin::imports::{Host, State, TaskHandle};
 
 pub use keep::{Owner, Store, StoreError};
@@ -20,7 +22,12 @@ impl wit_store::HostWithStore<State> for Host {
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, wit::Error>> {
         let call = Call::of(accessor, task.as_ref())?;
         let _waiting = call.own_time.host_call();
-        Ok(get(&call, &key).await)
+        let found = get(&call, &key).await;
+        call.leave(kind::STORE_GET, &key, || match &found {
+            Ok(found) => json!({"bytes": found.as_ref().map(Vec::len)}),
+            Err(error) => json!({"error": error.message}),
+        });
+        Ok(found)
     }
 
     async fn put(
@@ -32,7 +39,13 @@ impl wit_store::HostWithStore<State> for Host {
     ) -> wasmtime::Result<Result<(), wit::Error>> {
         let call = Call::of(accessor, task.as_ref())?;
         let _waiting = call.own_time.host_call();
-        Ok(put(&call, &key, value, lifetime_s).await)
+        let bytes = value.len();
+        let became = put(&call, &key, value, lifetime_s).await;
+        call.leave(kind::STORE_PUT, &key, || match &became {
+            Ok(()) => json!({"bytes": bytes, "lifetime_s": lifetime_s}),
+            Err(error) => json!({"error": error.message}),
+        });
+        Ok(became)
     }
 }
 

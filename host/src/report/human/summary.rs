@@ -223,6 +223,14 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
     for budget in cost::budgets(report) {
         labelled(out, "Budget", &good, &budget);
     }
+    if let Some(audit) = report.audit.as_ref().filter(|_| out.style.verbosity == Verbosity::Verbose) {
+        labelled(
+            out,
+            "Audit",
+            &good,
+            &format!("{} records; the last of the log has the hash {}", audit.records, audit.last_hash),
+        );
+    }
     if let Some(next) = next(report) {
         labelled(out, "Next", &Paint::new().cyan().bold(), &next);
     }

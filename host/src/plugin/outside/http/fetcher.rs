@@ -95,7 +95,13 @@ impl Fetcher {
     ///
     /// # Errors
     /// See [`HttpError`].
-    pub(super) async fn fetch(&self, sites: &Sites, request: Request, told: Told<'_>) -> Result<Response, HttpError> {
+    pub(super) async fn fetch(
+        &self,
+        sites: &Sites,
+        request: Request,
+        told: Told<'_>,
+        heard: Heard<'_>,
+    ) -> Result<Response, HttpError> {
         let inner = &self.0;
         let mut request = Checked::of(request)?;
         let mut came: Option<(Reach, String)> = None;
@@ -115,7 +121,7 @@ impl Fetcher {
             let taken = began.elapsed();
             left = left.saturating_sub(taken);
             let sent = sent.unwrap_or(Err(HttpError::Slow { host: host.clone(), limit: inner.limits.timeout }));
-            tell(told, &request, &host, &sent, taken);
+            tell((told, heard), &request, &host, &sent, taken);
             match sent? {
                 Sent::Answer(answer) => return Ok(answer),
                 Sent::Redirect(next, _) => (request, came) = (*next, Some((reach, host))),
@@ -130,6 +136,17 @@ pub(super) fn check(sites: &Sites, request: Request) -> Result<(), HttpError> {
     let request = Checked::of(request)?;
     sites.way(&request.url, request.method, None).map(drop)
 }
+
+/// One request of a fetch, when it has ended.
+pub(super) struct Hop<'a> {
+    pub(super) method: &'a str,
+    pub(super) host: &'a str,
+    /// In words.
+    pub(super) became: &'a str,
+}
+
+/// Hears of each.
+pub(super) type Heard<'a> = &'a (dyn Fn(Hop<'_>) + Sync);
 
 /// What came of one request.
 enum Sent {
@@ -228,13 +245,20 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 }
 
 /// One line of each request: nothing of its path, headers or body, which may hold what is secret.
-fn tell(told: Told<'_>, request: &Checked, host: &str, sent: &Result<Sent, HttpError>, taken: Duration) {
+fn tell(
+    (told, heard): (Told<'_>, Heard<'_>),
+    request: &Checked,
+    host: &str,
+    sent: &Result<Sent, HttpError>,
+    taken: Duration,
+) {
     let what = match sent {
         Ok(Sent::Answer(answer)) => format!("{}, {} bytes", answer.status, answer.body.len()),
         Ok(Sent::Redirect(next, status)) => format!("{status}, to {}", next.url.host_str().unwrap_or_default()),
         Err(error) => error.to_string(),
     };
     told("info", format!("{} {host}: {what} ({} ms)", request.method, taken.as_millis()));
+    heard(Hop { method: request.method, host, became: &what });
 }
 
 #[cfg(test)]

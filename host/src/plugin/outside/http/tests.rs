@@ -142,7 +142,7 @@ async fn fetched(sites: &[Site], request: Request) -> Result<Response, String> {
 }
 
 async fn fetched_by(fetcher: &Fetcher, sites: &[Site], request: Request) -> Result<Response, String> {
-    let answer = fetcher.fetch(&Sites::of(sites), request, &|_, _| {}).await;
+    let answer = fetcher.fetch(&Sites::of(sites), request, &|_, _| {}, &|_| {}).await;
     answer.map_err(|error| error.to_string())
 }
 
@@ -175,7 +175,7 @@ async fn each_request_is_told_without_what_may_be_secret() {
     let lines = Mutex::new(Vec::new());
     let told = |level, words: String| lines.lock().unwrap().push(format!("{level}: {words}"));
     let sites = Sites::of(&[server.site(&["GET"])]);
-    Fetcher::default().fetch(&sites, get(&server.url("/private?token=mine")), &told).await.unwrap();
+    Fetcher::default().fetch(&sites, get(&server.url("/private?token=mine")), &told, &|_| {}).await.unwrap();
     let lines = lines.into_inner().unwrap();
     assert!(lines[0].starts_with("info: GET 127.0.0.1: 200, 5 bytes ("), "{lines:?}");
     assert!(!lines[0].contains("private") && !lines[0].contains("mine"), "{lines:?}");
@@ -337,7 +337,7 @@ async fn a_spent_quota_is_waited_for_and_that_is_told() {
     let told = |level, words: String| lines.lock().unwrap().push(format!("{level}: {words}"));
     let sites = Sites::of(&[server.site(&["GET"])]);
     for _ in 0..2 {
-        fetcher.fetch(&sites, get(&server.url("/")), &told).await.unwrap();
+        fetcher.fetch(&sites, get(&server.url("/")), &told, &|_| {}).await.unwrap();
     }
     let lines = lines.into_inner().unwrap();
     assert!(
