@@ -1,11 +1,13 @@
 //! The host of convoke: terminal, files and sandbox around [`convoke_runtime`].
 
 pub mod actions;
+pub mod alerts;
 pub mod apply;
 pub mod audit;
 pub mod backends;
 pub mod cli;
 pub mod config;
+pub mod metrics;
 pub mod observe;
 pub mod plugin;
 pub mod policy;

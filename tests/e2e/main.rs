@@ -5,6 +5,8 @@
 #[cfg(unix)]
 mod actions;
 mod agent_audit;
+#[cfg(unix)]
+mod alerts;
 mod apply;
 #[cfg(unix)]
 mod attack;
@@ -37,6 +39,8 @@ mod journal;
 mod leader;
 #[cfg(unix)]
 mod locks;
+#[cfg(unix)]
+mod metrics;
 mod money;
 mod network;
 mod plans;

@@ -4,6 +4,7 @@
 //! never told: the journal is written first.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::alerts::{Alert, Alerts};
 use crate::levels::{Level, LevelChange, Levels, Part};
 use crate::money::Usd;
 use crate::question::{Tier, Usage};
@@ -398,6 +400,12 @@ pub struct Settled {
     pub attempts: u32,
     /// What it took, all attempts together, as far as it is known.
     pub usage: Usage,
+    /// Whether a subscription pays for `model`: the dollars are then list price, and not billed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub notional: bool,
+    /// Who took what, where it was not all `model` at `backend`: attempts at another one failed before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_model: Vec<Spent>,
     /// What attempts of which nobody knows what they took may have cost beyond that, at most.
     pub uncertain: Usd,
     /// How long it waited for admission, all attempts together.
@@ -406,6 +414,21 @@ pub struct Settled {
     /// From being asked to its end.
     #[serde(with = "micros")]
     pub took: Duration,
+}
+
+/// What a model took of a question.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// The model.
+    pub model: String,
+    /// The backend that asked it.
+    pub backend: Cow<'static, str>,
+    /// Whether a subscription pays.
+    pub notional: bool,
+    /// As far as it is known.
+    pub usage: Usage,
+    /// What it may have cost beyond that, at most.
+    pub uncertain: Usd,
 }
 
 /// Which run it is.
@@ -450,6 +473,18 @@ pub struct Sample {
     pub accounts: Vec<AccountSample>,
     /// How many retries are left to all runs of the process together.
     pub retries_left: u32,
+    /// The budgets that are limited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetSample>,
+}
+
+/// How a budget stands at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BudgetSample {
+    /// Its key under `[budget]`: `usd`, `usd_per_day`, `requests`…
+    pub budget: Cow<'static, str>,
+    /// The share that is spent, 0.0 to 1.0 and, where more was used than was reserved, beyond.
+    pub spent: f64,
 }
 
 /// How an account stands at a moment.
@@ -523,6 +558,11 @@ impl Subscription {
         self.heard.try_recv().ok()
     }
 
+    /// How many events were told that were not heard yet.
+    pub fn behind(&self) -> usize {
+        self.heard.len()
+    }
+
     /// Adds all that was told meanwhile: for who looks from time to time, and is not woken by each event. False: the
     /// stream is over, and all of it was heard.
     pub fn drain(&mut self, into: &mut Vec<Arc<Event>>) -> bool {
@@ -544,6 +584,8 @@ pub struct Events {
     listeners: Arc<Mutex<Vec<mpsc::Sender<Arc<Event>>>>>,
     warned: Arc<Mutex<Vec<String>>>,
     levels: Arc<Mutex<Levels>>,
+    alerts: Arc<Mutex<Alerts>>,
+    lost: Arc<AtomicU64>,
 }
 
 impl Default for Events {
@@ -554,6 +596,8 @@ impl Default for Events {
             listeners: Arc::default(),
             warned: Arc::default(),
             levels: Arc::default(),
+            alerts: Arc::default(),
+            lost: Arc::default(),
         }
     }
 }
@@ -593,7 +637,42 @@ impl Events {
     /// Tells a fact that may be lost on listeners that are too far behind.
     pub fn mention(&self, fact: Fact) {
         let event = self.event(fact);
-        self.hand_out(&event);
+        let lost = self.hand_out(&event).len();
+        if lost > 0 {
+            self.lost.fetch_add(lost as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// How often a listener that was too far behind did not hear a fact that may be lost.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// An alert is raised, and told. False: it stands already, or the run has ended.
+    pub async fn raise(&self, alert: &str, reason: &str) -> bool {
+        self.alert(|alerts, at| alerts.raise(alert, reason, at)).await
+    }
+
+    /// An alert is cleared, and told. False: it doesn't stand, or the run has ended.
+    pub async fn clear(&self, alert: &str, reason: &str) -> bool {
+        self.alert(|alerts, at| alerts.clear(alert, reason, at)).await
+    }
+
+    async fn alert(&self, change: impl FnOnce(&mut Alerts, Duration) -> Option<Fact>) -> bool {
+        let fact = change(&mut self.alerts.lock().unwrap_or_else(PoisonError::into_inner), self.began.elapsed());
+        match fact {
+            Some(fact) => {
+                self.tell(fact).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The alerts of the run, for its report. None is raised or cleared from now on, so that nobody hears of one that
+    /// the report lacks.
+    pub fn end_alerts(&self) -> Vec<Alert> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).end()
     }
 
     /// A part of the run says how it stands; whether that changes how the run stands, which is then told.

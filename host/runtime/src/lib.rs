@@ -17,6 +17,7 @@
 //!   run that they make.
 
 pub mod admission;
+pub mod alerts;
 pub mod allocate;
 pub mod backend;
 pub mod board;

@@ -27,7 +27,7 @@ use super::options::{Format, Options};
 use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, deliver, put, say};
-use super::{Runnable, cache, grants, plan, signals};
+use super::{Runnable, cache, grants, plan, signals, watching};
 use crate::actions::process::Machinery;
 use crate::apply::Place;
 use crate::apply::recover::recover;
@@ -404,6 +404,9 @@ pub(super) async fn go(
         put(&plan::render(&session, &planned, rehearsed.as_deref(), options), options.output.as_deref())?;
         return Ok(ExitCode::Success);
     }
+    let wanted = watching::wanted(options, &session.settings)?;
+    // A replay tells nobody outside.
+    session.settings.alerts.enabled &= taped.player().is_none();
     session.broker.plugin = Arc::from(session.plugin.manifest.name.as_str());
     // Without a model nothing is taken of any limit.
     if taped.player().is_none() && session.has_model() {
@@ -422,7 +425,9 @@ pub(super) async fn go(
     let shown =
         show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
     let stop = Stop::default();
-    let mut observers = Observers::begin(&Runs { runs: vec![(&session.command, &session)], common: None });
+    let runs = Runs { runs: vec![(&session.command, &session)], common: None, paths: Some(&paths) };
+    let (mut observers, unwatched) = Observers::begin(&runs, wanted);
+    notice(&unwatched);
     let under_way = signals::under_way(&stop, &session.events);
     let filters = session.settings.filters(baseline.clone(), today);
     let report = session.run(planned, &filters, &stop).await;

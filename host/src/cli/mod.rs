@@ -39,6 +39,7 @@ mod together;
 mod typed;
 mod uninstall;
 mod update;
+mod watching;
 
 use std::borrow::Cow;
 use std::ffi::OsString;

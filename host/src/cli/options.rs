@@ -1,11 +1,13 @@
 //! The options that every command has, whatever its plugin declares.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use convoke_runtime::money::Usd;
 
+use crate::config::metrics::listen_address;
 use crate::config::{Ab, Backend, By, Choices, FailOn, Mode, TierName, limits};
 
 /// How a command is run.
@@ -108,6 +110,16 @@ pub(super) struct Options {
     /// Write the findings of this run to a baseline
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub write_baseline: Option<PathBuf>,
+
+    /// Serve the numbers of the run for Prometheus at this address while it runs: 127.0.0.1:9464, a port alone, or 0 for a
+    /// free one
+    #[arg(long, value_name = "ADDR", value_parser = listen_address, help_heading = "Watching")]
+    pub metrics_addr: Option<SocketAddr>,
+
+    /// Write the numbers of the run to this file at its end, as the text-file collector of Prometheus' node exporter reads
+    /// them
+    #[arg(long, value_name = "FILE", help_heading = "Watching")]
+    pub metrics_file: Option<PathBuf>,
 
     /// Tell more: all findings, and what plugins log
     #[arg(long, short, action = clap::ArgAction::Count, help_heading = "Terminal")]

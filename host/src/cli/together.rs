@@ -20,10 +20,10 @@ use super::known::Known;
 use super::options::{Format, Options};
 use super::runs::prune;
 use super::terminal::{Terminal, put, say};
-use super::{load_file, plan, signals, typed};
+use super::{load_file, plan, signals, typed, watching};
 use crate::audit::watch::Watch;
 use crate::config::Budget;
-use crate::observe::{Observers, Runs as Watched};
+use crate::observe::{Observers, Runs as Watched, Wanted};
 use crate::progress::{Detail, show_together};
 use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, sarif};
@@ -187,13 +187,19 @@ async fn go(
         let open = || money::shared(paths, &first.broker.budget, &mut first.settings.warnings);
         first.broker.shared = Some(shared.unwrap_or_else(open));
     }
+    let wanted = match sessions.first() {
+        Some(first) => watching::wanted(options, &first.settings)?,
+        None => Wanted::default(),
+    };
     let common = share_lanes(&mut sessions);
     let streams = names.iter().map(String::as_str).zip(sessions.iter().map(|session| &session.events));
     let detail = Detail { logs: options.verbose > 0, color: terminal.err_color };
     let shown = show_together(&common, streams, how(options, terminal), detail);
     let stop = Stop::default();
     let watched = names.iter().map(String::as_str).zip(&sessions).collect();
-    let mut observers = Observers::begin(&Watched { runs: watched, common: Some(&common) });
+    let watched = Watched { runs: watched, common: Some(&common), paths: paths.as_ref() };
+    let (mut observers, unwatched) = Observers::begin(&watched, wanted);
+    notice(&unwatched);
     let under_way = signals::under_way(&stop, &common);
 
     let workers = planned.iter().map(|planned| planned.allocated.segments.len()).collect();

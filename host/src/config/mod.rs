@@ -6,6 +6,7 @@
 
 pub mod actions;
 pub mod audit;
+pub mod alerts;
 pub mod cache;
 pub(crate) mod document;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod http;
 pub mod install;
 pub mod journal;
 pub mod limits;
+pub mod metrics;
 mod operations;
 pub mod origin;
 pub mod paths;
@@ -42,12 +44,14 @@ use crate::report::suppress::{Filters, Override, Suppression};
 
 pub use actions::Allow;
 pub use audit::AuditKeep;
+pub use alerts::AlertSettings;
 pub use cache::Cache;
 pub use error::ConfigError;
 pub use http::Http;
 pub use install::Install;
 pub use journal::JournalKeep;
 pub use limits::{Budget, Limits, Mode, Scan};
+pub use metrics::MetricsSettings;
 pub use paths::{Paths, project_root};
 pub use plugins::{Pin, Pins};
 pub use policy::{By, PolicyChoice};
@@ -283,6 +287,10 @@ pub struct Settings {
     pub journal: JournalKeep,
     /// How large and how long the audit log is.
     pub audit: AuditKeep,
+    /// Where the numbers of runs can be had.
+    pub metrics: MetricsSettings,
+    /// From where on there is an alert, and who is told.
+    pub alerts: AlertSettings,
     /// Which policy decides.
     pub policy: PolicyChoice,
     /// What models cost, where the user says so.
@@ -398,6 +406,8 @@ impl Settings {
             install: user.install,
             journal: user.journal,
             audit: user.audit,
+            metrics: user.metrics,
+            alerts: user.alerts,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,
             plugins: project.plugins,

@@ -207,6 +207,23 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("audit.keep_files", settings.audit.files.to_string());
     add("audit.keep_days", settings.audit.days.to_string());
 
+    let metrics = &settings.metrics;
+    add("metrics.addr", some(metrics.addr.map(|addr| text(&addr.to_string()))));
+    add("metrics.file", some(metrics.file.as_ref().map(|file| text(&file.to_string_lossy()))));
+
+    let alerts = &settings.alerts;
+    add("alerts.enabled", alerts.enabled.to_string());
+    add("alerts.errors", alerts.errors.to_string());
+    add("alerts.response_s", seconds(alerts.response));
+    add("alerts.cpu", alerts.cpu.to_string());
+    add("alerts.memory", alerts.memory.to_string());
+    add("alerts.budget", alerts.budget.to_string());
+    add("alerts.lasting_s", seconds(alerts.lasting));
+    add("alerts.window_s", seconds(alerts.window));
+    // Who knows all of it may send there too.
+    add("alerts.webhook", some(alerts.webhook.as_ref().map(|webhook| text(&webhook.to_string()))));
+    add("alerts.program", some(alerts.program.as_deref().map(list)));
+
     let policy = &settings.policy;
     let named = policy.chosen.as_ref().map(|(name, _)| name).or(policy.configured.as_ref());
     add("policy.use", some(named.map(|name| text(name))));

@@ -174,6 +174,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("registry", SOURCES),
     ("registries", SOURCES),
     ("credentials", ADDRESS),
+    ("alerts", "a project can't choose where alerts are sent: [alerts] stands in your own config.toml"),
+    ("metrics", "a project can't choose where numbers are served: [metrics] stands in your own config.toml"),
     ("anthropic", ADDRESS),
     ("api_key", ADDRESS),
     ("base_url", ADDRESS),

@@ -74,6 +74,22 @@
 //! keep_files = 16                # the newest
 //! keep_days = 400
 //!
+//! [metrics]                      # of runs, for Prometheus
+//! addr = "127.0.0.1:9464"        # where they are served while a command runs
+//! file = "/var/lib/node/convoke.prom"      # where they are written at its end
+//!
+//! [alerts]                       # from where on something is not as it should be
+//! enabled = true
+//! errors = 0.05                  # the share of attempts that fail, of those of the window
+//! response_s = 5                 # how long the first sign of an answer takes, the middle one of the window
+//! cpu = 0.8                      # the share in use
+//! memory = 0.75
+//! budget = 0.8                   # the share that is spent
+//! lasting_s = 10                 # how long before it counts, and how long until it is well again
+//! window_s = 60
+//! webhook = "https://alerts.example/convoke"         # gets each as JSON
+//! program = ["notify-send", "convoke", "an alert"]   # is run for each, with the same JSON on standard input
+//!
 //! [policy]
 //! use = "night-shift"            # a name in policies/ beside this file, or a path; default: built-in
 //! record = true                  # whether what it decides is kept for `convoke policy try`
@@ -113,12 +129,14 @@ use serde::Deserialize;
 
 use super::actions::{ActionsTable, Allow};
 use super::audit::{AuditKeep, AuditTable};
+use super::alerts::{AlertSettings, AlertsTable};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::http::{AskedHttp, HttpTable};
 use super::install::{Install, InstallTable};
 use super::journal::{JournalKeep, JournalTable};
 use super::limits::{AskedLimits, BudgetTable, LimitsTable};
+use super::metrics::{MetricsSettings, MetricsTable};
 use super::policy::{PolicyChoice, PolicyTable};
 use super::prices::{self, PricesTable};
 use super::process::{AskedProcess, ProcessTable};
@@ -157,6 +175,10 @@ pub struct User {
     pub journal: JournalKeep,
     /// `[audit]`.
     pub audit: AuditKeep,
+    /// `[metrics]`.
+    pub metrics: MetricsSettings,
+    /// `[alerts]`.
+    pub alerts: AlertSettings,
     /// `[policy]`.
     pub policy: PolicyChoice,
     /// `[actions]`.
@@ -195,6 +217,10 @@ struct File {
     journal: JournalTable,
     #[serde(default)]
     audit: AuditTable,
+    #[serde(default)]
+    metrics: MetricsTable,
+    #[serde(default)]
+    alerts: AlertsTable,
     #[serde(default)]
     policy: PolicyTable,
     #[serde(default)]
@@ -235,6 +261,8 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         install: file.install.check(document)?,
         journal: file.journal.check(document)?,
         audit: file.audit.check(document)?,
+        metrics: file.metrics.check(document)?,
+        alerts: file.alerts.check(document)?,
         policy: file.policy.check(document)?,
         actions: file.actions.check(document)?,
         tiers: file.tiers.check(document)?,
@@ -262,6 +290,8 @@ mod tests {
         assert_eq!(user.actions.shown(), ["git commit", "gh pr create"]);
         assert_eq!(user.journal, JournalKeep::default());
         assert_eq!(user.audit, AuditKeep::default());
+        let told = AlertSettings { webhook: user.alerts.webhook.clone(), ..AlertSettings::default() };
+        assert_eq!(user.alerts, AlertSettings { program: user.alerts.program.clone(), ..told });
         assert_eq!(user.tiers.comprehensive.backend, Some(Backend::ClaudeCli));
         assert_eq!(user.tiers.comprehensive.tools, ["Read", "Grep"]);
         assert_eq!(user.tiers.speed.max_output_tokens, Some(4_096));

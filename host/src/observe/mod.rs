@@ -11,6 +11,9 @@ use convoke_runtime::event::Events;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::alerts::Alerts;
+use crate::config::Paths;
+use crate::metrics::{self, Metrics};
 use crate::report::Report;
 use crate::run::Session;
 
@@ -20,6 +23,15 @@ pub struct Runs<'a> {
     pub runs: Vec<(&'a str, &'a Session)>,
     /// Where it is told what happens to all of them; none: there is only one, which tells it itself.
     pub common: Option<&'a Events>,
+    /// The user's own folders.
+    pub paths: Option<&'a Paths>,
+}
+
+/// What the user wants beside the report.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Numbers for Prometheus.
+    pub metrics: metrics::Wanted,
 }
 
 /// Something that watches runs.
@@ -42,9 +54,16 @@ pub trait Observer: Send {
 pub struct Observers(Vec<Box<dyn Observer>>);
 
 impl Observers {
-    /// They watch from now on: before the runs begin.
-    pub fn begin(runs: &Runs<'_>) -> Self {
-        Self(vec![Box::new(recorder::Recorder::begin(runs))])
+    /// They watch from now on: before the runs begin. What can't be had is said; the runs go on.
+    pub fn begin(runs: &Runs<'_>, wanted: Wanted) -> (Self, Vec<String>) {
+        let mut said = Vec::new();
+        let mut all: Vec<Box<dyn Observer>> = vec![Box::new(recorder::Recorder::begin(runs))];
+        match Metrics::begin(runs, wanted.metrics) {
+            Ok(metrics) => all.extend(metrics.map(|metrics| Box::new(metrics) as Box<dyn Observer>)),
+            Err(why) => said.push(why),
+        }
+        all.extend(Alerts::begin(runs).map(|alerts| Box::new(alerts) as Box<dyn Observer>));
+        (Self(all), said)
     }
 
     /// The runs have ended. See [`Observer::ended`].

@@ -93,6 +93,8 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
             let lasts = lasts.map_or_else(String::new, |lasts| format!(" for {}", clock(lasts)));
             Some(format!("breaker {state}{lasts}: {}", clean(reason)))
         }
+        Fact::AlertRaised { alert, reason } => Some(format!("alert: {}: {}", clean(alert), clean(reason))),
+        Fact::AlertCleared { alert, reason } => Some(format!("alert over: {}: {}", clean(alert), clean(reason))),
         Fact::Degraded { to, reason, .. } => Some(format!("{}: {}", to.name(), clean(reason))),
         Fact::DoneAgain { reason, .. } => Some(clean(reason)),
         Fact::Quarantined { reason, .. } => Some(format!("an item fails again in the same words: {}", clean(reason))),

@@ -93,6 +93,8 @@ fn is_common(fact: &Fact) -> bool {
             | Fact::BreakerChanged { .. }
             | Fact::LimitChanged { .. }
             | Fact::PolicyChanged { .. }
+            | Fact::AlertRaised { .. }
+            | Fact::AlertCleared { .. }
     )
 }
 

@@ -148,6 +148,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
         failures: facts.items.iter().filter_map(failure).collect(),
         attempts: attempts::items(&facts.items),
         levels: facts.levels.iter().map(attempts::level).collect(),
+        alerts: Vec::new(),
         warnings,
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
         continuable: true,

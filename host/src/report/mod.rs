@@ -9,12 +9,13 @@
 //!   same in the next run;
 //! - [`documents`]: whole texts that are handed out as they are;
 //! - [`suppress`], [`comment`], [`baseline`]: what is not to be shown again;
-//! - [`attempts`]: what was tried before an item ended;
+//! - [`attempts`]: what was tried before an item ended; [`alerts`]: what was not as it should be;
 //! - [`explain`]: why each item is done, or need not be; [`go_on`]: how a run that has not done all is continued;
 //! - [`cost`]: what it cost, and what is left of the budgets;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
 //! - [`together`]: several commands in one document; [`verdict`]: how a run stands; [`exit`]: the exit codes.
 
+pub mod alerts;
 pub mod attempts;
 pub mod baseline;
 pub mod build;
@@ -52,6 +53,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use alerts::AlertInfo;
 pub use attempts::{AttemptEnd, FailureCount, ItemAttempts, LevelInfo, QuestionsInfo};
 pub use build::{Facts, ItemFacts, WorkerFacts, build};
 pub use comparison::{Arm, Comparison};
@@ -117,6 +119,9 @@ pub struct Report {
     pub attempts: Vec<ItemAttempts>,
     /// How the run went otherwise than it should, and when. It begins as `full`.
     pub levels: Vec<LevelInfo>,
+    /// What was not as it should be while it went on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertInfo>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
     /// What came of carrying the edits out, where that was asked for and there were any.

@@ -46,8 +46,8 @@ use crate::config::{Limits, Settings};
 use crate::plugin::inspect::Inspected;
 use crate::plugin::operations::Operations;
 use crate::plugin::sandbox::Sandbox;
-use crate::report::Report;
 use crate::report::suppress::Filters;
+use crate::report::{AlertInfo, Report};
 use allocate::{Allocated, allocate};
 use answers::{Answers, Asks, Prompt, Rehearsal};
 use arms::Arms;
@@ -237,6 +237,7 @@ impl Session {
         }
         looking.end().await;
         sampling.end();
+        report.alerts = self.events.end_alerts().iter().map(AlertInfo::of).collect();
         self.events.tell(report.ended()).await;
         Ok(report)
     }

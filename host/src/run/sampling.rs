@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use convoke_runtime::event::{AccountSample, Fact, Sample};
+use convoke_runtime::event::{AccountSample, BudgetSample, Fact, Sample};
 use convoke_runtime::machine::Meter;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -52,10 +52,15 @@ fn sample(shared: &Shared, meter: &Meter) -> Sample {
         breaker: standing.breaker.into(),
         free: standing.free,
     };
+    let budget = |standing: convoke_runtime::budget::Standing| BudgetSample {
+        budget: standing.limit.name().into(),
+        spent: if standing.size == 0 { 1.0 } else { standing.spent as f64 / standing.size as f64 },
+    };
     Sample {
         cpu: cpu.map(used),
         memory: memory.map(used),
         accounts: lanes.standing().into_iter().map(account).collect(),
         retries_left: lanes.retries_left(),
+        budgets: lanes.budget().standing().into_iter().map(budget).collect(),
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::decide::DecisionRecord;
 use super::hedge::Beside;
 use crate::backend::Backend;
-use crate::event::{Events, Fact, Settled};
+use crate::event::{Events, Fact, Settled, Spent};
 use crate::money::Usd;
 use crate::question::{Tier, Usage};
 
@@ -233,6 +233,7 @@ impl Books {
 
     /// Writes down a question that has ended, then tells it.
     async fn close(&self, record: QuestionRecord, attempts: Vec<ModelSpending>, item: usize) {
+        let (notional, by_model) = shares(&record, &attempts);
         let settled = Settled {
             question: record.id,
             item,
@@ -242,6 +243,8 @@ impl Books {
             backend: record.backend.into(),
             attempts: record.attempts,
             usage: record.usage,
+            notional,
+            by_model,
             uncertain: record.uncertain,
             queued: Duration::from_millis(record.queued_ms),
             took: Duration::from_millis(record.took_ms),
@@ -256,6 +259,32 @@ impl Books {
         self.warn_of_prices().await;
         self.tell(Fact::QuestionSettled(Box::new(settled))).await;
     }
+}
+
+/// Whether a subscription pays for the model of a question, and who took what of it, where others did too.
+fn shares(record: &QuestionRecord, attempts: &[ModelSpending]) -> (bool, Vec<Spent>) {
+    let is_its = |one: &ModelSpending| one.model == record.model && one.backend == record.backend;
+    let notional = attempts.iter().any(|one| is_its(one) && one.is_notional);
+    if attempts.iter().all(is_its) {
+        return (notional, Vec::new());
+    }
+    let mut shares: Vec<Spent> = Vec::new();
+    for one in attempts {
+        match shares.iter_mut().find(|share| share.model == one.model && share.backend == one.backend) {
+            Some(share) => {
+                share.usage += one.usage;
+                share.uncertain += one.uncertain;
+            }
+            None => shares.push(Spent {
+                model: one.model.clone(),
+                backend: one.backend.into(),
+                notional: one.is_notional,
+                usage: one.usage,
+                uncertain: one.uncertain,
+            }),
+        }
+    }
+    (notional, shares)
 }
 
 /// The record of a question that has not ended. What was sent is written down even if nobody waits for the answer any

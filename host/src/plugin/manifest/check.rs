@@ -87,6 +87,8 @@ pub const RESERVED_OPTIONS: &[&str] = &[
     "locked",
     "log",
     "max-usd",
+    "metrics-addr",
+    "metrics-file",
     "mode",
     "model",
     "no-cache",
