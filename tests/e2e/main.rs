@@ -60,6 +60,8 @@ mod shared;
 #[cfg(unix)]
 mod signals;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod testkit;
 mod tiers;
 mod together;

@@ -111,7 +111,7 @@ async fn a_terminal_is_left_as_it_was() {
     let done = running.end().await.exits(130);
     let screen = screen(&done.stdout);
     assert!(done.stdout.contains("finishing 2 questions"), "{}", done.stdout);
-    assert!(!screen.contains("[=") && !screen.contains("12  "), "lines are left:\n{screen}");
+    assert!(!screen.contains("in flight") && !screen.contains("━"), "lines are left:\n{screen}");
     assert!(screen.trim_end().lines().last().is_some_and(|line| line.starts_with("interrupted:")), "{screen}");
     assert!(!done.stdout.contains("\u{1b}[?25l"), "the cursor was hidden");
     let report = fs::read_to_string(world.project().join("report.json")).expect("a report");

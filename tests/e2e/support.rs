@@ -248,10 +248,20 @@ impl Call {
 
     /// On a terminal of its own, of which standard output is what came onto it. The process writes its number to that file.
     pub(crate) fn on_a_terminal(self, number: &Path) -> Self {
+        self.with_a_terminal(&format!("echo $$ > '{}'", number.display()))
+    }
+
+    /// The same on one of so many rows and columns.
+    pub(crate) fn on_a_terminal_of(self, rows: usize, columns: usize) -> Self {
+        self.with_a_terminal(&format!("stty rows {rows} columns {columns}"))
+    }
+
+    /// On a terminal, after something was done there.
+    fn with_a_terminal(self, first: &str) -> Self {
         let call = self.command.as_std();
         let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().expect("UTF-8").replace('\'', r"'\''"));
         let words: Vec<String> = std::iter::once(call.get_program()).chain(call.get_args()).map(quoted).collect();
-        let line = format!("echo $$ > {}; exec {}", quoted(number.as_os_str()), words.join(" "));
+        let line = format!("{first}; exec {}", words.join(" "));
         let mut command = Command::new("script");
         command.args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"]).env_clear();
         for (name, value) in call.get_envs() {

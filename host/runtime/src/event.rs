@@ -56,6 +56,9 @@ pub enum Fact {
         /// How long it took to deal the items to workers.
         #[serde(with = "micros")]
         allocated_in: Duration,
+        /// How long the run will take from here on, by what the same took before, if enough is known of that.
+        #[serde(with = "micros_or_none", default, skip_serializing_if = "Option::is_none")]
+        expected: Option<Duration>,
     },
     /// The next part of the run begins.
     PhaseStarted {

@@ -422,8 +422,7 @@ pub(super) async fn go(
         (None, Some(said)) => announce(&said, terminal),
         (None, None) => {}
     }
-    let shown =
-        show(&session.events, how(options, terminal), Detail { logs: options.verbose > 0, color: terminal.err_color });
+    let shown = show(&session.events, how(options, terminal), detail(options, terminal));
     let stop = Stop::default();
     let runs = Runs { runs: vec![(&session.command, &session)], common: None, paths: Some(&paths) };
     let (mut observers, unwatched) = Observers::begin(&runs, wanted);
@@ -431,11 +430,7 @@ pub(super) async fn go(
     let under_way = signals::under_way(&stop, &session.events);
     let filters = session.settings.filters(baseline.clone(), today);
     let report = session.run(planned, &filters, &stop).await;
-    if report.is_err() {
-        shown.abort();
-    }
-    // It ends with the run's last event; a painter that failed is not worth the report.
-    let _ = shown.await;
+    shown.end().await;
     drop(under_way);
     let mut report = report?;
     let before = report.status;
@@ -508,6 +503,11 @@ pub(super) fn announce(said: &str, terminal: &Terminal) {
         // The report comes next.
         say("");
     }
+}
+
+/// How much is told while it runs.
+pub(super) fn detail(options: &Options, terminal: &Terminal) -> Detail {
+    Detail { logs: options.verbose > 0, color: terminal.err_color, unicode: terminal.unicode }
 }
 
 pub(super) fn how(options: &Options, terminal: &Terminal) -> Show {

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::carry_out::CarryOut;
 use super::command::{
-    Prepared, announce, beside as say_beside, delivered, go_on, handed_out, how, in_runtime, mend, notice, prepare,
-    rendered, share_quotas,
+    Prepared, announce, beside as say_beside, delivered, detail, go_on, handed_out, how, in_runtime, mend, notice,
+    prepare, rendered, share_quotas,
 };
 use super::error::CliError;
 use super::known::Known;
@@ -24,7 +24,7 @@ use super::{load_file, plan, signals, typed, watching};
 use crate::audit::watch::Watch;
 use crate::config::Budget;
 use crate::observe::{Observers, Runs as Watched, Wanted};
-use crate::progress::{Detail, show_together};
+use crate::progress::show_together;
 use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, sarif};
 use crate::run::execute::Stop;
@@ -193,8 +193,7 @@ async fn go(
     };
     let common = share_lanes(&mut sessions);
     let streams = names.iter().map(String::as_str).zip(sessions.iter().map(|session| &session.events));
-    let detail = Detail { logs: options.verbose > 0, color: terminal.err_color };
-    let shown = show_together(&common, streams, how(options, terminal), detail);
+    let shown = show_together(&common, streams, how(options, terminal), detail(options, terminal));
     let stop = Stop::default();
     let watched = names.iter().map(String::as_str).zip(&sessions).collect();
     let watched = Watched { runs: watched, common: Some(&common), paths: paths.as_ref() };
@@ -215,11 +214,7 @@ async fn go(
     if let Some(lanes) = sessions.first().and_then(|first| first.lanes.as_ref()) {
         lanes.close().await;
     }
-    if reports.iter().any(Result::is_err) {
-        shown.abort();
-    }
-    // It ends with the last event of the last run; a painter that failed is not worth the reports.
-    let _ = shown.await;
+    shown.end().await;
     drop(under_way);
 
     let mut codes = Vec::new();

@@ -1,5 +1,8 @@
 //! What the terminal shows while a run goes on. A consumer of events, like any other: it decides nothing.
 
+mod doing;
+mod eta;
+mod frame;
 mod live;
 mod plain;
 mod screen;
@@ -8,6 +11,7 @@ mod streams;
 
 use convoke_runtime::event::Events;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use screen::alone;
 pub use state::clock;
@@ -32,10 +36,28 @@ pub struct Detail {
     pub logs: bool,
     /// Whether colours may be used.
     pub color: bool,
+    /// Whether more than ASCII may be drawn. It does not concern the texts.
+    pub unicode: bool,
 }
 
-/// Shows a run until its stream ends or it is told that the run has ended. Await the handle before printing below it.
-pub fn show(events: &Events, how: Show, detail: Detail) -> JoinHandle<()> {
+/// What shows runs.
+#[must_use = "it is ended before anything is printed below it"]
+pub struct Shown {
+    over: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Shown {
+    /// The runs have ended: what was told until now is shown, and the terminal is as it was before.
+    pub async fn end(self) {
+        self.over.cancel();
+        // A painter that failed is not worth the report.
+        let _ = self.task.await;
+    }
+}
+
+/// Shows a run until it has ended.
+pub fn show(events: &Events, how: Show, detail: Detail) -> Shown {
     begin(Streams::one(events), how, detail)
 }
 
@@ -46,14 +68,16 @@ pub fn show_together<'a>(
     runs: impl IntoIterator<Item = (&'a str, &'a Events)>,
     how: Show,
     detail: Detail,
-) -> JoinHandle<()> {
+) -> Shown {
     begin(Streams::several(common, runs), how, detail)
 }
 
-fn begin(streams: Streams, how: Show, detail: Detail) -> JoinHandle<()> {
-    match how {
-        Show::Live => tokio::spawn(live::show(streams, detail)),
-        Show::Plain => tokio::spawn(plain::show(streams, detail, true)),
-        Show::Quiet => tokio::spawn(plain::show(streams, detail, false)),
-    }
+fn begin(streams: Streams, how: Show, detail: Detail) -> Shown {
+    let over = CancellationToken::new();
+    let task = match how {
+        Show::Live => tokio::spawn(live::show(streams, detail, over.clone())),
+        Show::Plain => tokio::spawn(plain::show(streams, detail, true, over.clone())),
+        Show::Quiet => tokio::spawn(plain::show(streams, detail, false, over.clone())),
+    };
+    Shown { over, task }
 }

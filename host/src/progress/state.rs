@@ -1,42 +1,72 @@
-//! Where a run stands, as told by its events.
+//! Where a run stands, as told by its events. Times are those at which they were heard, counted from the beginning of the
+//! run: several runs are shown by one clock.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use convoke_runtime::event::{Event, Fact};
+use convoke_runtime::event::{Fact, Settled};
 use convoke_runtime::levels::Level;
-use convoke_runtime::question::Usage;
+use convoke_runtime::money::Usd;
+use convoke_runtime::question::{Tier, Usage};
 
-/// What a worker is doing.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Doing {
-    /// Nothing: it waits for an item.
-    Idle,
-    /// Computing, reading.
-    Working,
-    /// Its question waits to be admitted.
-    Queued,
-    /// Its question was sent, and there is no answer yet.
-    Asked,
-    /// The answer is coming.
-    Answering,
-    /// Its question will be asked again at that time, and why.
-    Retrying(Duration, String),
-}
+use super::doing::{Doing, Kind};
+
+/// The line of the conclusion, which no worker holds.
+const CONCLUSION: usize = usize::MAX;
 
 /// A worker's line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Line {
     /// What the worker was dealt.
     pub(super) segment: String,
     /// Of the item in its hands.
     pub(super) group: Option<String>,
     pub(super) item: Option<(usize, String)>,
-    pub(super) doing: Doing,
     pub(super) note: String,
+    /// Since when it has the item, or has none, or works on it without a question.
     pub(super) since: Duration,
-    /// Of the answer that is coming.
-    pub(super) pace: Pace,
+    /// When it took the item.
+    pub(super) taken: Duration,
+    /// Whether it could take an item.
+    pub(super) is_ready: bool,
+}
+
+/// A question that has not ended.
+#[derive(Clone, Debug)]
+struct Open {
+    item: usize,
+    tier: Option<Tier>,
+    stage: Stage,
+    /// Since when it is at that.
+    since: Duration,
+}
+
+/// What a question is at.
+#[derive(Clone, Debug, PartialEq)]
+enum Stage {
+    Queued,
+    /// For what, and until when at least.
+    Waits(Cow<'static, str>, Option<Duration>),
+    /// Sent; whether a second time beside the first.
+    Sent(bool),
+    /// When it was last heard, and how it comes.
+    Answered(Duration, Pace),
+    /// When it is asked again, and why.
+    Retried(Duration, String),
+}
+
+impl Stage {
+    /// What of several questions of an item is shown: the furthest.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Answered(..) => 4,
+            Self::Sent(_) => 3,
+            Self::Retried(..) => 2,
+            Self::Waits(..) => 1,
+            Self::Queued => 0,
+        }
+    }
 }
 
 /// How an answer comes.
@@ -49,129 +79,198 @@ pub(super) struct Pace {
 /// The whole picture.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) now: Duration,
     pub(super) items: usize,
     pub(super) ended: usize,
     pub(super) failed: usize,
     pub(super) cached: usize,
     pub(super) workers: BTreeMap<usize, Line>,
     pub(super) usage: Usage,
-    /// The questions that were sent and have not ended, by their number.
-    pub(super) asked: BTreeSet<u64>,
+    /// What requests that broke off may have cost beyond that.
+    pub(super) uncertain: Usd,
+    pub(super) budget: Option<Usd>,
+    /// How many questions may be in flight, by account.
+    pub(super) limits: BTreeMap<String, usize>,
+    /// The accounts that were asked.
+    pub(super) accounts: BTreeSet<String>,
     /// How the run goes.
     pub(super) level: Level,
     /// When a backend that is left alone is asked again.
     pub(super) tried_again: Option<Duration>,
+    /// By whom, and since when.
+    pub(super) paused: Option<(String, Duration)>,
+    /// The alerts that are raised.
+    pub(super) alerts: BTreeSet<String>,
+    /// Whether what is left is not begun any more.
+    pub(super) is_stopping: bool,
+    /// How long the run will take, as runs before it did.
+    pub(super) expected: Option<Duration>,
+    /// The widest group and label so far, in columns, so that columns only grow.
+    pub(super) widest: (usize, usize),
+    /// How long the items that workers ended were in their hands, all together.
+    pub(super) took: Duration,
+    /// When the first worker began.
+    pub(super) first_start: Option<Duration>,
+    questions: BTreeMap<u64, Open>,
     holders: BTreeMap<usize, usize>,
-    first_start: Option<Duration>,
+    concludes: bool,
 }
 
 impl State {
-    /// Takes an event in.
-    pub(super) fn hear(&mut self, event: &Event) {
-        self.now = event.at;
-        match &event.fact {
-            Fact::QuestionSent { question, .. } => drop(self.asked.insert(*question)),
-            Fact::QuestionRetried { question, .. } => drop(self.asked.remove(question)),
-            Fact::QuestionSettled(settled) => drop(self.asked.remove(&settled.question)),
-            _ => {}
-        }
-        match &event.fact {
-            Fact::Planned { items, cached, .. } => {
-                self.items = *items;
-                self.cached = *cached;
+    /// Takes a fact in.
+    pub(super) fn hear(&mut self, fact: &Fact, at: Duration) {
+        match fact {
+            Fact::RunStarted(facts) => self.budget = facts.budget,
+            Fact::Planned { items, cached, expected, .. } => {
+                (self.items, self.cached, self.expected) = (*items, *cached, *expected);
             }
+            Fact::PhaseStarted { phase } => self.concludes = *phase == "aggregate",
             Fact::WorkerStarted { worker, segment } => {
-                self.first_start.get_or_insert(event.at);
-                let line = Line {
-                    segment: segment.clone(),
-                    group: None,
-                    item: None,
-                    doing: Doing::Idle,
-                    note: String::new(),
-                    since: event.at,
-                    pace: Pace::default(),
-                };
-                self.workers.insert(*worker, line);
+                self.first_start.get_or_insert(at);
+                self.workers.insert(*worker, Line { segment: segment.clone(), since: at, ..Line::default() });
+                self.measure(*worker);
+            }
+            Fact::WorkerReady { worker, .. } => {
+                if let Some(line) = self.workers.get_mut(worker) {
+                    (line.is_ready, line.since) = (true, at);
+                }
             }
             Fact::WorkerEnded { worker, .. } => {
                 self.workers.remove(worker);
             }
             Fact::ItemStarted { worker, item, label, group, .. } => {
-                self.holders.insert(*item, *worker);
                 if let Some(line) = self.workers.get_mut(worker) {
+                    self.holders.insert(*item, *worker);
                     line.item = Some((*item, label.clone()));
                     line.group.clone_from(group);
                     line.note.clear();
-                    line.doing = Doing::Working;
-                    line.since = event.at;
+                    (line.is_ready, line.since, line.taken) = (true, at, at);
+                    self.measure(*worker);
                 }
             }
             Fact::ItemsAdded { items, .. } => self.items += items,
             Fact::ItemProgress { item, note, .. } => {
-                if let Some(line) = self.line(*item) {
+                if let Some(line) = self.holders.get(item).and_then(|worker| self.workers.get_mut(worker)) {
                     line.note.clone_from(note);
                 }
             }
-            Fact::ItemEnded { item, outcome, .. } => {
+            Fact::ItemEnded { item, outcome, took, worker } => {
                 self.ended += 1;
                 self.failed += usize::from(outcome.name() == "failed");
-                self.let_go(*item, event.at);
+                if worker.is_some() {
+                    self.took += *took;
+                }
+                self.let_go(*item, at);
             }
             // Another worker may have it already.
             Fact::ItemReturned { item, worker, .. } => {
                 if self.holders.get(item) == Some(worker) {
-                    self.let_go(*item, event.at);
+                    self.let_go(*item, at);
                 }
-            }
-            Fact::QuestionQueued { item, .. } => self.does(*item, Doing::Queued, event.at),
-            Fact::QuestionSent { item, .. } => self.does(*item, Doing::Asked, event.at),
-            Fact::QuestionStarted { item, .. } => self.does(*item, Doing::Answering, event.at),
-            Fact::QuestionProgress { item, tokens_per_second, tool, .. } => {
-                if let Some(line) = self.line(*item).filter(|line| line.doing == Doing::Answering) {
-                    line.pace = Pace { tokens_per_second: *tokens_per_second, tool: tool.clone() };
-                }
-            }
-            Fact::QuestionRetried { item, wait, reason, .. } => {
-                self.does(*item, Doing::Retrying(event.at + *wait, reason.clone()), event.at);
-            }
-            Fact::QuestionSettled(settled) => {
-                self.usage += settled.usage;
-                self.does(settled.item, Doing::Working, event.at);
             }
             Fact::Degraded { to, .. } => self.level = *to,
             Fact::BreakerChanged { state, lasts, .. } => {
-                self.tried_again = lasts.filter(|_| *state == "open").map(|lasts| event.at + lasts);
+                self.tried_again = lasts.filter(|_| *state == "open").map(|lasts| at + lasts);
             }
-            Fact::RunStarted(_)
-            | Fact::PhaseStarted { .. }
-            | Fact::WorkerReady { .. }
-            | Fact::QuestionWaits { .. }
-            | Fact::Paused { .. }
-            | Fact::Resumed { .. }
-            | Fact::Controlled { .. }
-            | Fact::Sampled(_)
-            | Fact::SecretFound { .. }
-            | Fact::AlertRaised { .. }
-            | Fact::AlertCleared { .. }
-            | Fact::PolicyChanged { .. }
-            | Fact::DoneAgain { .. }
-            | Fact::Quarantined { .. }
-            | Fact::QuestionHedged { .. }
-            | Fact::Decided { .. }
-            | Fact::LimitChanged { .. }
-            | Fact::SafeModeChanged { .. }
-            | Fact::DispatchStopped { .. }
-            | Fact::Warned { .. }
-            | Fact::Logged { .. }
-            | Fact::Stopping { .. }
-            | Fact::Ended { .. } => {}
+            Fact::Paused { by, .. } => self.paused = Some((by.clone(), at)),
+            Fact::Resumed { .. } => self.paused = None,
+            Fact::AlertRaised { alert, .. } => drop(self.alerts.insert(alert.to_string())),
+            Fact::AlertCleared { alert, .. } => drop(self.alerts.remove(&**alert)),
+            Fact::LimitChanged { account, limit, .. } => drop(self.limits.insert(account.clone(), *limit)),
+            Fact::Sampled(sample) => {
+                self.limits = sample.accounts.iter().map(|one| (one.account.to_string(), one.limit)).collect();
+            }
+            Fact::DispatchStopped { .. } | Fact::Stopping { .. } => self.is_stopping = true,
+            fact => self.hear_of_a_question(fact, at),
         }
+    }
+
+    fn hear_of_a_question(&mut self, fact: &Fact, at: Duration) {
+        match fact {
+            Fact::QuestionQueued { question, item, tier, .. } => {
+                self.is_at(*question, *item, Stage::Queued, at);
+                if let Some(open) = self.questions.get_mut(question) {
+                    open.tier = Some(*tier);
+                }
+            }
+            Fact::QuestionWaits { question, item, reason, lasts } => {
+                self.is_at(*question, *item, Stage::Waits(reason.clone(), lasts.map(|lasts| at + lasts)), at);
+            }
+            Fact::QuestionSent { question, item, backend, .. } => {
+                self.accounts.insert(backend.to_string());
+                self.is_at(*question, *item, Stage::Sent(false), at);
+            }
+            Fact::QuestionHedged { question, .. } => {
+                if let Some(Open { stage: Stage::Sent(twice), .. }) = self.questions.get_mut(question) {
+                    *twice = true;
+                }
+            }
+            Fact::QuestionStarted { question, item, .. } => {
+                // One that was settled meanwhile does not come back.
+                if self.questions.contains_key(question) {
+                    self.is_at(*question, *item, Stage::Answered(at, Pace::default()), at);
+                }
+            }
+            Fact::QuestionProgress { question, tokens_per_second, tool, .. } => {
+                if let Some(Open { stage: Stage::Answered(heard, pace), .. }) = self.questions.get_mut(question) {
+                    *heard = at;
+                    *pace = Pace { tokens_per_second: *tokens_per_second, tool: tool.clone() };
+                }
+            }
+            Fact::QuestionRetried { question, item, wait, kind, reason } => {
+                let why = if kind.is_empty() { reason.clone() } else { kind.replace('-', " ") };
+                self.is_at(*question, *item, Stage::Retried(at + *wait, why), at);
+            }
+            Fact::QuestionSettled(settled) => {
+                let Settled { question, item, usage, uncertain, .. } = &**settled;
+                self.usage += *usage;
+                self.uncertain += *uncertain;
+                self.questions.remove(question);
+                let is_last = !self.questions.values().any(|open| open.item == *item);
+                if let Some(line) = self.holders.get(item).and_then(|worker| self.workers.get_mut(worker))
+                    && is_last
+                {
+                    line.since = at;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The questions that are on their way.
+    pub(super) fn in_flight(&self) -> usize {
+        self.questions.values().filter(|open| matches!(open.stage, Stage::Sent(_) | Stage::Answered(..))).count()
+    }
+
+    /// What is going on in a worker's line.
+    pub(super) fn doing(&self, line: &Line, now: Duration) -> Doing {
+        let plain = |kind| Doing { kind, since: line.since, tier: None, questions: 0 };
+        let Some((item, _)) = &line.item else {
+            return plain(match (&self.paused, line.is_ready) {
+                (Some((_, since)), true) => return Doing { since: *since, ..plain(Kind::Paused) },
+                (_, true) => Kind::Idle,
+                (_, false) => Kind::Starting,
+            });
+        };
+        let open: Vec<&Open> = self.questions.values().filter(|open| open.item == *item).collect();
+        // Of those that are as far as each other that which was there first.
+        let Some(first) = open.iter().rev().max_by_key(|open| open.stage.rank()) else {
+            return plain(Kind::Working(line.note.clone()));
+        };
+        let kind = match &first.stage {
+            Stage::Queued | Stage::Waits(..) if self.paused.is_some() => Kind::Paused,
+            Stage::Queued => Kind::Queued,
+            Stage::Waits(reason, _) if reason == "pause" => Kind::Paused,
+            Stage::Waits(reason, until) => Kind::Waiting(reason.clone(), *until),
+            Stage::Sent(twice) => Kind::Asked(*twice),
+            Stage::Retried(at, why) => Kind::Retrying(*at, why.clone()),
+            Stage::Answered(..) => answering(&open, now),
+        };
+        Doing { kind, since: first.since, tier: first.tier, questions: open.len() }
     }
 
     /// What is said when the user stops it.
     pub(super) fn finishing(states: &[Self], left: Duration) -> String {
-        let asked: usize = states.iter().map(|state| state.asked.len()).sum();
+        let asked: usize = states.iter().map(Self::in_flight).sum();
         if left.is_zero() {
             return "Giving up what is under way; what is done is kept. Ctrl-C again ends at once.".to_owned();
         }
@@ -183,35 +282,67 @@ impl State {
         format!("finishing {what}, at most {} s; Ctrl-C again gives up", left.as_millis().div_ceil(1_000))
     }
 
-    /// How long the rest will probably take: at the pace of this run so far, once that says something.
-    pub(super) fn eta(&self, now: Duration) -> Option<Duration> {
-        let worked = self.ended.checked_sub(self.cached).filter(|worked| *worked >= 3)?;
-        let left = self.items.saturating_sub(self.ended);
-        let since = now.checked_sub(self.first_start?)?;
-        Some(since.mul_f64(left as f64 / worked as f64))
+    fn is_at(&mut self, question: u64, item: usize, stage: Stage, at: Duration) {
+        self.show_conclusion(item, at);
+        let open = self.questions.entry(question).or_insert(Open { item, tier: None, stage: Stage::Queued, since: at });
+        // A wait that is told again goes on.
+        if !matches!((&open.stage, &stage), (Stage::Waits(before, _), Stage::Waits(now, _)) if before == now) {
+            open.since = at;
+        }
+        open.stage = stage;
     }
 
-    fn line(&mut self, item: usize) -> Option<&mut Line> {
-        let worker = self.holders.get(&item)?;
-        self.workers.get_mut(worker)
-    }
-
-    fn does(&mut self, item: usize, doing: Doing, at: Duration) {
-        if let Some(line) = self.line(item) {
-            line.doing = doing;
-            line.since = at;
-            line.pace = Pace::default();
+    /// The conclusion asks in the name of an item that no worker holds.
+    fn show_conclusion(&mut self, item: usize, at: Duration) {
+        if self.concludes && !self.holders.contains_key(&item) {
+            self.holders.insert(item, CONCLUSION);
+            let line = Line {
+                segment: "the whole".to_owned(),
+                item: Some((item, "conclusion".to_owned())),
+                since: at,
+                taken: at,
+                is_ready: true,
+                ..Line::default()
+            };
+            self.workers.insert(CONCLUSION, line);
+            self.measure(CONCLUSION);
         }
     }
 
     fn let_go(&mut self, item: usize, at: Duration) {
-        if let Some(line) = self.line(item).filter(|line| line.item.as_ref().is_some_and(|(held, _)| *held == item)) {
-            line.item = None;
-            line.doing = Doing::Idle;
-            line.since = at;
+        let holder = self.holders.remove(&item);
+        // What is still told of them belongs to nobody.
+        self.questions.retain(|_, open| open.item != item);
+        let Some(worker) = holder else { return };
+        if worker == CONCLUSION {
+            self.workers.remove(&worker);
+        } else if let Some(line) = self.workers.get_mut(&worker)
+            && line.item.as_ref().is_some_and(|(held, _)| *held == item)
+        {
+            (line.item, line.group, line.since) = (None, None, at);
         }
-        self.holders.remove(&item);
     }
+
+    fn measure(&mut self, worker: usize) {
+        let Some(line) = self.workers.get(&worker) else { return };
+        let width = |text: &str| console::measure_text_width(text);
+        let label = line.item.as_ref().map_or(0, |(_, label)| width(label));
+        let group = width(line.group.as_deref().unwrap_or(&line.segment));
+        self.widest = (self.widest.0.max(group), self.widest.1.max(label));
+    }
+}
+
+/// Of the answers that come: all their tokens together, the last tool, and since when nothing was heard of any.
+fn answering(open: &[&Open], now: Duration) -> Kind {
+    let (mut rate, mut tool, mut heard) = (None, None, Duration::ZERO);
+    for open in open {
+        if let Stage::Answered(last, pace) = &open.stage {
+            rate = pace.tokens_per_second.map(|one| rate.unwrap_or(0) + one).or(rate);
+            tool = pace.tool.clone().or(tool);
+            heard = heard.max(*last);
+        }
+    }
+    Kind::Answering(Pace { tokens_per_second: rate, tool }, now.saturating_sub(heard))
 }
 
 /// `0:07`, `12:34`, `1:02:03`.
@@ -222,85 +353,4 @@ pub fn clock(time: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use convoke_runtime::event::Settled;
-    use convoke_runtime::work::Outcome;
-
-    use super::*;
-
-    fn settled(question: u64, item: usize) -> Fact {
-        Fact::QuestionSettled(Box::new(Settled { question, item, ..Settled::default() }))
-    }
-
-    fn hear(state: &mut State, at: u64, fact: Fact) {
-        state.hear(&Event { at: Duration::from_secs(at), fact });
-    }
-
-    #[test]
-    fn a_worker_waiting_for_a_retry_is_told_from_one_without_work() {
-        let mut state = State::default();
-        hear(&mut state, 0, Fact::WorkerStarted { worker: 0, segment: "security".to_owned() });
-        hear(&mut state, 0, Fact::WorkerStarted { worker: 1, segment: "quality".to_owned() });
-        hear(&mut state, 1, Fact::ItemStarted { worker: 0, item: 7, label: "a".to_owned(), group: None, attempt: 1 });
-        let wait = Duration::from_secs(45);
-        let (kind, reason) = ("rate-limited".into(), "rate limited".to_owned());
-        hear(&mut state, 2, Fact::QuestionRetried { question: 1, item: 7, kind, reason, wait });
-        assert_eq!(state.workers[&0].doing, Doing::Retrying(Duration::from_secs(47), "rate limited".to_owned()));
-        assert_eq!(state.workers[&1].doing, Doing::Idle);
-    }
-
-    #[test]
-    fn how_fast_an_answer_comes_is_forgotten_with_the_answer() {
-        let mut state = State::default();
-        hear(&mut state, 0, Fact::WorkerStarted { worker: 0, segment: String::new() });
-        hear(&mut state, 1, Fact::ItemStarted { worker: 0, item: 7, label: "a".to_owned(), group: None, attempt: 1 });
-        let late = |tokens| Fact::QuestionProgress { question: 1, item: 7, tokens_per_second: tokens, tool: None };
-        hear(&mut state, 2, Fact::QuestionStarted { question: 1, item: 7, after: Duration::ZERO });
-        hear(&mut state, 3, late(Some(80)));
-        assert_eq!(state.workers[&0].pace.tokens_per_second, Some(80));
-        let settled = settled(1, 7);
-        hear(&mut state, 4, settled);
-        hear(&mut state, 4, late(Some(90)));
-        assert_eq!(state.workers[&0].pace, Pace::default(), "what comes late belongs to no answer");
-    }
-
-    #[test]
-    fn what_is_finished_is_counted_and_how_long_it_may_take() {
-        let (mut one, mut other) = (State::default(), State::default());
-        let said = |states: &[State], seconds| State::finishing(states, Duration::from_secs(seconds));
-        let sent =
-            |question| Fact::QuestionSent { question, item: 0, model: String::new(), backend: "".into(), attempt: 1 };
-        for question in 0..2 {
-            hear(&mut one, 1, sent(question));
-        }
-        hear(&mut other, 1, sent(9));
-        let settled = settled(1, 0);
-        let states = [one, other];
-        assert_eq!(said(&states, 28), "finishing 3 questions, at most 28 s; Ctrl-C again gives up");
-        let [mut one, other] = states;
-        hear(&mut one, 2, settled);
-        assert!(said(&[one, other], 10).starts_with("finishing 2 questions, at most 10 s"));
-        assert!(said(&[State::default()], 1).starts_with("finishing what is under way, at most 1 s"));
-        assert!(said(&[], 0).starts_with("Giving up"));
-    }
-
-    #[test]
-    fn half_done_in_ten_seconds_leaves_ten_seconds() {
-        let mut state = State::default();
-        let (assessed_in, allocated_in) = (Duration::ZERO, Duration::ZERO);
-        hear(&mut state, 0, Fact::Planned { items: 8, cached: 0, workers: 1, assessed_in, allocated_in });
-        hear(&mut state, 0, Fact::WorkerStarted { worker: 0, segment: String::new() });
-        for item in 0..4 {
-            let ended = Fact::ItemEnded { worker: Some(0), item, outcome: Outcome::Done, took: Duration::from_secs(2) };
-            hear(&mut state, 10, ended);
-        }
-        assert_eq!(state.eta(Duration::from_secs(10)), Some(Duration::from_secs(10)));
-    }
-
-    #[test]
-    fn a_clock_reads_like_a_clock() {
-        assert_eq!(clock(Duration::from_secs(7)), "0:07");
-        assert_eq!(clock(Duration::from_secs(754)), "12:34");
-        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
-    }
-}
+mod tests;

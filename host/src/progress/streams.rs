@@ -1,7 +1,4 @@
-//! The events of one run, or of several that share their backends, one after the other.
-
-use std::future::poll_fn;
-use std::task::Poll;
+//! The events of one run, or of several that share their backends.
 
 use std::sync::Arc;
 
@@ -12,8 +9,6 @@ pub(super) struct Streams {
     runs: Vec<Stream>,
     /// What happens to all runs; none: there is only one, which tells it itself.
     common: Option<Subscription>,
-    /// Whose turn it is to be asked first, so that a talkative one does not silence the others.
-    turn: usize,
 }
 
 struct Stream {
@@ -27,13 +22,13 @@ impl Streams {
     /// Those of one run.
     pub(super) fn one(events: &Events) -> Self {
         let run = Stream { name: String::new(), facts: Some(events.listen()) };
-        Self { runs: vec![run], common: None, turn: 0 }
+        Self { runs: vec![run], common: None }
     }
 
     /// Those of several.
     pub(super) fn several<'a>(common: &Events, runs: impl IntoIterator<Item = (&'a str, &'a Events)>) -> Self {
         let stream = |(name, events): (&str, &Events)| Stream { name: name.to_owned(), facts: Some(events.listen()) };
-        Self { runs: runs.into_iter().map(stream).collect(), common: Some(common.listen()), turn: 0 }
+        Self { runs: runs.into_iter().map(stream).collect(), common: Some(common.listen()) }
     }
 
     /// How many runs there are.
@@ -41,47 +36,31 @@ impl Streams {
         self.runs.len()
     }
 
-    /// What stands in front of a run's lines: its name, or nothing where it is the only one.
-    pub(super) fn name(&self, run: usize) -> &str {
-        self.runs.get(run).map_or("", |stream| &stream.name)
+    /// What stands in front of each run's lines: its name, or nothing where it is the only one.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.runs.iter().map(|stream| stream.name.clone()).collect()
     }
 
-    /// The next event, and which run's; none: all's. None at all: every run has ended.
-    pub(super) async fn next(&mut self) -> Option<(Option<usize>, Arc<Event>)> {
-        loop {
-            let (run, event) = self.any().await?;
-            let Some(place) = run else { return Some((run, event)) };
-            if matches!(event.fact, Fact::Ended { .. }) {
-                self.runs[place].facts = None;
-            }
-            if self.common.is_none() || !is_common(&event.fact) {
-                return Some((run, event));
+    /// Adds all that was told meanwhile, and which run's it is; none: all's. False: every run has ended, and all of it
+    /// was heard.
+    pub(super) fn drain(&mut self, into: &mut Vec<(Option<usize>, Arc<Event>)>) -> bool {
+        let mut heard = Vec::new();
+        if let Some(common) = &mut self.common {
+            common.drain(&mut heard);
+            into.extend(heard.drain(..).map(|event| (None, event)));
+        }
+        let is_among_others = self.common.is_some();
+        for (run, stream) in self.runs.iter_mut().enumerate() {
+            let Some(facts) = &mut stream.facts else { continue };
+            let goes_on = facts.drain(&mut heard);
+            let has_ended = heard.iter().any(|event| matches!(event.fact, Fact::Ended { .. }));
+            let own = heard.drain(..).filter(|event| !is_among_others || !is_common(&event.fact));
+            into.extend(own.map(|event| (Some(run), event)));
+            if !goes_on || has_ended {
+                stream.facts = None;
             }
         }
-    }
-
-    async fn any(&mut self) -> Option<(Option<usize>, Arc<Event>)> {
-        let Self { runs, common, turn } = self;
-        *turn += 1;
-        poll_fn(|context| {
-            let mut left = false;
-            for step in 0..runs.len() {
-                let place = (*turn + step) % runs.len();
-                let Some(facts) = &mut runs[place].facts else { continue };
-                match facts.poll_recv(context) {
-                    Poll::Ready(Some(event)) => return Poll::Ready(Some((Some(place), event))),
-                    Poll::Ready(None) => runs[place].facts = None,
-                    Poll::Pending => left = true,
-                }
-            }
-            if let Some(facts) = common
-                && let Poll::Ready(Some(event)) = facts.poll_recv(context)
-            {
-                return Poll::Ready(Some((None, event)));
-            }
-            if left { Poll::Pending } else { Poll::Ready(None) }
-        })
-        .await
+        self.runs.iter().any(|stream| stream.facts.is_some())
     }
 }
 
@@ -111,19 +90,20 @@ mod tests {
         for events in [&common, &one, &two] {
             events.tell(Fact::DispatchStopped { reason: "spent".to_owned() }).await;
         }
-        for (events, message) in [(&one, "1"), (&two, "2")] {
-            events.tell(Fact::Warned { message: message.to_owned() }).await;
-            events.tell(Fact::Ended { census: Census::default(), status: Status::Completed }).await;
-        }
+        let ended = || Fact::Ended { census: Census::default(), status: Status::Completed };
+        one.tell(Fact::Warned { message: "1".to_owned() }).await;
+        one.tell(ended()).await;
         let mut heard = Vec::new();
-        while let Some((run, event)) = streams.next().await {
-            match &event.fact {
-                Fact::Warned { message } => heard.push(format!("{}{message}", streams.name(run.unwrap()))),
-                Fact::DispatchStopped { .. } => heard.push(format!("stopped {run:?}")),
-                _ => {}
-            }
-        }
-        heard.sort();
-        assert_eq!(heard, ["audit1", "docs2", "stopped None"]);
+        assert!(streams.drain(&mut heard), "the other one goes on");
+        two.tell(Fact::Warned { message: "2".to_owned() }).await;
+        two.tell(ended()).await;
+        assert!(!streams.drain(&mut heard));
+        let names = streams.names();
+        let said = heard.iter().filter_map(|(run, event)| match &event.fact {
+            Fact::Warned { message } => Some(format!("{}{message}", run.map_or("", |run| &names[run]))),
+            Fact::DispatchStopped { .. } => Some(format!("stopped {run:?}")),
+            _ => None,
+        });
+        assert_eq!(said.collect::<Vec<_>>(), ["stopped None", "audit1", "docs2"]);
     }
 }

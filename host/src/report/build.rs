@@ -8,6 +8,7 @@ use convoke_runtime::question::Usage;
 use convoke_runtime::work::{Aggregation, Census, Outcome, Partial, Severity, Status};
 
 use super::suppress::{Filters, Scope, apply};
+use super::timing::two_decimals;
 use super::verdict::{Grounds, status};
 use super::words::counted;
 use super::{
@@ -219,7 +220,7 @@ fn workers(workers: &[WorkerFacts]) -> Vec<Worker> {
 fn timing(wall: Duration, workers: &[WorkerFacts]) -> Timing {
     let work: Duration = workers.iter().map(|worker| worker.work).sum();
     let speedup = if wall.is_zero() { 0.0 } else { work.as_secs_f64() / wall.as_secs_f64() };
-    Timing { wall_ms: millis(wall), work_ms: millis(work), speedup: (speedup * 100.0).round() / 100.0 }
+    Timing { wall_ms: millis(wall), work_ms: millis(work), speedup: two_decimals(speedup), ..Timing::default() }
 }
 
 /// What the plan and the items say, and why items were skipped.
@@ -381,7 +382,8 @@ mod tests {
             facts.workers.iter_mut().for_each(|worker| worker.work = Duration::from_secs(3));
             facts.workers.truncate(2);
         });
-        assert_eq!(report.timing, Timing { wall_ms: 2_000, work_ms: 6_000, speedup: 3.0 });
+        let timing = Timing { wall_ms: 2_000, work_ms: 6_000, speedup: 3.0, ..Timing::default() };
+        assert_eq!(report.timing, timing);
         assert_eq!(built(|facts| facts.wall = Duration::ZERO).timing.speedup, 0.0);
     }
 

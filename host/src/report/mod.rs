@@ -11,7 +11,7 @@
 //! - [`suppress`], [`comment`], [`baseline`]: what is not to be shown again;
 //! - [`attempts`]: what was tried before an item ended; [`alerts`]: what was not as it should be;
 //! - [`explain`]: why each item is done, or need not be; [`go_on`]: how a run that has not done all is continued;
-//! - [`cost`]: what it cost, and what is left of the budgets;
+//! - [`cost`]: what it cost, and what is left of the budgets; [`timing`]: how long it took, and what held it up;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
 //! - [`together`]: several commands in one document; [`verdict`]: how a run stands; [`exit`]: the exit codes.
 
@@ -37,6 +37,7 @@ pub mod proposal;
 pub mod sarif;
 pub mod schema;
 pub mod suppress;
+pub mod timing;
 pub mod together;
 pub mod verdict;
 pub(crate) mod words;
@@ -61,6 +62,7 @@ pub use cost::Cost;
 pub use documents::Document;
 pub use exit::{ExitCode, exit_code};
 pub use proposal::{Action, ActionState, ApplyInfo, ApplyOutcome, Edit, EditState};
+pub use timing::{BottleneckInfo, SlowestInfo, Timing};
 
 /// The version of the JSON report. It grows by new members; what would break a reader makes the next one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -472,17 +474,6 @@ impl From<Usage> for UsageInfo {
             usd: usage.usd.dollars(),
         }
     }
-}
-
-/// How long a run took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Timing {
-    /// From start to end, in milliseconds.
-    pub wall_ms: u64,
-    /// The sum over all workers of the time they had an item in their hands, in milliseconds.
-    pub work_ms: u64,
-    /// `work_ms / wall_ms`, to two decimals; 0 where nothing was done.
-    pub speedup: f64,
 }
 
 /// An item that failed.

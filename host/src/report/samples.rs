@@ -17,7 +17,7 @@ use super::build::{Facts, ItemFacts, WorkerFacts, build};
 use super::cost::{BudgetInfo, Cost, CostEstimate, ModelCost};
 use super::fingerprint::hex;
 use super::suppress::Filters;
-use super::{AttemptInfo, Finding, PluginInfo, Report, RuleInfo, RunInfo, UsageInfo};
+use super::{AttemptInfo, BottleneckInfo, Finding, PluginInfo, Report, RuleInfo, RunInfo, SlowestInfo, UsageInfo};
 
 pub(crate) const TEXT: &str = "---\nname: Api\n---\nBuild things.\n";
 
@@ -238,7 +238,23 @@ pub(crate) fn full() -> Report {
         "ops/later.md" => Some("x\nkey # convoke: allow(secret) reason=\"a made-up one\"\n".into()),
         path => read(path),
     };
-    build(facts, &filters(), read)
+    let mut report = build(facts, &filters(), read);
+    report.timing.parallel_share = 0.48;
+    report.timing.slowest = Some(SlowestInfo {
+        worker: 1,
+        segment: "ops".to_owned(),
+        work_ms: 2_310,
+        what: "quota".to_owned(),
+        share: 0.61,
+        doing: "waiting for quota",
+    });
+    report.timing.bottleneck = Some(BottleneckInfo {
+        what: "quota".to_owned(),
+        segment: Some("ops".to_owned()),
+        share: 0.44,
+        reason: "questions waited 1.8 s in all for quota".to_owned(),
+    });
+    report
 }
 
 /// A run that had nothing to do.

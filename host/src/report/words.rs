@@ -2,6 +2,7 @@
 
 use convoke_runtime::work::{Census, Severity};
 
+use super::timing::percent;
 use super::{Counts, SuppressedCounts, Timing, UsageInfo};
 
 /// `1 item`, `2 items`, `1,234 items`.
@@ -84,7 +85,7 @@ pub(crate) fn usage(usage: &UsageInfo) -> String {
     )
 }
 
-/// `2.40 s wall, 3.55 s of work on 2 workers, 1.48× as fast as one`.
+/// `2.40 s wall, 3.55 s of work on 2 workers, speed-up 1.48×, 64 % in parallel`.
 pub(super) fn timing(timing: &Timing, workers: usize, times: char) -> String {
     let wall = format!("{} wall", duration(timing.wall_ms));
     if workers == 0 {
@@ -93,7 +94,8 @@ pub(super) fn timing(timing: &Timing, workers: usize, times: char) -> String {
     let workers = counted(workers as u64, "worker", "workers");
     let time = format!("{wall}, {} of work on {workers}", duration(timing.work_ms));
     // Below one, what was shared out was too little to speak of.
-    if timing.speedup < 1.0 { time } else { format!("{time}, speed-up {:.2}{times}", timing.speedup) }
+    let time = if timing.speedup < 1.0 { time } else { format!("{time}, speed-up {:.2}{times}", timing.speedup) };
+    if timing.parallel_share > 0.0 { format!("{time}, {} in parallel", percent(timing.parallel_share)) } else { time }
 }
 
 /// `1,234`, `429.94`: at most two decimals, which is what people read.
@@ -175,8 +177,10 @@ mod tests {
 
     #[test]
     fn a_speed_up_is_said_where_there_is_one() {
-        let timing = |speedup| timing(&Timing { wall_ms: 72, work_ms: 49, speedup }, 6, 'x');
-        assert_eq!(timing(0.68), "72 ms wall, 49 ms of work on 6 workers");
-        assert_eq!(timing(7.72), "72 ms wall, 49 ms of work on 6 workers, speed-up 7.72x");
+        let timing = |speedup, parallel_share| {
+            timing(&Timing { wall_ms: 72, work_ms: 49, speedup, parallel_share, ..Timing::default() }, 6, 'x')
+        };
+        assert_eq!(timing(0.68, 0.0), "72 ms wall, 49 ms of work on 6 workers");
+        assert_eq!(timing(7.72, 0.934), "72 ms wall, 49 ms of work on 6 workers, speed-up 7.72x, 93 % in parallel");
     }
 }

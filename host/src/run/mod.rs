@@ -10,6 +10,7 @@ mod ended;
 pub mod execute;
 mod explain;
 pub(crate) mod fault;
+mod hours;
 pub(crate) mod ledger;
 pub mod money;
 pub mod resume;
@@ -54,6 +55,7 @@ use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
 use beside::{Beside, Looking};
 use execute::{Stop, execute};
+use hours::Hours;
 use ledger::JournalLedger;
 use resume::{Kept, Resume};
 use sampling::Sampling;
@@ -192,6 +194,7 @@ impl Session {
         let shared =
             self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
         let Assessed { work, reusable, kept, explained, .. } = assessed;
+        let hours = Hours::begin(&self.events);
         self.tell_begin(&id, started).await;
         self.tell_plan(&work, reusable.len() + kept.ends.len(), &allocated, took).await;
         let conclusion = work.conclusion.clone();
@@ -215,6 +218,7 @@ impl Session {
             Ok(report) => report,
             Err(said) => self.wreck(&shared, conclusion, &allocated, filters, (began, started), said).await,
         };
+        report.timing.tell(&report.workers, &hours.end().await);
         for note in report.notes.iter_mut().filter(|note| concluding.is_some() && note.item == concluding) {
             note.concludes = true;
         }
@@ -423,7 +427,8 @@ impl Session {
     async fn tell_plan(&self, work: &Work, cached: usize, allocated: &Allocated, took: (Duration, Duration)) {
         let items = work.items.len() + usize::from(work.conclusion.is_some());
         let (workers, (assessed_in, allocated_in)) = (allocated.segments.len(), took);
-        self.events.tell(Fact::Planned { items, cached, workers, assessed_in, allocated_in }).await;
+        let expected = None;
+        self.events.tell(Fact::Planned { items, cached, workers, assessed_in, allocated_in, expected }).await;
         if let Some(decided) = &allocated.decided {
             self.events.tell(size::told(decided, allocated.segments.len())).await;
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::timesheet::Timesheet;
 use super::{
     End, Ended, Hold, Item, LONGEST_TEXT, Limit, MOST_HOLDS, MOST_ITEMS, MOST_MARKS, MOST_MODELS, MOST_QUESTIONS,
     MOST_SAMPLES, MOST_STATES, MOST_WORKERS, Mark, MarkKind, ModelTotals, Phase, Plan, Question, Retry, Returned,
@@ -50,16 +51,18 @@ impl Timeline {
         self.census = Census::default();
         (self.plan, self.ended, self.paused, self.level) = (None, None, None, Level::Full);
         self.alerts.clear();
+        self.sheet = Timesheet::default();
         self.now = offset;
     }
 
     /// Takes an event in.
     pub fn hear(&mut self, event: &Event) {
+        self.sheet.hear(event);
         let at = self.index.offset.saturating_add(event.at);
         self.now = self.now.max(at);
         match &event.fact {
             Fact::RunStarted(facts) => self.run = Some((**facts).clone()),
-            Fact::Planned { items, cached, workers, assessed_in, allocated_in } => {
+            Fact::Planned { items, cached, workers, assessed_in, allocated_in, .. } => {
                 let (items, cached, workers) = (*items, *cached, *workers);
                 let (assessed_in, allocated_in) = (*assessed_in, *allocated_in);
                 self.plan = Some(Plan { at, items, cached, workers, assessed_in, allocated_in });
@@ -199,7 +202,7 @@ impl Timeline {
                 self.end_phase(at);
                 (self.census, self.ended) = (*census, Some(Ended { at, census: *census, status: *status }));
             }
-            // Of a secret the user is warned as well.
+            // Of a credential it is warned too.
             Fact::Decided { .. } | Fact::Logged { .. } | Fact::SecretFound { .. } => {}
         }
     }

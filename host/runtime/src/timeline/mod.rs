@@ -7,10 +7,12 @@
 //! Written as JSON all times are microseconds since the first stream of the run began. The page's scripts
 //! (`host/src/page/assets/timeline.js`) know the same fold; a test compares the two.
 
+pub mod bottleneck;
 mod hear;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod timesheet;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -22,6 +24,8 @@ use crate::levels::Level;
 use crate::money::Usd;
 use crate::question::{Tier, Usage};
 use crate::work::{Census, Outcome, Status};
+
+use timesheet::Timesheet;
 
 pub use state::{Since, State};
 
@@ -97,6 +101,9 @@ pub struct Timeline {
     /// Where to find what is spoken of.
     #[serde(skip)]
     index: Index,
+    /// Where the time went, of the last part of the run.
+    #[serde(skip)]
+    sheet: Timesheet,
 }
 
 /// What the plan says.

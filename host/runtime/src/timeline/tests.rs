@@ -13,7 +13,7 @@ fn hear(timeline: &mut Timeline, at: u64, fact: Fact) {
 }
 
 fn planned(items: usize) -> Fact {
-    Fact::Planned { items, cached: 0, workers: 1, assessed_in: ms(1), allocated_in: ms(1) }
+    Fact::Planned { items, cached: 0, workers: 1, assessed_in: ms(1), allocated_in: ms(1), expected: None }
 }
 
 fn took(worker: usize, item: usize, attempt: u32) -> Fact {

@@ -7,7 +7,7 @@ use textwrap::core::display_width;
 use super::{Out, Verbosity, offline_words, paint_of};
 use crate::report::explain::{self, Explain};
 use crate::report::go_on::how_to_go_on;
-use crate::report::{ApplyOutcome, AttemptEnd, Counts, Report, attempts, clean, comparison, cost, words};
+use crate::report::{ApplyOutcome, AttemptEnd, Counts, Report, attempts, clean, comparison, cost, timing, words};
 
 /// So many warnings are shown.
 const WARNINGS: usize = 20;
@@ -199,14 +199,13 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
         labelled(out, "Level", &Paint::new().yellow().bold(), &attempts::level_line(level));
     }
     let times = if out.style.unicode { '×' } else { 'x' };
-    let mut time = words::timing(&report.timing, report.workers.len(), times);
-    if let Some(slowest) =
-        report.workers.iter().max_by_key(|worker| worker.work_ms).filter(|_| report.workers.len() > 1)
-    {
-        let segment = clean::bounded(&slowest.segment, 60);
-        time = format!("{time}; slowest {segment}, {}", words::duration(slowest.work_ms));
+    labelled(out, "Time", &good, &words::timing(&report.timing, report.workers.len(), times));
+    if let Some(slowest) = timing::slowest(&report.timing, report.workers.len()) {
+        labelled(out, "Slowest", &good, &slowest);
     }
-    labelled(out, "Time", &good, &time);
+    if let Some(bottleneck) = timing::bottleneck(&report.timing) {
+        labelled(out, "Bottleneck", &good, &bottleneck);
+    }
     if report.census.items > 0 {
         let run = &report.run;
         labelled(out, "Run", &good, &format!("{}, mode {}, backend {}", run.id, run.mode, run.backend));

@@ -1,0 +1,328 @@
+//! Where the time of a run went: a fold of its events.
+//!
+//! At each moment the time that passes is shared out among the workers that there could be: each is at something, and that
+//! is what its share went to. So the parts add up to the time of the run, and none is counted twice. It keeps sums and no
+//! history: it takes the same memory however long a run is, but for a sum for each worker and each item that others had
+//! to wait for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::bottleneck::What;
+use crate::event::{Event, Fact};
+use crate::levels::Level;
+
+/// So many workers have sums of their own; those of the others are in the whole.
+const MOST_WORKERS: usize = 10_000;
+
+/// So many items have a sum of what others waited for them; those of the others are in the whole.
+const MOST_ITEMS: usize = 10_000;
+
+/// The longest label that is kept, in characters.
+const LONGEST_LABEL: usize = 200;
+
+/// Times by what they went to, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Times([f64; What::COUNT]);
+
+impl Times {
+    fn add(&mut self, what: What, seconds: f64) {
+        self.0[what as usize] += seconds;
+    }
+
+    /// How long it was.
+    pub(super) fn of(&self, what: What) -> f64 {
+        self.0[what as usize]
+    }
+
+    /// All of them.
+    pub(super) fn sum(&self) -> f64 {
+        self.0.iter().sum()
+    }
+}
+
+/// Where the time of a run went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timesheet {
+    /// Until when it is shared out.
+    now: Duration,
+    /// Since the run began.
+    wall: f64,
+    phase: Phase,
+    /// At work now, by their number.
+    workers: BTreeMap<usize, AtWork>,
+    /// The questions that are open, by their number.
+    questions: HashMap<u64, Open>,
+    /// Which worker has an item in its hands.
+    holders: HashMap<usize, usize>,
+    /// The most workers that there were at once.
+    most: usize,
+    is_paused: bool,
+    level: Level,
+    /// The whole time: its sum is that of the plan and the wall.
+    pub(super) shares: Times,
+    /// The time of the workers, each for itself.
+    pub(super) worked: Times,
+    /// For how long at least two had an item in their hands.
+    parallel: f64,
+    /// By the number of the worker.
+    pub(super) of_workers: BTreeMap<usize, OfWorker>,
+    /// For how long others had nothing to take while it was in hands: by the item, its label and its worker's segment.
+    pub(super) waited_for: HashMap<usize, WaitedFor>,
+    /// How often a question was asked again, by the kind of failure.
+    pub(super) retries: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Phase {
+    #[default]
+    Before,
+    Execute,
+    Aggregate,
+    After,
+}
+
+/// What a worker's time went to, while it had an item in its hands or was not there yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct OfWorker {
+    pub(super) segment: String,
+    pub(super) times: Times,
+}
+
+/// An item that others waited for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct WaitedFor {
+    pub(super) label: String,
+    pub(super) segment: String,
+    /// As a share of the whole time, in seconds.
+    pub(super) seconds: f64,
+    /// How long it was in hands meanwhile, in seconds.
+    pub(super) lasted: f64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct AtWork {
+    is_ready: bool,
+    item: Option<(usize, String)>,
+    /// How many questions of its item are at what.
+    open: [u32; What::COUNT],
+}
+
+impl AtWork {
+    /// What it is at: the best that any of its questions is at, for while one is answered nothing is lost.
+    fn at(&self) -> What {
+        const BEST_FIRST: [What; 9] = [
+            What::Answers,
+            What::Instance,
+            What::Turn,
+            What::Context,
+            What::Limit,
+            What::Quota,
+            What::Retry,
+            What::Breaker,
+            What::Pause,
+        ];
+        BEST_FIRST.into_iter().find(|what| self.open[*what as usize] > 0).unwrap_or(What::Work)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Open {
+    item: usize,
+    at: What,
+}
+
+impl Timesheet {
+    /// Takes an event in.
+    pub fn hear(&mut self, event: &Event) {
+        // What changes nothing of who is at what comes often.
+        if matches!(
+            event.fact,
+            Fact::QuestionProgress { .. } | Fact::ItemProgress { .. } | Fact::Decided { .. } | Fact::Logged { .. }
+        ) {
+            return;
+        }
+        self.until(event.at);
+        match &event.fact {
+            Fact::RunStarted(_) => self.phase = Phase::Execute,
+            Fact::Planned { assessed_in, allocated_in, .. } => {
+                self.shares.add(What::Plan, (*assessed_in + *allocated_in).as_secs_f64());
+            }
+            Fact::PhaseStarted { phase } => {
+                self.phase = if phase == "aggregate" { Phase::Aggregate } else { Phase::Execute };
+            }
+            Fact::Ended { .. } => self.phase = Phase::After,
+            Fact::WorkerStarted { worker, segment } => {
+                self.workers.insert(*worker, AtWork::default());
+                self.most = self.most.max(self.workers.len());
+                if self.of_workers.len() < MOST_WORKERS {
+                    let of_worker = OfWorker { segment: segment.clone(), times: Times::default() };
+                    self.of_workers.insert(*worker, of_worker);
+                }
+            }
+            Fact::WorkerReady { worker, .. } => self.is_ready(*worker),
+            Fact::WorkerEnded { worker, .. } => {
+                if let Some((item, _)) = self.workers.remove(worker).and_then(|worker| worker.item) {
+                    self.holders.remove(&item);
+                }
+            }
+            Fact::ItemStarted { worker, item, label, .. } => {
+                self.is_ready(*worker);
+                if let Some(at_work) = self.workers.get_mut(worker) {
+                    at_work.item = Some((*item, label.chars().take(LONGEST_LABEL).collect()));
+                    at_work.open = Default::default();
+                    self.holders.insert(*item, *worker);
+                }
+            }
+            Fact::ItemEnded { item, .. } => self.let_go(*item),
+            // Another worker may have it already.
+            Fact::ItemReturned { item, worker, .. } if self.holders.get(item) == Some(worker) => self.let_go(*item),
+            Fact::QuestionQueued { question, item, .. } => self.is_at(*question, *item, What::Turn),
+            Fact::QuestionWaits { question, item, reason, .. } => {
+                self.is_at(*question, *item, What::of_wait(reason));
+            }
+            Fact::QuestionSent { question, item, .. } => self.is_at(*question, *item, What::Answers),
+            Fact::QuestionRetried { question, item, kind, .. } => {
+                *self.retries.entry(kind.to_string()).or_default() += 1;
+                self.is_at(*question, *item, What::Retry);
+            }
+            Fact::QuestionSettled(settled) => self.close(settled.question),
+            Fact::Degraded { to, .. } => self.level = *to,
+            Fact::Paused { .. } => self.is_paused = true,
+            Fact::Resumed { .. } => self.is_paused = false,
+            _ => {}
+        }
+    }
+
+    /// Shares the time out until now, counted as that of events is: the run goes on, or nothing more was told.
+    pub fn until(&mut self, now: Duration) {
+        let seconds = now.saturating_sub(self.now).as_secs_f64();
+        self.now = self.now.max(now);
+        if seconds <= 0.0 || matches!(self.phase, Phase::Before | Phase::After) {
+            return;
+        }
+        self.wall += seconds;
+        if self.phase == Phase::Aggregate {
+            self.shares.add(What::Aggregate, seconds);
+            return;
+        }
+        let (mut busy, mut coming) = (0_usize, 0_usize);
+        for worker in self.workers.values() {
+            busy += usize::from(worker.item.is_some());
+            coming += usize::from(worker.item.is_none() && !worker.is_ready);
+        }
+        if busy >= 2 {
+            self.parallel += seconds;
+        }
+        if busy + coming == 0 {
+            let what = match () {
+                () if self.is_paused => What::Pause,
+                // Before the first worker nobody can have waited for anything else.
+                () if self.most == 0 => What::Start,
+                () => What::Idle,
+            };
+            self.shares.add(what, seconds);
+            return;
+        }
+        let most = self.most.max(1);
+        let one = seconds / most as f64;
+        let is_paused = self.is_paused;
+        let Self { workers, shares, worked, of_workers, .. } = self;
+        for (number, worker) in workers {
+            let at = match (&worker.item, worker.is_ready) {
+                (Some(_), _) => match worker.at() {
+                    // While it is paused nobody has a turn.
+                    What::Turn if is_paused => What::Pause,
+                    at => at,
+                },
+                (None, false) => What::Start,
+                (None, true) => continue,
+            };
+            shares.add(at, one);
+            worked.add(at, seconds);
+            if let Some(of_worker) = of_workers.get_mut(number) {
+                of_worker.times.add(at, seconds);
+            }
+        }
+        self.without_an_item(most.saturating_sub(busy + coming), one, seconds);
+    }
+
+    /// What the share of those goes to who have nothing in their hands.
+    fn without_an_item(&mut self, idle: usize, one: f64, seconds: f64) {
+        if idle == 0 {
+            return;
+        }
+        let lost = one * idle as f64;
+        let what = match self.level {
+            _ if self.is_paused => What::Pause,
+            Level::Sequential => What::OneByOne,
+            _ => What::Item,
+        };
+        self.shares.add(what, lost);
+        self.worked.add(what, seconds * idle as f64);
+        if what != What::Item {
+            return;
+        }
+        let Self { workers, of_workers, waited_for, .. } = self;
+        let held = || workers.iter().filter_map(|(number, worker)| Some((number, worker.item.as_ref()?)));
+        let each = lost / held().count().max(1) as f64;
+        for (number, (item, label)) in held() {
+            if waited_for.len() >= MOST_ITEMS && !waited_for.contains_key(item) {
+                continue;
+            }
+            let waited = waited_for.entry(*item).or_insert_with(|| WaitedFor {
+                label: label.clone(),
+                segment: of_workers.get(number).map(|of_worker| of_worker.segment.clone()).unwrap_or_default(),
+                ..WaitedFor::default()
+            });
+            waited.seconds += each;
+            waited.lasted += seconds;
+        }
+    }
+
+    /// The share of the wall in which at least two workers had an item in their hands, 0.0 to 1.0.
+    pub fn parallel_share(&self) -> f64 {
+        if self.wall > 0.0 { (self.parallel / self.wall).clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// The most workers that there were at once.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    fn is_ready(&mut self, worker: usize) {
+        if let Some(at_work) = self.workers.get_mut(&worker) {
+            at_work.is_ready = true;
+        }
+    }
+
+    fn is_at(&mut self, question: u64, item: usize, at: What) {
+        self.close(question);
+        let Some(worker) = self.holder(item) else { return };
+        worker.open[at as usize] += 1;
+        self.questions.insert(question, Open { item, at });
+    }
+
+    fn close(&mut self, question: u64) {
+        let Some(Open { item, at }) = self.questions.remove(&question) else { return };
+        if let Some(worker) = self.holder(item) {
+            let open = &mut worker.open[at as usize];
+            *open = open.saturating_sub(1);
+        }
+    }
+
+    fn holder(&mut self, item: usize) -> Option<&mut AtWork> {
+        self.workers.get_mut(self.holders.get(&item)?)
+    }
+
+    fn let_go(&mut self, item: usize) {
+        if let Some(worker) = self.holder(item)
+            && worker.item.as_ref().is_some_and(|(held, _)| *held == item)
+        {
+            (worker.item, worker.open) = (None, Default::default());
+        }
+        self.holders.remove(&item);
+        // What is still told of them belongs to nobody.
+        self.questions.retain(|_, open| open.item != item);
+    }
+}

@@ -1,0 +1,133 @@
+use convoke_runtime::event::Fact;
+use convoke_runtime::work::Outcome;
+
+use super::*;
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+fn planned(items: usize, expected: Option<u64>) -> State {
+    let mut state = State::default();
+    let (assessed_in, allocated_in) = (Duration::ZERO, Duration::ZERO);
+    let expected = expected.map(Duration::from_secs);
+    state.hear(&Fact::Planned { items, cached: 0, workers: 1, assessed_in, allocated_in, expected }, Duration::ZERO);
+    state.hear(&Fact::WorkerStarted { worker: 0, segment: String::new() }, Duration::ZERO);
+    state
+}
+
+fn ends(state: &mut State, item: usize, at: f64, took: f64) {
+    let ended = Fact::ItemEnded { worker: Some(0), item, outcome: Outcome::Done, took: seconds(took) };
+    state.hear(&ended, seconds(at));
+}
+
+#[test]
+fn half_done_in_ten_seconds_leaves_ten_seconds() {
+    let mut state = planned(8, None);
+    for item in 0..3 {
+        assert_eq!(state.left(seconds(10.0)), None, "{item} ended: that says nothing");
+        ends(&mut state, item, 10.0, 2.0);
+    }
+    ends(&mut state, 3, 10.0, 2.0);
+    let left = state.left(seconds(10.0)).expect("something");
+    assert!((left.seconds - 10.0).abs() < 1e-9 && (left.error - 0.5).abs() < 1e-9, "{left:?}");
+}
+
+#[test]
+fn what_is_in_hands_is_partly_done() {
+    let mut state = planned(4, None);
+    for item in 0..3 {
+        ends(&mut state, item, 30.0, 10.0);
+    }
+    let started = Fact::ItemStarted { worker: 0, item: 3, label: String::new(), group: None, attempt: 1 };
+    state.hear(&started, seconds(30.0));
+    let left: Vec<f64> = [30.0, 35.0, 38.0].map(|at| state.left(seconds(at)).expect("something").seconds).into();
+    assert!((left[0] - 10.0).abs() < 1e-6 && left.is_sorted_by(|a, b| a > b), "{left:?}");
+}
+
+#[test]
+fn before_anything_has_ended_it_is_what_earlier_runs_took_and_later_more_and_more_this_one() {
+    let mut state = planned(20, Some(100));
+    let at = |state: &State, at: f64| state.left(seconds(at)).map(|left| left.seconds.round());
+    assert_eq!(at(&state, 10.0), Some(90.0));
+    for item in 0..4 {
+        ends(&mut state, item, 10.0, 2.0);
+    }
+    // Its own pace says 40 s, history 90 s.
+    assert_eq!(at(&state, 10.0), Some(65.0));
+    for item in 4..16 {
+        ends(&mut state, item, 40.0, 2.0);
+    }
+    // 10 s and 60 s, of which history counts a fifth.
+    assert_eq!(at(&state, 40.0), Some(20.0));
+    let slow = planned(20, Some(100));
+    assert_eq!(at(&slow, 150.0), None, "history was wrong, and there is nothing else");
+}
+
+#[test]
+fn nothing_is_said_while_it_is_paused_or_being_stopped() {
+    for fact in [
+        Fact::Paused { by: String::new(), at_once: false },
+        Fact::Stopping { at_most: Duration::ZERO },
+        Fact::DispatchStopped { reason: String::new() },
+    ] {
+        let mut state = planned(20, Some(100));
+        state.hear(&fact, Duration::ZERO);
+        assert_eq!(state.left(seconds(1.0)), None, "{fact:?}");
+    }
+}
+
+#[test]
+fn while_nobody_may_be_asked_it_takes_at_least_that_long() {
+    let mut state = planned(20, Some(30));
+    let lasts = Some(Duration::from_secs(60));
+    state.hear(&Fact::BreakerChanged { state: "open".into(), reason: String::new(), lasts }, seconds(10.0));
+    assert_eq!(state.left(seconds(10.0)).map(|left| left.seconds), Some(60.0));
+}
+
+#[test]
+fn it_is_shown_no_finer_than_it_is_known() {
+    let shown = |seconds, error| Eta::default().next(Some(Left { seconds, error }), Duration::ZERO).expect("a text");
+    assert_eq!(shown(43.0, 0.1), "~45 s left");
+    assert_eq!(shown(43.0, 0.5), "~30 s left");
+    assert_eq!(shown(2.0, 0.1), "under 5 s left");
+    assert_eq!(shown(437.0, 0.1), "~7 min left");
+    assert_eq!(shown(437.0, 1.0), "~10 min left");
+    assert_eq!(shown(4_300.0, 0.1), "~1 h 10 min left");
+}
+
+/// Forty items on four workers, each of a length that nobody could guess.
+#[test]
+fn it_does_not_jump() {
+    let mut state = planned(40, None);
+    // A generator as good as any for lengths from 1 s to 9 s.
+    let mut random = 12_345_u64;
+    let mut length = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        1.0 + (random >> 33) as f64 / f64::from(1_u32 << 31) * 8.0
+    };
+    let mut workers: Vec<(f64, f64)> = (0..4).map(|_| (0.0, length())).collect();
+    let (mut eta, mut ended, mut shown, mut at) = (Eta::default(), 0, Vec::new(), 0.0);
+    while ended < 40 {
+        for (from, took) in &mut workers {
+            if at >= *from + *took && ended < 40 {
+                ends(&mut state, ended, at, *took);
+                ended += 1;
+                (*from, *took) = (at, length());
+            }
+        }
+        eta.next(state.left(seconds(at)), seconds(at));
+        if let Some((value, _)) = eta.shown {
+            if shown.last() != Some(&value) {
+                shown.push(value);
+            }
+        }
+        at += 0.2;
+    }
+    assert!(shown.len() < 20, "it changes seldom: {shown:?}");
+    let worse = shown.windows(2).filter(|pair| pair[1] > pair[0]).count();
+    assert!(worse <= 2, "it goes down: {shown:?}");
+    assert!(shown.windows(2).all(|pair| pair[1].abs_diff(pair[0]) <= (pair[0] / 3).max(10)), "in steps: {shown:?}");
+    let first = *shown.first().expect("something") as f64;
+    assert!((first - at).abs() < at * 0.5, "it was about right from the beginning: {shown:?}, {at}");
+}
