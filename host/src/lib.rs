@@ -7,6 +7,7 @@ pub mod audit;
 pub mod backends;
 pub mod cli;
 pub mod config;
+pub mod history;
 pub mod metrics;
 pub mod observe;
 pub mod plugin;

@@ -10,6 +10,8 @@ mod alerts;
 mod apply;
 #[cfg(unix)]
 mod attack;
+#[cfg(unix)]
+mod audit;
 mod author;
 mod backend;
 mod cache;

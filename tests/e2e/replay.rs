@@ -33,7 +33,7 @@ fn replay<'a>(world: &'a World, tape: &'a Path, arguments: &[&'a str]) -> crate:
 fn lasting(report: &Report) -> Value {
     let mut json = report.json.clone();
     // A replay asks once what was asked until it was answered.
-    for member in ["timing", "usage", "cost", "attempts", "levels"] {
+    for member in ["timing", "usage", "cost", "attempts", "levels", "audit"] {
         json.as_object_mut().expect("an object").remove(member);
     }
     for member in ["id", "started", "backend"] {

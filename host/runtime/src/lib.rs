@@ -13,6 +13,7 @@
 //! - [`backend`]: the kinds of instances that answer, the [`warden`] that ends what they started, and [`cassette`]: what
 //!   a recorded run is answered from;
 //! - [`journal`]: what a crash must not lose;
+//! - [`forecast`] and [`robust`]: what is expected by what was;
 //! - [`event`]: the one stream of committed facts that everything a user sees is made of; [`timeline`]: the picture of a
 //!   run that they make.
 
@@ -27,6 +28,7 @@ pub mod budget;
 pub mod cache;
 pub mod cassette;
 pub mod event;
+pub mod forecast;
 pub mod gate;
 pub mod journal;
 pub mod ladder;
@@ -44,6 +46,7 @@ pub mod queue;
 pub mod quota;
 pub mod responses;
 pub mod retry;
+pub mod robust;
 pub mod route;
 pub mod scan;
 pub mod schema;

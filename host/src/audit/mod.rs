@@ -84,12 +84,17 @@ impl AuditError {
 /// The audit log of a process. Clones write to the same; dropped, the last of them has written all. The default one
 /// writes nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Audit(Option<Arc<Writer>>);
+pub struct Audit {
+    /// None: nothing is written.
+    writer: Option<Arc<Writer>>,
+    /// Who counts what is written by this one.
+    tally: Option<Arc<Tally>>,
+}
 
 impl Audit {
     /// One that writes nothing.
     pub fn off() -> Self {
-        Self(None)
+        Self::default()
     }
 
     /// That of a user. Nothing is made or opened before there is something to write.
@@ -99,12 +104,12 @@ impl Audit {
 
     /// That of a folder.
     pub fn at(folder: &Path, keep: AuditKeep) -> Self {
-        Self(Some(Arc::new(Writer::new(log::Log::new(folder.to_owned(), keep)))))
+        Self { writer: Some(Arc::new(Writer::new(log::Log::new(folder.to_owned(), keep)))), tally: None }
     }
 
     /// Whether anything is written.
     pub fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.writer.is_some()
     }
 
     /// Writes something down that is about to be done: it is on the disk when this returns.
@@ -112,7 +117,7 @@ impl Audit {
     /// # Errors
     /// It is not: then it must not be done.
     pub async fn before(&self, records: Vec<Record>) -> Result<(), AuditError> {
-        self.ask(records, Haste::Synced, None).await.map(drop)
+        self.ask(records, Haste::Synced).await.map(drop)
     }
 
     /// As [`before`](Self::before), from where nothing can be awaited. Blocks the thread.
@@ -120,36 +125,31 @@ impl Audit {
     /// # Errors
     /// As [`before`](Self::before).
     pub fn before_blocking(&self, records: Vec<Record>) -> Result<(), AuditError> {
-        let Some(writer) = &self.0 else { return Ok(()) };
+        let Some(writer) = &self.writer else { return Ok(()) };
         let (sender, receiver) = mpsc::sync_channel(1);
         let reply: Reply = Box::new(move |became| {
             // Who asked waits.
             let _ = sender.send(became);
         });
-        writer.add(Job { records, haste: Haste::Synced, tally: None, reply: Some(reply) });
+        writer.add(Job { records, haste: Haste::Synced, tally: self.tally.clone(), reply: Some(reply) });
         receiver.recv().unwrap_or(Err(AuditError::Ended)).map(drop)
     }
 
     /// Writes something down soon.
     pub fn note(&self, record: Record) {
-        if let Some(writer) = &self.0 {
-            writer.add(Job { records: vec![record], haste: Haste::Soon, tally: None, reply: None });
+        if let Some(writer) = &self.writer {
+            writer.add(Job { records: vec![record], haste: Haste::Soon, tally: self.tally.clone(), reply: None });
         }
     }
 
-    async fn ask(
-        &self,
-        records: Vec<Record>,
-        haste: Haste,
-        tally: Option<Arc<Tally>>,
-    ) -> Result<Option<Head>, AuditError> {
-        let Some(writer) = &self.0 else { return Ok(None) };
+    async fn ask(&self, records: Vec<Record>, haste: Haste) -> Result<Option<Head>, AuditError> {
+        let Some(writer) = &self.writer else { return Ok(None) };
         let (sender, receiver) = oneshot::channel();
         let reply: Reply = Box::new(move |became| {
             // Who asked may be gone: it is written all the same.
             let _ = sender.send(became);
         });
-        writer.add(Job { records, haste, tally, reply: Some(reply) });
+        writer.add(Job { records, haste, tally: self.tally.clone(), reply: Some(reply) });
         receiver.await.unwrap_or(Err(AuditError::Ended)).map(Some)
     }
 }
@@ -183,7 +183,8 @@ impl Trail {
         if !audit.is_on() {
             return Self(None);
         }
-        let (id, tally) = (Mutex::new(RunId::new()), Arc::default());
+        let (id, tally) = (Mutex::new(RunId::new()), Arc::<Tally>::default());
+        let audit = Audit { tally: Some(tally.clone()), ..audit };
         Self(Some(Arc::new(Run { audit, plugin: plugin.to_owned(), id, tally })))
     }
 
@@ -199,17 +200,21 @@ impl Trail {
         self.0.as_ref().map(|run| *run.id.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Where it is written.
+    /// Where it is written. What is written there is counted as the run's.
     pub fn audit(&self) -> Audit {
         self.0.as_ref().map(|run| run.audit.clone()).unwrap_or_default()
     }
 
+    /// The same for what belongs to no run.
+    pub fn uncounted(&self) -> Audit {
+        Audit { tally: None, ..self.audit() }
+    }
+
     /// Leaves something soon. `details` are an object, and only made where something is written; the plugin is added.
     pub fn note(&self, kind: &'static str, subject: &str, details: impl FnOnce() -> Value) {
-        let Some(run) = &self.0 else { return };
-        let Some(writer) = &run.audit.0 else { return };
-        let records = vec![run.record(kind, subject, details())];
-        writer.add(Job { records, haste: Haste::Soon, tally: Some(run.tally.clone()), reply: None });
+        if let Some(run) = &self.0 {
+            run.audit.note(run.record(kind, subject, details()));
+        }
     }
 
     /// Leaves something before it is done, so that a kill of the process does not take it. Where that can't be, it counts
@@ -217,26 +222,14 @@ impl Trail {
     pub async fn ahead(&self, kind: &'static str, subject: &str, details: impl FnOnce() -> Value) {
         let Some(run) = &self.0 else { return };
         let records = vec![run.record(kind, subject, details())];
-        if run.audit.ask(records, Haste::Now, Some(run.tally.clone())).await.is_err() {
-            run.tally.lost.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Leaves things before they are done, on the disk.
-    ///
-    /// # Errors
-    /// They are not there: then they must not be done.
-    pub async fn before(&self, records: Vec<Record>) -> Result<(), AuditError> {
-        let Some(run) = &self.0 else { return Ok(()) };
-        let id = self.run().map(|id| id.to_string());
-        let records = records.into_iter().map(|record| record.of_run(id.clone())).collect();
-        run.audit.ask(records, Haste::Synced, Some(run.tally.clone())).await.map(drop)
+        // One that is lost is counted where it is.
+        let _ = run.audit.ask(records, Haste::Now).await;
     }
 
     /// Brings all to the disk, and says what it came to; none: nothing is left of this run.
     pub async fn end(&self) -> Option<Left> {
         let run = self.0.as_ref()?;
-        let head = match run.audit.ask(Vec::new(), Haste::Synced, None).await {
+        let head = match run.audit.ask(Vec::new(), Haste::Synced).await {
             Ok(Some(head)) => Ok(head),
             Ok(None) => Err(AuditError::Ended),
             Err(error) => Err(error),

@@ -345,7 +345,7 @@ async fn what_changes_something_is_there_when_it_returns_and_the_rest_in_its_ord
         .unwrap();
     assert_eq!(subjects.len(), 52, "{subjects:?}");
     assert_eq!((subjects[1].as_str(), subjects[50].as_str(), subjects[51].as_str()), ("0", "49", "git log"));
-    trail.before(vec![record(1)]).await.unwrap();
+    trail.audit().before(vec![record(1)]).await.unwrap();
     let left = trail.end().await.unwrap();
     assert_eq!((left.records, left.lost, left.head.unwrap().sequence), (52, 0, 53));
     audit.note(record(2));
@@ -363,14 +363,14 @@ async fn what_can_not_be_audited_is_refused_and_what_is_lost_is_counted_and_told
     let trail = Trail::begin(audit.clone(), "plugin");
     trail.note(kind::PROJECT_READ, "a", || json!({}));
     trail.ahead(kind::PROCESS_RUN, "git", || json!({})).await;
-    assert!(matches!(trail.before(vec![record(1)]).await, Err(AuditError::Io { .. })));
+    assert!(matches!(trail.audit().before(vec![record(1)]).await, Err(AuditError::Io { .. })));
     let blocking = tokio::task::spawn_blocking(move || audit.before_blocking(vec![record(1)])).await.unwrap();
     assert!(matches!(blocking, Err(AuditError::Io { .. })));
     let left = trail.end().await.unwrap();
     assert_eq!((left.records, left.lost), (0, 2));
     assert!(left.head.is_err());
     fs::remove_file(&folder).unwrap();
-    trail.before(vec![record(1)]).await.unwrap();
+    trail.audit().before(vec![record(1)]).await.unwrap();
     let verdict = verdict(&folder);
     assert!(verdict.notes[0].message.contains("up to 2 records before this one could not be written"), "{verdict:?}");
 }

@@ -50,14 +50,24 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Whether what it tells of is not done where it can't be written: then nothing is lost.
+    fn is_given_up(&self) -> bool {
+        self.haste == Haste::Synced && self.reply.is_some()
+    }
+
+    fn counted(&self, which: impl FnOnce(&Tally) -> &AtomicU64, count: u64) {
+        if let Some(tally) = &self.tally {
+            which(tally).fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
     /// Nobody writes it.
     fn fail(self) {
-        match (self.reply, self.tally) {
-            (Some(reply), _) => reply(Err(AuditError::Ended)),
-            (None, Some(tally)) => {
-                tally.lost.fetch_add(self.records.len() as u64, Ordering::Relaxed);
-            }
-            (None, None) => {}
+        if !self.is_given_up() {
+            self.counted(|tally| &tally.lost, self.records.len() as u64);
+        }
+        if let Some(reply) = self.reply {
+            reply(Err(AuditError::Ended));
         }
     }
 }
@@ -199,30 +209,25 @@ fn done(log: &mut Log, jobs: Vec<Job>, lost: &mut u64) {
         records.push(Record::new(kind::LOG_LOST, "records", json!({"at_most": *lost})));
     }
     let mut waiting = Vec::with_capacity(jobs.len());
-    for Job { records: more, tally, reply, haste: _ } in jobs {
-        waiting.push((more.len() as u64, tally, reply));
-        records.extend(more);
+    for mut job in jobs {
+        let count = job.records.len() as u64;
+        records.append(&mut job.records);
+        waiting.push((count, job));
     }
     let became = log.append(&records, is_synced);
     if became.is_ok() {
         *lost = 0;
     }
-    for (count, tally, reply) in waiting {
-        match (&became, &tally) {
-            (Ok(_), Some(tally)) => tally.written.fetch_add(count, Ordering::Relaxed),
-            // Who waits for an answer does not do what was to be written down.
-            (Err(_), _) if reply.is_some() => 0,
-            (Err(_), Some(tally)) => {
+    for (count, job) in waiting {
+        match &became {
+            Ok(_) => job.counted(|tally| &tally.written, count),
+            Err(_) if job.is_given_up() => {}
+            Err(_) => {
                 *lost += count;
-                tally.lost.fetch_add(count, Ordering::Relaxed)
+                job.counted(|tally| &tally.lost, count);
             }
-            (Err(_), None) => {
-                *lost += count;
-                0
-            }
-            (Ok(_), None) => 0,
-        };
-        if let Some(reply) = reply {
+        }
+        if let Some(reply) = job.reply {
             reply(became.clone());
         }
     }

@@ -24,7 +24,7 @@ use crate::report::{ExitCode, clean};
 const SHORTEST_RUN: usize = 4;
 
 /// So many reports of the journal are asked for their hash, the newest.
-const REPORTS: usize = 500;
+const REPORTS: usize = 200;
 
 /// So much of a line's details is shown, in characters.
 const SHOWN: usize = 300;
@@ -68,7 +68,7 @@ pub(super) fn command() -> Command {
                         .short('n')
                         .long("most")
                         .value_name("N")
-                        .value_parser(value_parser!(u32).range(1..=1_000_000))
+                        .value_parser(value_parser!(u32).range(1..=100_000))
                         .help("At most so many, the newest"),
                 )
                 .arg(json().help("The lines as they stand in the log")),

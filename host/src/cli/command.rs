@@ -127,7 +127,7 @@ pub(super) fn prepare(
         None => project_folder(options.project.as_deref())?,
     };
     let paths = Paths::find(env)?;
-    let audit = beside.map(|first| first.sandbox.outside.trail.audit()).filter(Audit::is_on);
+    let audit = beside.map(|first| first.sandbox.outside.trail.uncounted()).filter(Audit::is_on);
     let audit = audit.unwrap_or_else(|| Audit::of(&paths));
     let mut settings =
         Settings::load(&paths.user_file(), &taped.project_file(&root), env, taped.choices(options.choices())?)?;

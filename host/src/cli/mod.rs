@@ -32,6 +32,7 @@ mod search;
 mod settle;
 mod shell;
 mod signals;
+mod stats;
 mod taped;
 mod terminal;
 mod test;
@@ -232,6 +233,7 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
         Some(("policy", matches)) => policy::policy(matches),
         Some(("publish", matches)) => publish::publish(matches),
         Some(("runs", matches)) => runs::runs(matches),
+        Some(("stats", matches)) => stats::stats(matches),
         Some(("config", matches)) => config::config(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
@@ -321,6 +323,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(cache::command())
         .subcommand(grants::command())
         .subcommand(runs::command())
+        .subcommand(stats::command())
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())

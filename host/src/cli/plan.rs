@@ -105,6 +105,7 @@ fn as_json(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, mos
             "items_without_estimate": estimate.unknown,
             "max_usd": most.and_then(|most| most.usd()),
         },
+        "forecast": planned.forecast(session.has_model()).map(|forecast| forecast.json()),
         "budgets": session.broker.budget.standing().into_iter().map(BudgetInfo::from).collect::<Vec<_>>(),
         "budget_will_do": most.and_then(|most| most.will_do()),
         "notes": work.notes.iter().chain(&planned.allocated.notes).collect::<Vec<_>>(),
@@ -134,6 +135,9 @@ fn as_text(session: &Session, planned: &Planned, prompts: Option<&[Prompt]>, mos
         text += "  then a conclusion over all of them\n";
     }
     text += &format!("\n{}\n", price(session, estimate, most));
+    if let Some(forecast) = planned.forecast(session.has_model()) {
+        text += &format!("{}\n", forecast.text());
+    }
     if let Some(verdict) = most.and_then(Most::verdict) {
         text += &format!("{verdict}\n");
     }

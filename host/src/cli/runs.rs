@@ -1,5 +1,6 @@
 //! `convoke runs`: what was run, what came of it, what it cost, and how it goes.
 
+mod compare;
 pub(super) mod export;
 mod lines;
 mod list;
@@ -53,6 +54,14 @@ pub(super) fn command() -> Command {
                 .arg(super::format_argument()),
         )
         .subcommand(
+            Command::new("compare")
+                .about("Shows two runs side by side: what ended otherwise, which findings came and went, what took longer")
+                .arg(run().id("a").value_name("A"))
+                .arg(run().id("b").value_name("B"))
+                .arg(project())
+                .arg(super::format_argument()),
+        )
+        .subcommand(
             Command::new("export")
                 .about("Writes all that is known of runs, one JSON object a line; `convoke schema export` says what is in it")
                 .arg(run().required(false).required_unless_present("all"))
@@ -68,11 +77,11 @@ pub(super) fn command() -> Command {
         .subcommand(prune::command())
 }
 
-fn all(help: &'static str) -> Arg {
+pub(super) fn all(help: &'static str) -> Arg {
     Arg::new("all").long("all").action(ArgAction::SetTrue).help(help)
 }
 
-fn project() -> Arg {
+pub(super) fn project() -> Arg {
     Arg::new("project")
         .long("project")
         .value_name("DIR")
@@ -85,6 +94,7 @@ pub(super) fn runs(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let work = async {
         match matches.subcommand() {
             Some(("show", matches)) => show::show(&paths, matches).await,
+            Some(("compare", matches)) => compare::compare(&paths, matches).await,
             Some(("export", matches)) => export::export(&paths, matches).await,
             Some(("delete", matches)) => prune::delete(&paths, matches).await,
             Some(("prune", matches)) => prune::prune(&paths, matches).await,
@@ -99,7 +109,7 @@ pub(super) fn runs(matches: &ArgMatches) -> Result<ExitCode, CliError> {
 }
 
 /// The journal, to look at. None: nothing was ever run.
-fn to_read(paths: &Paths) -> Result<Option<Journal>, CliError> {
+pub(super) fn to_read(paths: &Paths) -> Result<Option<Journal>, CliError> {
     Ok(Journal::open_to_read(&paths.journal())?)
 }
 
@@ -127,7 +137,7 @@ pub(super) async fn named(journal: &Journal, name: &str, project: Option<&Path>)
     }
 }
 
-fn named_project(matches: &ArgMatches) -> Option<&Path> {
+pub(super) fn named_project(matches: &ArgMatches) -> Option<&Path> {
     matches.get_one::<PathBuf>("project").map(PathBuf::as_path)
 }
 
@@ -135,7 +145,7 @@ fn no_runs() -> CliError {
     CliError::usage("there are no runs yet").hint(Some("`convoke list` shows the commands that can be run."))
 }
 
-fn is_json(matches: &ArgMatches) -> bool {
+pub(super) fn is_json(matches: &ArgMatches) -> bool {
     matches.get_one::<String>("format").is_some_and(|format| format == "json")
 }
 
@@ -176,15 +186,23 @@ fn local_time(at: jiff::Timestamp, zone: &TimeZone) -> String {
 
 /// Rows of texts in columns, two blanks between them.
 fn columns(rows: &[Vec<String>]) -> String {
+    aligned(rows, |_| false)
+}
+
+/// The same, with some columns set to the right: those of numbers.
+pub(super) fn aligned(rows: &[Vec<String>], is_right: impl Fn(usize) -> bool) -> String {
     use textwrap::core::display_width;
     let count = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width =
         |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| display_width(cell)).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(width).collect();
     rows.iter().fold(String::new(), |text, row| {
-        let cells = row.iter().zip(&widths);
+        let cells = row.iter().zip(&widths).enumerate();
         let line: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width.saturating_sub(display_width(cell)))))
+            .map(|(at, (cell, width))| {
+                let gap = " ".repeat(width.saturating_sub(display_width(cell)));
+                if is_right(at) { format!("{gap}{cell}") } else { format!("{cell}{gap}") }
+            })
             .collect();
         text + line.join("  ").trim_end() + "\n"
     })
@@ -206,5 +224,6 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_text() {
         let row = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         assert_eq!(columns(&[row(&["a", "b"]), row(&["läng", ""]), row(&["x"])]), "a     b\nläng\nx\n");
+        assert_eq!(aligned(&[row(&["Name", "Count"]), row(&["a", "7"])], |at| at == 1), "Name  Count\na         7\n");
     }
 }

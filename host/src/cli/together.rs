@@ -279,9 +279,9 @@ async fn plan_all(sessions: &[Session], names: &[String]) -> Result<(Vec<Planned
             if share == *wanted {
                 return Ok::<_, CliError>(planned);
             }
-            let took = planned.took;
+            let (took, history) = (planned.took, planned.history);
             let sized = size::Sized { workers: share, note: None, decided: planned.allocated.decided };
-            Ok(Planned { took, ..session.deal(planned.assessed, sized)? })
+            Ok(Planned { took, history, ..session.deal(planned.assessed, sized)? })
         });
     Ok((dealt.collect::<Result<_, _>>()?, after))
 }

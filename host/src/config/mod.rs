@@ -5,8 +5,8 @@
 //! tighten**: it may be anybody's. What it asks for beyond the user's own settings is not done, and said.
 
 pub mod actions;
-pub mod audit;
 pub mod alerts;
+pub mod audit;
 pub mod cache;
 pub(crate) mod document;
 pub mod error;
@@ -43,8 +43,8 @@ use crate::report::baseline::Baseline;
 use crate::report::suppress::{Filters, Override, Suppression};
 
 pub use actions::Allow;
-pub use audit::AuditKeep;
 pub use alerts::AlertSettings;
+pub use audit::AuditKeep;
 pub use cache::Cache;
 pub use error::ConfigError;
 pub use http::Http;

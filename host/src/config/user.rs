@@ -128,8 +128,8 @@ use convoke_runtime::prices::ListPrice;
 use serde::Deserialize;
 
 use super::actions::{ActionsTable, Allow};
-use super::audit::{AuditKeep, AuditTable};
 use super::alerts::{AlertSettings, AlertsTable};
+use super::audit::{AuditKeep, AuditTable};
 use super::cache::{Cache, CacheTable};
 use super::document::Document;
 use super::http::{AskedHttp, HttpTable};

@@ -42,7 +42,8 @@ async fn told(events: &Events) {
     let tell = async |fact| events.tell(fact).await;
     tell(facts("audit")).await;
     let took = Duration::from_millis(250);
-    tell(Fact::Planned { items: 4, cached: 1, workers: 2, assessed_in: took, allocated_in: SECOND }).await;
+    tell(Fact::Planned { items: 4, cached: 1, workers: 2, assessed_in: took, allocated_in: SECOND, expected: None })
+        .await;
     tell(Fact::PhaseStarted { phase: "execute".into() }).await;
     tell(Fact::ItemEnded { worker: None, item: 3, outcome: Outcome::Cached, took: Duration::ZERO }).await;
     for worker in 0..2 {

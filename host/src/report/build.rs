@@ -150,6 +150,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
         attempts: attempts::items(&facts.items),
         levels: facts.levels.iter().map(attempts::level).collect(),
         alerts: Vec::new(),
+        anomalies: Vec::new(),
         warnings,
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
         continuable: true,

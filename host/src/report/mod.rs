@@ -54,7 +54,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::history::anomalies::Anomaly;
 pub use alerts::AlertInfo;
+
 pub use attempts::{AttemptEnd, FailureCount, ItemAttempts, LevelInfo, QuestionsInfo};
 pub use build::{Facts, ItemFacts, WorkerFacts, build};
 pub use comparison::{Arm, Comparison};
@@ -124,6 +126,9 @@ pub struct Report {
     /// What was not as it should be while it went on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<AlertInfo>,
+    /// What the run took unusually much of, beside the last ones like it. Each stands among the warnings too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub anomalies: Vec<Anomaly>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
     /// What came of carrying the edits out, where that was asked for and there were any.

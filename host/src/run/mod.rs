@@ -36,6 +36,7 @@ use convoke_runtime::journal::{
     ItemKey, ItemRecord, Journal, JournalError, Reusable, RunId, RunRecord, Typed, Written,
 };
 use convoke_runtime::machine::Meter;
+use convoke_runtime::money::Usd;
 use convoke_runtime::shared::claims::Claims;
 use convoke_runtime::work::{Census, Outcome, Status, Work};
 use jiff::Timestamp;
@@ -44,6 +45,9 @@ use tokio::time::Instant;
 
 use crate::backends::tiers::names;
 use crate::config::{Limits, Settings};
+use crate::history::History;
+use crate::history::anomalies::Took;
+use crate::history::forecast::{Forecast, Now};
 use crate::plugin::inspect::Inspected;
 use crate::plugin::operations::Operations;
 use crate::plugin::sandbox::Sandbox;
@@ -133,6 +137,20 @@ pub struct Planned {
     pub allocated: Allocated,
     /// How long it took to make the plan, and to deal its items.
     pub took: (Duration, Duration),
+    /// The runs before it.
+    pub history: History,
+}
+
+impl Planned {
+    /// What it will probably take, by what the same took before. None: too little is known of that.
+    pub fn forecast(&self, asks: bool) -> Option<Forecast> {
+        let conclusion = usize::from(self.assessed.work.conclusion.is_some());
+        let items = match self.assessed.to_do().count() {
+            0 => return None,
+            items => items + conclusion,
+        };
+        self.history.forecast(Now { items, workers: self.allocated.segments.len(), asks })
+    }
 }
 
 impl Session {
@@ -156,7 +174,10 @@ impl Session {
         let made = Instant::now();
         let sized = size::size(self, &assessed).await;
         let planned = self.deal(assessed, sized)?;
-        Ok(Planned { took: (made - began, made.elapsed()), ..planned })
+        let took = (made - began, made.elapsed());
+        let mode = self.settings.mode.name();
+        let history = History::of(&self.journal, &self.command, &self.identity, mode).await;
+        Ok(Planned { took, history, ..planned })
     }
 
     /// The second phase alone, for so many workers.
@@ -168,7 +189,8 @@ impl Session {
         let allocated = allocate(&assessed, sized, route, &self.broker.prices);
         // What the board would refuse is refused before anything is spent.
         self.board(&assessed, &allocated)?;
-        Ok(Planned { assessed, allocated, took: (Duration::ZERO, Duration::ZERO) })
+        let took = (Duration::ZERO, Duration::ZERO);
+        Ok(Planned { assessed, allocated, took, history: History::default() })
     }
 
     /// The last two phases. The report is made whatever happens to the items.
@@ -184,7 +206,8 @@ impl Session {
                 (id, to_the_microsecond(Timestamp::now()))
             }
         };
-        let Planned { assessed, allocated, took } = planned;
+        let expected = planned.forecast(self.has_model()).map(|forecast| forecast.wall());
+        let Planned { assessed, allocated, took, history } = planned;
         let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
         let broker = Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried));
         let answers = match &self.asks {
@@ -196,7 +219,7 @@ impl Session {
         let Assessed { work, reusable, kept, explained, .. } = assessed;
         let hours = Hours::begin(&self.events);
         self.tell_begin(&id, started).await;
-        self.tell_plan(&work, reusable.len() + kept.ends.len(), &allocated, took).await;
+        self.tell_plan(&work, reusable.len() + kept.ends.len(), &allocated, (took, expected)).await;
         let conclusion = work.conclusion.clone();
         let written = match &self.resume {
             Some(_) => self.journal.written(&id).await?,
@@ -231,6 +254,7 @@ impl Session {
             resume.add_to(&mut report, &self.backends);
         }
         report.comparison = self.broker.route.ab.map(|test| arms.compare(&test, &report.findings));
+        self.compare(&mut report, &history).await;
         if self.lanes.is_none() {
             shared.answers.broker().close().await;
         }
@@ -244,6 +268,21 @@ impl Session {
         report.alerts = self.events.end_alerts().iter().map(AlertInfo::of).collect();
         self.events.tell(report.ended()).await;
         Ok(report)
+    }
+
+    /// Says what the run took unusually much of, beside the last ones like it.
+    async fn compare(&self, report: &mut Report, history: &History) {
+        // One that did not go to its end in one go is like no other.
+        if self.resume.is_some() || !matches!(report.status, Status::Completed | Status::Degraded) {
+            return;
+        }
+        let usd = Usd::from_dollars(report.cost.usd + report.cost.uncertain_usd);
+        let wall = Duration::from_millis(report.timing.wall_ms);
+        report.anomalies = history.anomalies(&Took { census: report.census, wall, usd });
+        for anomaly in &report.anomalies {
+            self.events.tell(Fact::Warned { message: anomaly.message.clone() }).await;
+            report.warnings.push(anomaly.message.clone());
+        }
     }
 
     /// Writes down that a run stands worse than `before`, when it ended: [`Report::degrade`] was called since.
@@ -424,10 +463,15 @@ impl Session {
         self.events.tell(Fact::RunStarted(Box::new(facts))).await;
     }
 
-    async fn tell_plan(&self, work: &Work, cached: usize, allocated: &Allocated, took: (Duration, Duration)) {
+    async fn tell_plan(
+        &self,
+        work: &Work,
+        cached: usize,
+        allocated: &Allocated,
+        ((assessed_in, allocated_in), expected): ((Duration, Duration), Option<Duration>),
+    ) {
         let items = work.items.len() + usize::from(work.conclusion.is_some());
-        let (workers, (assessed_in, allocated_in)) = (allocated.segments.len(), took);
-        let expected = None;
+        let workers = allocated.segments.len();
         self.events.tell(Fact::Planned { items, cached, workers, assessed_in, allocated_in, expected }).await;
         if let Some(decided) = &allocated.decided {
             self.events.tell(size::told(decided, allocated.segments.len())).await;

@@ -134,7 +134,7 @@ impl Reader<'_> {
     }
 
     /// The count of a run's items as they are written.
-    fn census(&self, run: RunId) -> Result<Census, JournalError> {
+    pub(super) fn census(&self, run: RunId) -> Result<Census, JournalError> {
         let count = || {
             let mut select = self.connection.prepare(
                 "SELECT ends.outcome, count(*) FROM items JOIN runs ON runs.seq = items.run

@@ -12,15 +12,18 @@ mod attempts;
 mod decisions;
 mod earlier;
 mod error;
+pub mod health;
 mod history;
 mod key;
 mod living;
 mod outcomes;
+mod past;
 mod read;
 mod record;
 mod reopen;
 mod retention;
 mod schema;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -56,7 +59,9 @@ pub use record::{
 pub use retention::{Because, Keep, Leaver, Retained, Room};
 
 pub use earlier::Earlier;
+pub use past::{ItemTime, PastRun};
 pub use reopen::{ModelRow, Reopening};
+pub use stats::{StatsFilter, StatsQuestions, StatsRow, StatsRun};
 
 use living::Living;
 use read::Reader;

@@ -327,7 +327,7 @@ pub(super) fn outcome_of(state: &str, reason: String) -> Option<Outcome> {
     })
 }
 
-fn status_of(name: &str) -> Option<Status> {
+pub(super) fn status_of(name: &str) -> Option<Status> {
     [Status::Completed, Status::Degraded, Status::Parked, Status::Failed, Status::Interrupted]
         .into_iter()
         .find(|status| status.name() == name)

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),
+    include_str!("schema/11.sql"),
 ];
 
 /// The newest format known.
@@ -69,9 +70,18 @@ pub(super) enum Found {
 
 /// Opens the journal at this path and changes nothing: no file is made, none is migrated, none is tidied.
 pub(super) fn open_to_read(path: &Path, patience: Duration) -> Result<Found, JournalError> {
+    Ok(match look(path, patience)? {
+        None => Found::Nothing,
+        Some((_, format)) if format < NEWEST => Found::Older,
+        Some((connection, _)) => Found::Journal(connection),
+    })
+}
+
+/// A connection that reads the journal at this path, and its format, however old that is. None: there is nothing to look at.
+pub(super) fn look(path: &Path, patience: Duration) -> Result<Option<(Connection, i64)>, JournalError> {
     let path = &std::path::absolute(path).map_err(|error| JournalError::io(path, &error))?;
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(JournalError::io(path, &error)),
         Ok(metadata) if !metadata.is_file() => return Err(JournalError::NotAJournal { path: path.clone() }),
         Ok(_) => {}
@@ -82,14 +92,8 @@ pub(super) fn open_to_read(path: &Path, patience: Duration) -> Result<Found, Jou
     let snapshot = connection.unchecked_transaction().map_err(sqlite)?;
     let found = check(&snapshot, path)?;
     drop(snapshot);
-    if found == 0 {
-        return Ok(Found::Nothing);
-    }
-    if found < NEWEST {
-        return Ok(Found::Older);
-    }
     connection.execute_batch("PRAGMA query_only = ON").map_err(sqlite)?;
-    Ok(Found::Journal(connection))
+    Ok((found > 0).then_some((connection, found)))
 }
 
 /// A journal that ends with its process.

@@ -9,9 +9,9 @@ use super::*;
 use crate::money::Usd;
 use crate::work::{Finding, Metric, Outcome, Partial, Reduction, Severity, Source};
 
-const PROJECT: &str = "/home/user/project";
+pub(super) const PROJECT: &str = "/home/user/project";
 
-fn then() -> Timestamp {
+pub(super) fn then() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
@@ -57,7 +57,7 @@ fn partial(message: &str) -> Partial {
     }
 }
 
-fn end(id: &str, outcome: Outcome) -> ItemEnd {
+pub(super) fn end(id: &str, outcome: Outcome) -> ItemEnd {
     let partial = matches!(outcome, Outcome::Done | Outcome::Fallback(_)).then(|| partial(id));
     ItemEnd {
         item: id.to_owned(),
@@ -72,7 +72,7 @@ fn end(id: &str, outcome: Outcome) -> ItemEnd {
     }
 }
 
-fn question(run: RunId, asked: Timestamp, usd: Usd) -> QuestionRow {
+pub(super) fn question(run: RunId, asked: Timestamp, usd: Usd) -> QuestionRow {
     QuestionRow {
         run,
         item: "a".to_owned(),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::read::{Reader, Trouble};
 use super::write::{Fault, Write};
@@ -34,12 +36,57 @@ pub(super) fn add(connection: &Connection, run: RunId, lines: &Lines) -> Result<
     Ok(())
 }
 
-/// Keeps the report in place of an earlier one.
-pub(super) fn report(connection: &Connection, run: RunId, report: &str) -> Result<(), Fault> {
+/// A report that is kept, and what is read of it once.
+#[derive(Debug)]
+pub(super) struct Kept {
+    text: String,
+    brief: Brief,
+}
+
+impl Kept {
+    /// What can't be read of it is not known.
+    fn of(text: String) -> Self {
+        let brief = serde_json::from_str(&text).unwrap_or_default();
+        Self { text, brief }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Brief {
+    timing: Timing,
+    workers: Vec<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Timing {
+    wall_ms: Option<u32>,
+    work_ms: Option<u32>,
+}
+
+/// Keeps the report in place of an earlier one, with what the ledger has of its run by now.
+pub(super) fn report(connection: &Connection, run: RunId, kept: &Kept) -> Result<(), Fault> {
+    let micros = |millis: Option<u32>| millis.map(|millis| i64::from(millis) * 1_000);
+    let Brief { timing, workers } = &kept.brief;
+    let workers = timing.wall_ms.map(|_| i64::try_from(workers.len()).unwrap_or(i64::MAX));
+    // As floating point numbers, because a sum of whole ones may overflow.
     connection.execute(
-        "INSERT INTO reports (run, report_json) SELECT seq, ?2 FROM runs WHERE id = ?1
-         ON CONFLICT (run) DO UPDATE SET report_json = ?2",
-        params![run.to_string(), report],
+        "INSERT INTO reports (run, report_json, wall, work, workers, questions, input_tokens, output_tokens, usd_pico)
+         SELECT runs.seq, ?2, ?3, ?4, ?5, asked.questions, cast(asked.input AS INTEGER), cast(asked.output AS INTEGER),
+                cast(asked.usd AS INTEGER)
+         FROM runs,
+              (SELECT count(*) AS questions,
+                      total(input_tokens) + total(cache_read_tokens) + total(cache_write_tokens) AS input,
+                      total(output_tokens) AS output,
+                      total(usd_pico) + total(uncertain_pico) AS usd
+               FROM questions WHERE run = ?1) AS asked
+         WHERE runs.id = ?1
+         ON CONFLICT (run) DO UPDATE SET
+             report_json = excluded.report_json, wall = excluded.wall, work = excluded.work,
+             workers = excluded.workers, questions = excluded.questions, input_tokens = excluded.input_tokens,
+             output_tokens = excluded.output_tokens, usd_pico = excluded.usd_pico",
+        params![run.to_string(), kept.text, micros(timing.wall_ms), micros(timing.work_ms), workers],
     )?;
     Ok(())
 }
@@ -72,7 +119,7 @@ impl Journal {
     /// # Errors
     /// The storage fails. A run that is not known is not an error: then nothing is written.
     pub async fn keep_report(&self, run: &RunId, report: String) -> Result<(), JournalError> {
-        self.inner.writer.write_soon(Write::Report(*run, report)).await
+        self.inner.writer.write_soon(Write::Report(*run, Box::new(Kept::of(report)))).await
     }
 
     /// What a run told, a stream for each time that it was begun or continued. Lines that this version does not know are

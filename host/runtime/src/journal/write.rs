@@ -22,7 +22,7 @@ pub(super) enum Write {
     Question(Box<QuestionRow>),
     Decision(Box<DecisionRow>),
     Events(RunId, Box<told::Lines>),
-    Report(RunId, String),
+    Report(RunId, Box<told::Kept>),
     Action(Box<actions::Change>),
     Apply(Box<applies::ApplyWrite>),
     End(RunId, Box<RunEnd>),

@@ -202,7 +202,7 @@ impl Timeline {
                 self.end_phase(at);
                 (self.census, self.ended) = (*census, Some(Ended { at, census: *census, status: *status }));
             }
-            // Of a credential it is warned too.
+            // Of a secret the user is warned as well.
             Fact::Decided { .. } | Fact::Logged { .. } | Fact::SecretFound { .. } => {}
         }
     }

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, getppid, setrlimit, wait};
 
-pub use record::{Reaped, Record, SLOT_PREFIX, reap};
+pub use record::{Left, Reaped, Record, SLOT_PREFIX, look, reap};
 
 /// The hidden subcommand.
 pub const COMMAND: &str = "__warden";

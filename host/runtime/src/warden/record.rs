@@ -78,6 +78,15 @@ impl Record {
         Some(serde_json::from_slice::<Self>(&fs::read(path).ok()?).ok()?.program.pid)
     }
 
+    /// How many of its own processes live, if its host is gone. None: the host lives.
+    fn left(&self) -> Option<usize> {
+        if self.boot != tree::boot() {
+            return Some(0);
+        }
+        let alive = || [self.warden, self.program].iter().filter(|process| process.lives()).count();
+        (!self.host.lives()).then(alive)
+    }
+
     /// Ends what is left of it, if its host is gone. None: the host lives.
     fn end(&self) -> Option<usize> {
         if self.boot != tree::boot() {
@@ -101,6 +110,36 @@ impl Record {
         }
         Some(doomed.len())
     }
+}
+
+/// What the records in a folder tell, for who only looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Records of hosts that live: each is a program that is kept, or at work.
+    pub kept: usize,
+    /// Records of hosts that are gone.
+    pub gone: usize,
+    /// Processes of those that live all the same.
+    pub processes: usize,
+}
+
+/// Looks at what hosts have left. Nothing is ended; the next run does that.
+pub fn look(records: &Path) -> Left {
+    let mut left = Left::default();
+    let Ok(entries) = fs::read_dir(records) else { return left };
+    let is_record = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+    for path in entries.flatten().map(|entry| entry.path()).filter(is_record) {
+        let record = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
+        // One that can't be read tells nothing about any process.
+        match record.map_or(Some(0), |record| record.left()) {
+            Some(processes) => {
+                left.gone += 1;
+                left.processes += processes;
+            }
+            None => left.kept += 1,
+        }
+    }
+    left
 }
 
 /// Ends what hosts have left that are gone, by the records in a folder, and removes their slots.
@@ -158,6 +197,7 @@ mod tests {
         let gone = Process { pid: std::process::id(), started: Some(1) };
         record(gone, left.id()).write(&folder.path().join("left.json")).unwrap();
         record(Process::now(std::process::id()), kept.id()).write(&folder.path().join("kept.json")).unwrap();
+        assert_eq!(look(folder.path()), Left { kept: 1, gone: 1, processes: 1 });
         assert_eq!(reap(folder.path()), Reaped { records: 1, processes: 1 });
         assert!(!left.wait().unwrap().success());
         assert!(kept.try_wait().unwrap().is_none());

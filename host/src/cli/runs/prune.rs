@@ -44,7 +44,7 @@ pub(super) fn command() -> Command {
 }
 
 /// `12h`, `30d`, `8w`.
-fn age(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn age(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time like 12h, 30d or 8w");
     let (number, hours) = match text.char_indices().next_back().map(|(at, unit)| (&text[..at], unit)) {
         Some((number, 'h')) => (number, 1),

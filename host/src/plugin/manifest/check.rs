@@ -54,6 +54,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "search",
     "self",
     "serve",
+    "stats",
     "status",
     "test",
     "trust",
