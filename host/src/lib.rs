@@ -10,6 +10,7 @@ pub mod config;
 pub mod history;
 pub mod metrics;
 pub mod observe;
+pub mod page;
 pub mod plugin;
 pub mod policy;
 pub mod progress;

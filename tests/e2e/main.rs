@@ -45,6 +45,7 @@ mod locks;
 mod metrics;
 mod money;
 mod network;
+mod page;
 mod plans;
 mod policy;
 #[cfg(unix)]

@@ -27,7 +27,7 @@ use super::options::{Format, Options};
 use super::runs::prune;
 use super::taped::{Player, Taped};
 use super::terminal::{Terminal, deliver, put, say};
-use super::{Runnable, cache, grants, plan, signals, watching};
+use super::{Runnable, cache, grants, plan, report, signals, watching};
 use crate::actions::process::Machinery;
 use crate::apply::Place;
 use crate::apply::recover::recover;
@@ -52,7 +52,7 @@ use crate::recording::{About, PluginVersion};
 use crate::report::baseline::Baseline;
 use crate::report::go_on::how_to_go_on;
 use crate::report::human::{Style, Verbosity};
-use crate::report::{ExitCode, Report, clean, documents, human, json, markdown, sarif};
+use crate::report::{ExitCode, Report, RuleInfo, clean, documents, human, json, markdown, sarif};
 use crate::run::assess::Identity;
 use crate::run::execute::Stop;
 use crate::run::fault::guarded;
@@ -70,6 +70,9 @@ pub(super) fn run(
     options: &Options,
     typed: Option<Typed>,
 ) -> Result<ExitCode, CliError> {
+    if options.dry_run && options.format == Format::Html {
+        return Err(CliError::usage("a plan has no page").hint(Some("leave out --format html, or --dry-run")));
+    }
     let terminal = Terminal::find(options.color);
     let carry_out = CarryOut::of(options)?;
     let mut prepared = prepare(runnable, matches, options, None)?;
@@ -442,7 +445,11 @@ pub(super) async fn go(
     let mut noticed = observers.ended(&[&report]).await;
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
-    let rendered = rendered(&report, &session, options, terminal)?;
+    let rendered = match options.format {
+        Format::Html => report::page_of(&session.journal, &report).await?,
+        _ => rendered(&report, &session, options, terminal)?,
+    };
+    let page = timings(&paths, &session.journal, (&report, None), options).await;
     let code = match handed_out([&report], options, terminal) {
         Some(text) => {
             let code = delivered(&text, options, terminal, report.exit_code());
@@ -451,6 +458,7 @@ pub(super) async fn go(
         }
         None => delivered(&rendered, options, terminal, report.exit_code()),
     };
+    let code = ExitCode::strongest([code, paged([page], options, terminal)]);
     go_on(&report, options);
     noticed.extend(observers.close().await);
     notice(&noticed);
@@ -524,24 +532,85 @@ pub(super) fn rendered(
     options: &Options,
     terminal: &Terminal,
 ) -> Result<String, CliError> {
+    let (quiet, verbose, to_file) = (options.quiet, options.verbose, options.output.is_some());
+    rendered_as(report, &session.rules(), Shown { format: options.format, quiet, verbose, to_file }, terminal)
+}
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) format: Format,
+    pub(super) quiet: bool,
+    pub(super) verbose: u8,
+    /// It does not go to the terminal.
+    pub(super) to_file: bool,
+}
+
+/// A report in a form that is made of it alone.
+pub(super) fn rendered_as(
+    report: &Report,
+    rules: &[RuleInfo],
+    how: Shown,
+    terminal: &Terminal,
+) -> Result<String, CliError> {
     let broken = |error: serde_json::Error| CliError::nothing(format!("the report can't be written as JSON: {error}"));
-    match options.format {
+    match how.format {
         Format::Json => json::render(report).map_err(broken),
-        Format::Sarif => sarif::render(report, &session.rules()).map_err(broken),
+        Format::Sarif => sarif::render(report, rules).map_err(broken),
         Format::Markdown => Ok(markdown::render(report)),
+        Format::Html => Err(no_common_page()),
         Format::Human => {
-            let verbosity = match (options.quiet, options.verbose) {
+            let verbosity = match (how.quiet, how.verbose) {
                 (true, _) => Verbosity::Quiet,
                 (false, 0) => Verbosity::Normal,
                 (false, _) => Verbosity::Verbose,
             };
-            let color = match (report.documents.is_empty(), options.output.is_none()) {
+            let color = match (report.documents.is_empty(), !how.to_file) {
                 (false, _) => terminal.err_color,
                 (true, to_terminal) => terminal.out_color && to_terminal,
             };
             Ok(human::render(report, &Style { color, width: terminal.width, unicode: terminal.unicode, verbosity }))
         }
     }
+}
+
+/// A page is of one run.
+pub(super) fn no_common_page() -> CliError {
+    CliError::usage("--format html is for one command").hint(Some("--timings writes a page for each of them"))
+}
+
+/// `--timings`: writes the page of a run. What comes back is said after the report: where the page is, or why there is
+/// none, which is never a success.
+pub(super) async fn timings(
+    paths: &Paths,
+    journal: &Journal,
+    of: (&Report, Option<&str>),
+    options: &Options,
+) -> Result<Option<PathBuf>, CliError> {
+    match &options.timings {
+        Some(file) => report::timings(paths, journal, of, file.as_deref()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Says where pages are, or why there are none.
+pub(super) fn paged(
+    pages: impl IntoIterator<Item = Result<Option<PathBuf>, CliError>>,
+    options: &Options,
+    terminal: &Terminal,
+) -> ExitCode {
+    let said = pages.into_iter().map(|page| match page {
+        Ok(Some(file)) if !options.quiet => {
+            say(&format!("timings: {}", clean::line(&file.display().to_string())));
+            ExitCode::Success
+        }
+        Ok(_) => ExitCode::Success,
+        Err(error) => {
+            error.show(terminal.err_color);
+            error.code
+        }
+    });
+    ExitCode::strongest(said.collect::<Vec<_>>())
 }
 
 /// The documents of the runs, where they take the place of the report: in the form for people. None: there are none, or

@@ -24,6 +24,7 @@ mod options;
 mod plan;
 mod policy;
 mod publish;
+mod report;
 mod resume;
 mod rollback;
 mod runs;
@@ -234,6 +235,7 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
         Some(("publish", matches)) => publish::publish(matches),
         Some(("runs", matches)) => runs::runs(matches),
         Some(("stats", matches)) => stats::stats(matches),
+        Some(("report", matches)) => report::report(&mut known, matches),
         Some(("config", matches)) => config::config(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
@@ -324,6 +326,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(grants::command())
         .subcommand(runs::command())
         .subcommand(stats::command())
+        .subcommand(report::command())
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())

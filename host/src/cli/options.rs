@@ -95,6 +95,17 @@ pub(super) struct Options {
     #[arg(long, value_name = "FORMAT", default_value = "human", help_heading = "Report")]
     pub format: Format,
 
+    /// Also write a page with the timeline of the run, for a browser: to this file, or to the cache folder, and say where
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        conflicts_with = "dry_run",
+        help_heading = "Report"
+    )]
+    pub timings: Option<Option<PathBuf>>,
+
     /// Write the report to this file instead of standard output
     #[arg(long, short, value_name = "FILE", help_heading = "Report")]
     pub output: Option<PathBuf>,
@@ -167,6 +178,8 @@ pub(super) enum Format {
     Markdown,
     /// For code scanning, version 2.1.0
     Sarif,
+    /// A page for a browser, with the timeline of the run, all in one file
+    Html,
 }
 
 /// When colours are used.

@@ -37,6 +37,10 @@ struct Changes {
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
 
+    /// Also write a page with the timeline of the run: to this file, or to the cache folder, and say where
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "dry_run")]
+    timings: Option<Option<PathBuf>>,
+
     /// Write the report to this file
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -58,6 +62,9 @@ impl Changes {
         options.budget_usd = self.budget_usd.or(options.budget_usd);
         options.format = self.format.unwrap_or(options.format);
         options.output = self.output.map(|file| here.join(file)).or_else(|| options.output.take());
+        if let Some(file) = self.timings {
+            options.timings = Some(file.map(|file| here.join(file)));
+        }
         if self.verbose > 0 || self.quiet {
             (options.verbose, options.quiet) = (self.verbose, self.quiet);
         }

@@ -101,6 +101,11 @@ pub(super) fn runs(matches: &ArgMatches) -> Result<ExitCode, CliError> {
             _ => list::list(&paths, matches).await,
         }
     };
+    alone(work)
+}
+
+/// Looks something up, on this thread.
+pub(super) fn alone<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -141,7 +146,7 @@ pub(super) fn named_project(matches: &ArgMatches) -> Option<&Path> {
     matches.get_one::<PathBuf>("project").map(PathBuf::as_path)
 }
 
-fn no_runs() -> CliError {
+pub(super) fn no_runs() -> CliError {
     CliError::usage("there are no runs yet").hint(Some("`convoke list` shows the commands that can be run."))
 }
 

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::carry_out::CarryOut;
 use super::command::{
-    Prepared, announce, beside as say_beside, delivered, detail, go_on, handed_out, how, in_runtime, mend, notice,
-    prepare, rendered, share_quotas,
+    Prepared, announce, beside as say_beside, delivered, detail, go_on, handed_out, how, in_runtime, mend,
+    no_common_page, notice, paged, prepare, rendered, share_quotas, timings,
 };
 use super::error::CliError;
 use super::known::Known;
@@ -69,6 +69,9 @@ pub(super) fn run(known: &mut Known, matches: &ArgMatches) -> Result<ExitCode, C
                 .hint(Some("run that command by itself, without `run`")));
         }
     }
+    if options.format == Format::Html {
+        return Err(no_common_page());
+    }
     let typed: Vec<&String> = matches.get_many::<String>("commands").into_iter().flatten().collect();
     if typed.len() > MOST {
         return Err(CliError::usage(format!("{} commands are too many: at most {MOST} run at once", typed.len())));
@@ -76,7 +79,7 @@ pub(super) fn run(known: &mut Known, matches: &ArgMatches) -> Result<ExitCode, C
     let terminal = Terminal::find(options.color);
     let carry_out = CarryOut::of(&options)?;
     let mut prepared: Vec<Prepared> = Vec::new();
-    let shared = typed::options(matches, &["output"]);
+    let shared = typed::options(matches, &["output", "timings"]);
     for text in &typed {
         let ready = ready(known, text, &options, prepared.first().map(|first| &first.session));
         let mut ready = ready.map_err(|error| error.within(text))?;
@@ -239,6 +242,12 @@ async fn go(
         }
     }
     let mut noticed = observers.ended(&done.iter().map(|(.., report)| report).collect::<Vec<_>>()).await;
+    let mut pages = Vec::new();
+    if let Some(paths) = &paths {
+        for (name, session, report) in &done {
+            pages.push(timings(paths, &session.journal, (report, Some(name)), options).await);
+        }
+    }
     let code = ExitCode::strongest(codes);
     let worst = done.iter().map(|(.., report)| report).max_by_key(|report| report.exit_code()).cloned();
     // The reports hold no session.
@@ -253,6 +262,7 @@ async fn go(
         }
         None => delivered(&reports, options, terminal, code),
     };
+    let code = ExitCode::strongest([code, paged(pages, options, terminal)]);
     if let Some(report) = worst {
         go_on(&report, options);
     }
@@ -376,5 +386,6 @@ fn together(
             });
             Ok(texts.collect::<Result<Vec<_>, CliError>>()?.join("\n"))
         }
+        Format::Html => Err(no_common_page()),
     }
 }

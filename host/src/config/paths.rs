@@ -110,6 +110,11 @@ impl Paths {
         self.data.join("store")
     }
 
+    /// The pages of runs that were wanted without a name: `--timings`.
+    pub fn timings(&self) -> PathBuf {
+        self.cache.join("timings")
+    }
+
     /// The compiled components.
     pub fn components(&self) -> PathBuf {
         self.cache.join("components")

@@ -1,5 +1,6 @@
 //! What a run took unusually much of, beside the last ones of its kind.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use convoke_runtime::journal::PastRun;
@@ -7,7 +8,7 @@ use convoke_runtime::money::Usd;
 use convoke_runtime::robust::{Unusual, unusual};
 use convoke_runtime::work::Census;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::worked_on;
 use crate::report::words::{counted, duration};
@@ -24,10 +25,10 @@ const FLOOR_FAILED: f64 = 0.1;
 const FEWEST_FAILED: u64 = 2;
 
 /// Something of which a run took unusually much.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Anomaly {
     /// What: `wall_ms`, `usd` or `failed_share`. Also the unit.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// What it was this time.
     pub value: f64,
     /// The median of the runs before.
@@ -70,9 +71,9 @@ pub(super) fn find(past: &[PastRun], project: &str, took: &Took) -> Vec<Anomaly>
     };
     let before = |value: &dyn Fn(&PastRun) -> f64| like.iter().map(|run| value(run)).collect::<Vec<f64>>();
     let mut found = Vec::new();
-    let mut add = |what, value: f64, unusual: Option<Unusual>, message: &dyn Fn(Unusual) -> String| {
+    let mut add = |what: &'static str, value: f64, unusual: Option<Unusual>, message: &dyn Fn(Unusual) -> String| {
         found.extend(unusual.map(|unusual| Anomaly {
-            what,
+            what: what.into(),
             value,
             median: unusual.median,
             times: unusual.times.map(|times| (times * 100.0).round() / 100.0),
@@ -125,7 +126,7 @@ mod tests {
         let found = find(&ten(), "/project", &took(20, 191.6));
         let expected = "this run took 3 min 11 s, 3.1 times as long as the last ten runs like it (median 1 min 01 s)";
         assert_eq!(found.iter().map(|one| one.message.as_str()).collect::<Vec<_>>(), [expected]);
-        assert_eq!((found[0].what, found[0].runs, found[0].median), ("wall_ms", 10, 61_800.0));
+        assert_eq!((&*found[0].what, found[0].runs, found[0].median), ("wall_ms", 10, 61_800.0));
     }
 
     #[test]

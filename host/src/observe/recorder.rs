@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Observer, Runs};
-use crate::report::Report;
+use crate::report::{Report, kept};
 
 /// How often it is written: what a kill takes is at most so old.
 const EVERY: Duration = Duration::from_millis(500);
@@ -43,7 +43,7 @@ impl Observer for Recorder {
             }
             for report in reports {
                 let (Some(journal), Ok(run)) = (&self.journal, report.run.id.parse::<RunId>()) else { continue };
-                let kept = match serde_json::to_string(report) {
+                let kept = match kept::written(report) {
                     Ok(text) => journal.keep_report(&run, text).await.map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 };

@@ -2,12 +2,12 @@
 
 use convoke_runtime::alerts::Alert;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::build::bounded_reason;
 
 /// An alert that was raised.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertInfo {
     /// Which: `errors`, `response`, `cpu`, `memory`, `budget`, `breaker`, `stopped`.
     pub alert: String,
@@ -16,7 +16,7 @@ pub struct AlertInfo {
     /// When it was raised, since the run began, in milliseconds.
     pub raised_ms: u64,
     /// When it was cleared; absent where it stood until the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleared_ms: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! What was tried before an item ended as it did.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::build::{ItemFacts, bounded_reason};
 use super::{AttemptInfo, words};
@@ -10,7 +10,7 @@ use convoke_runtime::levels::LevelChange;
 use convoke_runtime::work::Outcome;
 
 /// An item that needed more than one attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemAttempts {
     /// The item's id.
     pub item: String,
@@ -23,7 +23,7 @@ pub struct ItemAttempts {
 }
 
 /// What became of an attempt that came to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttemptEnd {
     /// Its worker died, or was ended.
@@ -47,7 +47,7 @@ impl From<Became> for AttemptEnd {
 }
 
 /// What the questions of an item came to, as far as they were sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuestionsInfo {
     /// How many it asked.
     pub asked: u32,
@@ -60,7 +60,7 @@ pub struct QuestionsInfo {
 }
 
 /// How often something went wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureCount {
     /// What: `overloaded`, `timed-out`, `died`.
     pub kind: String,
@@ -69,7 +69,7 @@ pub struct FailureCount {
 }
 
 /// A change of how a run goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LevelInfo {
     /// Since the run began, in milliseconds.
     pub at_ms: u64,

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use convoke_runtime::money::Usd;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::words::{duration, thousands};
 
 /// Two tiers, and how the questions went that were meant for each.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// The two, as they were typed.
     pub arms: Vec<Arm>,
@@ -18,7 +18,7 @@ pub struct Comparison {
 }
 
 /// The questions that were meant for a tier, whoever answered them.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Arm {
     /// `speed` or `comprehensive`.
     pub tier: String,

@@ -4,13 +4,13 @@ use convoke_runtime::broker::Spending;
 use convoke_runtime::budget::Standing;
 use convoke_runtime::money::Usd;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::words::{counted, thousands};
 use super::{Report, UsageInfo};
 
 /// What a run cost. Dollars are US dollars at list price.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// As far as it is known: `usage.usd`.
     pub usd: f64,
@@ -29,7 +29,7 @@ pub struct Cost {
 }
 
 /// What the plan thought that a run would take, as far as its plugin gave estimates.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CostEstimate {
     /// Questions.
     pub questions: u64,
@@ -44,7 +44,7 @@ pub struct CostEstimate {
 }
 
 /// What a model took.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelCost {
     /// The model.
     pub model: String,
@@ -59,7 +59,7 @@ pub struct ModelCost {
 }
 
 /// How a budget stands: in dollars where its name begins with `usd`, else in requests or tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetInfo {
     /// Its key under `[budget]`: `usd`, `usd_per_day`, `usd_per_month`, `requests`, `input_tokens`, `output_tokens`.
     pub limit: String,

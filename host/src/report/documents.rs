@@ -5,7 +5,7 @@
 
 use convoke_runtime::work::Partial;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::clean;
 
@@ -13,7 +13,7 @@ use super::clean;
 pub const MOST_BYTES: usize = 16 << 20;
 
 /// A whole text that the command hands out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Document {
     /// The id of the item that it is of.
     pub item: String,

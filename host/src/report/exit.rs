@@ -1,7 +1,8 @@
 //! The exit codes, and which one holds.
 
 use convoke_runtime::work::{Severity, Status};
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Report;
 
@@ -71,6 +72,14 @@ impl ExitCode {
 impl Serialize for ExitCode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for ExitCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = u8::deserialize(deserializer)?;
+        let known = Self::ALL.into_iter().find(|known| known.code() == code);
+        known.ok_or_else(|| D::Error::custom(format!("{code} is no exit code of convoke")))
     }
 }
 

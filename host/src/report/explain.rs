@@ -1,7 +1,7 @@
 //! Why each item is done, or need not be.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Report, clean};
 
@@ -9,7 +9,7 @@ use super::{Report, clean};
 const LONGEST: usize = 300;
 
 /// What of the plan was to be done, and why.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explain {
     /// The items that were to be done when the plan was made.
     pub to_do: u64,
@@ -31,7 +31,7 @@ pub struct Explain {
 }
 
 /// Why an item is done, or need not be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemWhy {
     /// The item's id.
     pub item: String,
@@ -42,7 +42,7 @@ pub struct ItemWhy {
 }
 
 /// The kind of a reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// No earlier run of this command had it.

@@ -13,6 +13,7 @@
 //! - [`explain`]: why each item is done, or need not be; [`go_on`]: how a run that has not done all is continued;
 //! - [`cost`]: what it cost, and what is left of the budgets; [`timing`]: how long it took, and what held it up;
 //! - [`human`], [`json`], [`markdown`], [`sarif`]: the renderers; [`clean`]: text from strangers made harmless;
+//! - [`kept`]: a report in the journal, and back;
 //! - [`together`]: several commands in one document; [`verdict`]: how a run stands; [`exit`]: the exit codes.
 
 pub mod alerts;
@@ -31,6 +32,7 @@ pub mod fingerprint;
 pub mod go_on;
 pub mod human;
 pub mod json;
+pub mod kept;
 pub mod markdown;
 pub mod merge;
 pub mod proposal;
@@ -51,7 +53,7 @@ use convoke_runtime::question::Usage;
 use convoke_runtime::work::{Census, Reduction, Severity, Source, Status};
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::history::anomalies::Anomaly;
@@ -70,7 +72,7 @@ pub use timing::{BottleneckInfo, SlowestInfo, Timing};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The report of one run of a convoke command.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "convoke report")]
 pub struct Report {
     /// The version of this format. A reader refuses a newer one, and ignores members it doesn't know.
@@ -103,7 +105,7 @@ pub struct Report {
     /// What the command has to say beside its findings.
     pub notes: Vec<Note>,
     /// Whole texts that the command hands out, in the order of its items.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<Document>,
     /// What was used, as the provider counted it.
     pub usage: UsageInfo,
@@ -124,10 +126,10 @@ pub struct Report {
     /// How the run went otherwise than it should, and when. It begins as `full`.
     pub levels: Vec<LevelInfo>,
     /// What was not as it should be while it went on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<AlertInfo>,
     /// What the run took unusually much of, beside the last ones like it. Each stands among the warnings too.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anomalies: Vec<Anomaly>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
@@ -169,7 +171,7 @@ impl Report {
 }
 
 /// What ran.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunInfo {
     /// The run's id, as other subcommands take it.
     pub id: String,
@@ -185,7 +187,7 @@ pub struct RunInfo {
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub started: Timestamp,
     /// How often it was continued after it had stopped. What it used and cost is that of all parts together.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub continued: u32,
     /// What the user typed, as an object by the names in the command's manifest.
     pub arguments: Value,
@@ -197,7 +199,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 /// A plugin.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PluginInfo {
     /// Its name.
     pub name: String,
@@ -208,7 +210,7 @@ pub struct PluginInfo {
 }
 
 /// The items of a group.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     /// Its name; null for items without a group in a run that has groups.
     pub name: Option<String>,
@@ -222,7 +224,7 @@ pub struct Group {
 }
 
 /// Findings by severity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Must be mended now.
     pub critical: u64,
@@ -269,7 +271,7 @@ impl Counts {
 }
 
 /// A worker.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Worker {
     /// Its number, from 0.
     pub id: u64,
@@ -285,7 +287,7 @@ pub struct Worker {
 }
 
 /// Something found.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// The stable id of the rule.
     pub rule: String,
@@ -312,7 +314,7 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// Where else the same was found.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Place>,
     /// Why it is not shown, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -320,7 +322,7 @@ pub struct Finding {
 }
 
 /// Where something was found.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The file.
     pub path: Option<String>,
@@ -331,7 +333,7 @@ pub struct Place {
 }
 
 /// Why a finding is not shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Suppressed {
     /// What suppressed it.
     pub by: SuppressedBy,
@@ -340,7 +342,7 @@ pub struct Suppressed {
 }
 
 /// What can suppress a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SuppressedBy {
     /// A comment in the file.
@@ -354,7 +356,7 @@ pub enum SuppressedBy {
 }
 
 /// How many findings were suppressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SuppressedCounts {
     /// All of them.
     pub total: u64,
@@ -389,7 +391,7 @@ impl SuppressedCounts {
 }
 
 /// A number.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metric {
     /// Its name.
     pub name: String,
@@ -408,7 +410,7 @@ pub struct Metric {
 }
 
 /// Something said beside the findings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
     /// The id of the item; null where it is about the whole run.
     pub item: Option<String>,
@@ -420,12 +422,12 @@ pub struct Note {
 }
 
 /// What a run has left in the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditInfo {
     /// How many records of it were written. Those that belong to no run, such as grants, are not among them.
     pub records: u64,
     /// How many could not be written.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub lost: u64,
     /// The number of the last record of the log when the run had ended.
     pub last_sequence: u64,
@@ -440,7 +442,7 @@ fn is_none(count: &u64) -> bool {
 }
 
 /// What was used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageInfo {
     /// Requests sent, retries included.
     pub requests: u32,
@@ -482,7 +484,7 @@ impl From<Usage> for UsageInfo {
 }
 
 /// An item that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureInfo {
     /// Its id.
     pub item: String,
@@ -500,7 +502,7 @@ pub struct FailureInfo {
 }
 
 /// An attempt at an item that came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptInfo {
     /// Which one of the item's it was, counted from 1.
     pub number: u32,

@@ -1,13 +1,13 @@
 //! What a command proposes to do, in files and outside of them, and what has become of it.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schema;
 
 /// A proposed change of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Edit {
     /// The file, relative to the project's folder.
     pub path: String,
@@ -33,7 +33,7 @@ pub struct Edit {
 }
 
 /// What came of carrying edits out. All of them are, or none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplyInfo {
     /// What came of it.
     pub outcome: ApplyOutcome,
@@ -47,7 +47,7 @@ pub struct ApplyInfo {
 }
 
 /// What came of carrying edits out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ApplyOutcome {
     /// All are carried out.
@@ -61,7 +61,7 @@ pub enum ApplyOutcome {
 }
 
 /// What has become of a proposed change of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EditState {
     /// It is only proposed: nobody asked to carry it out, or another one hindered.
@@ -78,7 +78,7 @@ pub enum EditState {
 }
 
 /// A proposed change of the world outside the files.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Action {
     /// `git-commit`, `pull-request`, `comment`.
     pub kind: String,
@@ -107,7 +107,7 @@ pub struct Action {
 }
 
 /// What has become of a proposed change of the world outside the files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionState {
     /// It is only proposed: nobody asked to carry it out, or what comes before it hindered.

@@ -2,7 +2,7 @@
 
 use convoke_runtime::timeline::timesheet::Timesheet;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::words::duration;
 use super::{Worker, clean};
@@ -14,7 +14,7 @@ const WORTH_SAYING_MS: u64 = 1_000;
 const SEGMENT: usize = 60;
 
 /// How long a run took.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timing {
     /// From start to end, in milliseconds.
     pub wall_ms: u64,
@@ -23,17 +23,18 @@ pub struct Timing {
     /// `work_ms / wall_ms`, to two decimals; 0 where nothing was done.
     pub speedup: f64,
     /// The share of the wall in which at least two workers had an item in their hands, 0 to 1, to two decimals.
+    #[serde(default)]
     pub parallel_share: f64,
     /// The worker that had items in its hands for longest; absent where nothing was done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slowest: Option<SlowestInfo>,
     /// What held the run up most; absent where nothing was done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bottleneck: Option<BottleneckInfo>,
 }
 
 /// The worker that had items in its hands for longest, and why.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SlowestInfo {
     /// Its number.
     pub worker: u64,
@@ -52,7 +53,7 @@ pub struct SlowestInfo {
 }
 
 /// What held a run up most.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BottleneckInfo {
     /// What: `plan`, `start`, `quota`, `limit`, `instance`, `breaker`, `pause`, `context`, `turn`, `retry`, `item`,
     /// `one-by-one`, `idle`, `aggregate`; where nothing did, `answers` or `work`.

@@ -14,7 +14,7 @@ use super::execute::{Executed, Stop, is_interruption};
 use super::shared::Shared;
 use super::{Session, aggregate, money, verify};
 use crate::config::Mode;
-use crate::plugin::manifest::RuleSeverity;
+use crate::plugin::manifest::{Manifest, Rule, RuleSeverity};
 use crate::report::suppress::Filters;
 use crate::report::{Facts, PluginInfo, Report, RuleInfo, RunInfo};
 
@@ -148,19 +148,22 @@ impl Session {
 
     /// The rules of the plugin, for reports.
     pub fn rules(&self) -> Vec<RuleInfo> {
-        let rules = self.plugin.manifest.rules.iter();
-        rules
-            .map(|rule| RuleInfo {
-                id: rule.id.clone(),
-                severity: severity(rule.severity),
-                summary: rule.summary.clone(),
-            })
-            .collect()
+        rules_of(&self.plugin.manifest)
     }
 
     fn arguments(&self) -> Value {
         self.identity.arguments.clone()
     }
+}
+
+/// The rules of a plugin, for reports.
+pub fn rules_of(manifest: &Manifest) -> Vec<RuleInfo> {
+    let rule = |rule: &Rule| RuleInfo {
+        id: rule.id.clone(),
+        severity: severity(rule.severity),
+        summary: rule.summary.clone(),
+    };
+    manifest.rules.iter().map(rule).collect()
 }
 
 /// As the user says; else the stricter of what the project and the command's author say.

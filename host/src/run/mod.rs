@@ -58,6 +58,7 @@ use answers::{Answers, Asks, Prompt, Rehearsal};
 use arms::Arms;
 use assess::{AssessError, Assessed, Identity, assess};
 use beside::{Beside, Looking};
+pub use ended::rules_of;
 use execute::{Stop, execute};
 use hours::Hours;
 use ledger::JournalLedger;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::timesheet::Timesheet;
 use super::{
-    End, Ended, Hold, Item, LONGEST_TEXT, Limit, MOST_HOLDS, MOST_ITEMS, MOST_MARKS, MOST_MODELS, MOST_QUESTIONS,
-    MOST_SAMPLES, MOST_STATES, MOST_WORKERS, Mark, MarkKind, ModelTotals, Phase, Plan, Question, Retry, Returned,
-    Sampled, Since, State, Timeline, Worker,
+    Continued, End, Ended, Hold, Item, LONGEST_TEXT, Limit, MOST_HOLDS, MOST_ITEMS, MOST_MARKS, MOST_MODELS,
+    MOST_QUESTIONS, MOST_SAMPLES, MOST_STATES, MOST_WORKERS, Mark, MarkKind, ModelTotals, Phase, Plan, Question, Retry,
+    Returned, Sampled, Since, State, Timeline, Worker,
 };
 use crate::event::{Event, Fact, Sample, Settled};
 use crate::journal::Told;
@@ -46,7 +46,8 @@ impl Timeline {
             question.to = Some(broken_off);
         }
         self.end_phase(broken_off);
-        self.continued.push(offset);
+        let (workers, items, questions) = (self.workers.len(), self.items.len(), self.questions.len());
+        self.continued.push(Continued { at: offset, workers, items, questions });
         self.index = super::Index { offset, every: self.index.every, ..super::Index::default() };
         self.census = Census::default();
         (self.plan, self.ended, self.paused, self.level) = (None, None, None, Level::Full);

@@ -64,9 +64,8 @@ pub struct Timeline {
     pub now: Duration,
     /// Which run it is; none: nothing was told yet.
     pub run: Option<RunFacts>,
-    /// When it was continued, each time.
-    #[serde(serialize_with = "state::times")]
-    pub continued: Vec<Duration>,
+    /// The times that it was continued.
+    pub continued: Vec<Continued>,
     /// The plan.
     pub plan: Option<Plan>,
     /// The parts of the run, in their order.
@@ -104,6 +103,20 @@ pub struct Timeline {
     /// Where the time went, of the last part of the run.
     #[serde(skip)]
     sheet: Timesheet,
+}
+
+/// A run was continued in another process, in which numbers begin anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Continued {
+    /// When.
+    #[serde(with = "micros")]
+    pub at: Duration,
+    /// The first worker of what follows, by its place in [`Timeline::workers`].
+    pub workers: usize,
+    /// The first item, by its place in [`Timeline::items`].
+    pub items: usize,
+    /// The first question, by its place in [`Timeline::questions`].
+    pub questions: usize,
 }
 
 /// What the plan says.

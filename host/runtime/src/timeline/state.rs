@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Question;
 use crate::event::micros;
@@ -105,9 +105,4 @@ impl Question {
     pub fn state(&self) -> Option<State> {
         self.states.last().filter(|_| self.to.is_none()).map(|Since(state, _)| *state)
     }
-}
-
-/// Times as whole microseconds.
-pub(super) fn times<S: Serializer>(times: &[Duration], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(times.iter().map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
 }

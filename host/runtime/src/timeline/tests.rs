@@ -176,7 +176,8 @@ fn a_continued_run_is_one_picture_in_which_nothing_stays_open() {
     let second = vec![event(0, planned(2)), event(0, worker(0)), event(1, took(0, 0, 1)), event(2, sent(1, 1))];
     let streams = [Told { began: began(100), events: first }, Told { began: began(160), events: second }];
     let timeline = Timeline::of(&streams);
-    assert_eq!(timeline.continued, [Duration::from_mins(1)]);
+    let continued = Continued { at: Duration::from_mins(1), workers: 1, items: 1, questions: 1 };
+    assert_eq!(timeline.continued, [continued]);
     assert_eq!((timeline.workers.len(), timeline.items.len(), timeline.questions.len()), (2, 2, 2));
     assert_eq!((timeline.workers[0].to, timeline.workers[0].holds[0].to), (Some(ms(2)), Some(ms(2))));
     assert_eq!((timeline.questions[0].to, timeline.questions[0].end.as_ref()), (Some(ms(2)), None));

@@ -108,6 +108,7 @@ pub const RESERVED_OPTIONS: &[&str] = &[
     "since",
     "tier",
     "timeout",
+    "timings",
     "trace",
     "verbose",
     "version",
