@@ -61,7 +61,7 @@ async fn a_trouble_reaches_a_webhook_once_raised_and_once_cleared() {
     assert_eq!(got[0]["runs"][0]["command"], "flood");
     let said = &report.done.stderr;
     assert_eq!(
-        (said.matches("alert: errors: ").count(), said.matches("alert over: errors: ").count()),
+        (said.matches("alert errors: ").count(), said.matches("well again, errors: ").count()),
         (1, 1),
         "{said}"
     );

@@ -3,9 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::http::{Server, granted};
+use crate::policy::library;
 use crate::support::{Call, Done, World, asking, editing, holds, hostile, outside_process, quick, until};
 
 /// Put together here, so that it stands in no file.
@@ -89,6 +92,8 @@ async fn edits_actions_and_rollbacks_are_there_and_a_run_says_where_the_log_ends
     let shown = world.convoke(["audit", "show", "-n", "1"]).run().await.exits(0).stdout;
     assert!(shown.contains("action.settled") && shown.lines().count() == 1, "{shown}");
     world.convoke(["audit", "show", "--kind", "edits"]).run().await.exits(2).says("did you mean");
+    let people = world.convoke([editing(), "-v"]).run().await.exits(0).stdout;
+    assert!(people.contains("Audit ") && people.contains("the last of the log has the hash"), "{people}");
     let mode = fs::metadata(log(&world)).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -135,6 +140,8 @@ async fn a_byte_a_line_two_lines_and_the_end_are_missed() {
 #[tokio::test]
 async fn programs_are_there_without_their_credentials_and_grants_with_what_they_allow() {
     let world = World::new();
+    let made = Command::new("git").args(["init", "--quiet"]).current_dir(world.project()).status();
+    assert!(made.expect("git").success());
     world.convoke(["grants", "add", outside_process(), "--process", "git log"]).run().await.exits(0);
     let calls = json!([
         {"program": "git", "arguments": ["log", format!("--author={}", secret())]},
@@ -143,10 +150,17 @@ async fn programs_are_there_without_their_credentials_and_grants_with_what_they_
     world.write("calls.json", json!({"items": [{"id": "one", "calls": calls}]}).to_string());
     world.convoke([outside_process(), "--format", "json"]).run().await.report();
     let ran = records(&world, &["process"]).await;
-    assert_eq!(kinds(&ran).join(" "), "process.run process.ended process.run process.ended");
-    assert!(ran[0]["subject"].as_str().is_some_and(|line| line.starts_with("git log")), "{ran:#?}");
-    assert_eq!((&ran[0]["details"]["item"], &ran[0]["details"]["plugin"]), (&json!("one"), &json!("outside-process")));
-    assert!(ran[3]["details"]["error"].is_string(), "{ran:#?}");
+    // Both go on at the same time, and each is there before it begins.
+    for (begin, is_refused) in [("git log", false), ("curl", true)] {
+        let is_it = |record: &&Value| record["subject"].as_str().is_some_and(|line| line.starts_with(begin));
+        let of_it: Vec<Value> = ran.iter().filter(is_it).cloned().collect();
+        assert_eq!(kinds(&of_it), ["process.run", "process.ended"], "{ran:#?}");
+        assert_eq!(of_it[1]["details"]["error"].is_string(), is_refused, "{ran:#?}");
+        assert_eq!(
+            (&of_it[0]["details"]["item"], &of_it[0]["details"]["plugin"]),
+            (&json!("one"), &json!("outside-process"))
+        );
+    }
     world.convoke(["grants", "add", outside_process(), "--process", "git diff"]).run().await.exits(0);
     world.convoke(["grants", "revoke", "outside-process"]).run().await.exits(0);
     world.convoke([asking(), "ask"]).run().await.exits(2);
@@ -156,6 +170,61 @@ async fn programs_are_there_without_their_credentials_and_grants_with_what_they_
     assert!(may.contains("git diff") && may.contains("git log"), "{granted:#?}");
     verify(&world, &[]).await.exits(0);
     assert!(!holds(&fs::read(log(&world)).expect("a log"), &secret()));
+}
+
+#[tokio::test]
+async fn requests_are_there_by_their_hosts_and_what_is_kept_by_its_key() {
+    let (world, server) = (World::new(), Server::kind().await);
+    let plugin = granted(&world, "asking", &[&server]).await;
+    let (get, other) =
+        (format!("get:{}", server.url("/private?token=mine")), "get:https://other.example/private?token=mine");
+    world.convoke([&plugin, "--format", "json", &get, other, "put:a=bcd", "find:a"]).run().await.report();
+    let address = server.address.to_string();
+    let sent = records(&world, &["http"]).await;
+    let of = |host: &str| -> Vec<&Value> { sent.iter().filter(|one| one["subject"] == host).collect() };
+    let named: Vec<&str> = of(&address).iter().map(|one| one["kind"].as_str().expect("a kind")).collect();
+    assert_eq!(named, ["http.fetch", "http.ended"], "{sent:#?}");
+    assert_eq!(of(&address)[1]["details"]["status"], 200);
+    assert_eq!(of("127.0.0.1")[0]["kind"], "http.sent");
+    assert!(of("other.example")[1]["details"]["error"].is_string(), "{sent:#?}");
+    let kept = records(&world, &["store"]).await;
+    assert!(kept.iter().all(|one| one["subject"] == "a") && kinds(&kept).contains(&"store.put"), "{kept:#?}");
+    let bytes = fs::read(log(&world)).expect("a log");
+    assert!(!holds(&bytes, "private") && !holds(&bytes, "mine") && !holds(&bytes, "bcd"));
+}
+
+#[tokio::test]
+async fn a_library_is_there_before_it_is_loaded_and_a_policy_with_its_choice() {
+    let (world, standin) = (World::with_agents(1), quick().await);
+    let folder = world.path("config/policies");
+    fs::create_dir_all(&folder).expect("a folder");
+    let native = folder.join("night").with_extension(std::env::consts::DLL_EXTENSION);
+    fs::copy(library("night-shift"), &native).expect("a file");
+    world.convoke(["policy", "use", "night"]).run().await.exits(0);
+    world.audit([]).asking(&standin).run().await.exits(0);
+    let policies = records(&world, &["policy"]).await;
+    assert_eq!(
+        kinds(&policies),
+        ["policy.native", "policy.chosen", "policy.native", "policy.swapped"],
+        "{policies:#?}"
+    );
+    assert_eq!(policies[3]["subject"], "night");
+    assert_eq!(policies[0]["details"]["sha256"].as_str().map(str::len), Some(64));
+    fs::remove_dir_all(world.path("data/audit")).expect("a removed folder");
+    fs::write(world.path("data/audit"), "").expect("a written file");
+    world.audit([]).asking(&standin).run().await.exits(2).says("it is not loaded: the audit log");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_a_run_goes_on_and_says_what_is_not_there() {
+    let world = World::with_agents(3);
+    let full = "x\n".repeat(500_000);
+    fs::create_dir(world.path("data/audit")).expect("a folder");
+    fs::write(log(&world), &full).expect("a written file");
+    let report = world.audit_within(900_000, []).run().await.exits(3).report();
+    assert_eq!((report.status(), report.census().as_str()), ("degraded", "done 3"));
+    assert!(report.warnings().contains("not all in the audit log"), "{}", report.warnings());
+    assert_eq!(fs::read_to_string(log(&world)).expect("a log"), full, "no half of a record");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ impl Server {
     }
 
     /// One that says hello to all.
-    async fn kind() -> Self {
+    pub(crate) async fn kind() -> Self {
         Self::start(|path| answer(&format!("hello {path}"))).await
     }
 
@@ -91,7 +91,7 @@ fn component(world: &World, name: &str, hosts: &[&Server]) -> String {
 }
 
 /// The same, granted all that it asks for.
-async fn granted(world: &World, name: &str, hosts: &[&Server]) -> String {
+pub(crate) async fn granted(world: &World, name: &str, hosts: &[&Server]) -> String {
     let path = component(world, name, hosts);
     world.convoke(["grants", "add", &path, "--all"]).run().await.exits(0);
     path

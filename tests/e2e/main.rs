@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod actions;
+mod again;
 mod agent_audit;
 #[cfg(unix)]
 mod alerts;
@@ -68,3 +69,4 @@ mod terminal;
 mod testkit;
 mod tiers;
 mod together;
+mod traces;

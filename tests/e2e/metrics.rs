@@ -136,7 +136,7 @@ async fn the_numbers_are_those_of_the_report() {
 async fn what_fails_is_counted_as_it_is_reported() {
     let world = World::new();
     let standin = standin(Config {
-        faults: vec![FaultRule { when: When::default(), fault: "500".parse().expect("a fault") }],
+        faults: vec![FaultRule { when: When::default(), fault: "refusal".parse().expect("a fault") }],
         ..Config::default()
     })
     .await;

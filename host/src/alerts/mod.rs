@@ -18,6 +18,7 @@ use std::time::Duration;
 use convoke_runtime::event::{Event, Events, Fact, Subscription};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -112,6 +113,8 @@ struct Watch {
     common: Option<Events>,
     about: Vec<About>,
     hook: Option<Hook>,
+    /// Runs that are about to end, and want all judged.
+    ending: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     /// The time of the last event, of which none goes back.
     now: Duration,
 }
@@ -124,24 +127,28 @@ impl Watch {
         hook: Option<Hook>,
     ) -> Self {
         let mut first = None;
+        let (judge, ending) = mpsc::unbounded_channel();
         let stream = |events: Events| {
+            events.set_judge(judge.clone());
             let age = events.elapsed();
             let later = first.get_or_insert(age).saturating_sub(age);
             Stream { heard: events.listen(), events, later }
         };
         let streams = streams.into_iter().map(stream).collect();
-        Self { rules: Rules::new(settings), streams, common, about: Vec::new(), hook, now: Duration::ZERO }
+        Self { rules: Rules::new(settings), streams, common, about: Vec::new(), hook, ending, now: Duration::ZERO }
     }
 
     async fn go(mut self, over: CancellationToken) -> Self {
         loop {
-            let is_over = tokio::select! {
-                () = over.cancelled() => true,
-                () = tokio::time::sleep(EVERY) => false,
+            let ending = tokio::select! {
+                () = over.cancelled() => return self,
+                () = tokio::time::sleep(EVERY) => None,
+                ending = self.ending.recv() => ending,
             };
             self.look().await;
-            if is_over {
-                return self;
+            if let Some(judged) = ending {
+                // Who waited too long has gone.
+                let _ = judged.send(());
             }
         }
     }
@@ -168,15 +175,18 @@ impl Watch {
 
     async fn tell(&mut self, change: rules::Change) {
         let rules::Change { alert, turn, reason } = change;
-        // A run that has ended hears nothing more: its report is made.
+        // A run that has ended hears nothing more, its report is made; and nobody outside hears what no run has heard.
+        let mut is_told = false;
         for events in self.streams.iter().map(|stream| &stream.events).chain(&self.common) {
-            match turn {
+            is_told |= match turn {
                 Turn::Raise => events.raise(alert, &reason).await,
                 Turn::Clear => events.clear(alert, &reason).await,
             };
         }
-        let state = if turn == Turn::Raise { "raised" } else { "cleared" };
-        self.send(alert, state, &reason);
+        if is_told {
+            let state = if turn == Turn::Raise { "raised" } else { "cleared" };
+            self.send(alert, state, &reason);
+        }
     }
 
     fn send(&mut self, alert: &str, state: &'static str, reason: &str) {

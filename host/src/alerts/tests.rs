@@ -166,6 +166,21 @@ async fn all_runs_of_the_process_hear_of_it_and_those_that_have_ended_do_not() {
     assert_eq!(one.end_alerts().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_trouble_at_the_very_end_is_an_alert_of_its_report() {
+    let (events, over) = (Events::new(), CancellationToken::new());
+    let watch = Watch::new(AlertSettings::default(), [events.clone()], None, None);
+    let going = tokio::spawn(watch.go(over.clone()));
+    events.tell(Fact::DispatchStopped { reason: "the budget is spent".to_owned() }).await;
+    events.judged().await;
+    let alerts = events.end_alerts();
+    assert_eq!(alerts.iter().map(|alert| alert.alert.as_str()).collect::<Vec<_>>(), ["stopped"]);
+    over.cancel();
+    assert!(going.await.unwrap().end().is_none());
+    // Nobody judges any more, and nobody waits.
+    events.judged().await;
+}
+
 /// A receiver on this machine that answers with these codes in turn, then with 200, and what it got.
 async fn receiver(codes: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

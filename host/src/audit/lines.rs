@@ -29,7 +29,6 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next one; none: it is over.
-    #[expect(clippy::should_implement_trait, reason = "what it gives is borrowed")]
     pub(super) fn next(&mut self) -> io::Result<Option<Part<'_>>> {
         self.line.clear();
         let read = (&mut self.reader).take(LONGEST_LINE as u64 + 1).read_until(b'\n', &mut self.line)?;

@@ -163,7 +163,8 @@ impl<'a> Filter<'a> {
         let kinds: Vec<&str> = matches.get_many::<String>("kind").into_iter().flatten().map(String::as_str).collect();
         for kind in &kinds {
             if !KINDS.iter().any(|(known, _)| is_of(known, kind)) {
-                let near = nearest(kind, KINDS.iter().map(|(known, _)| *known));
+                let families = KINDS.iter().filter_map(|(known, _)| Some(known.split_once('.')?.0));
+                let near = nearest(kind, families.chain(KINDS.iter().map(|(known, _)| *known)));
                 let hint = near.map_or_else(
                     || "`convoke audit show --help` lists them".to_owned(),
                     |near| format!("did you mean {near}?"),

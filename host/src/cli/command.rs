@@ -36,6 +36,7 @@ use crate::audit::{Audit, Trail};
 use crate::backends::tiers::{Lanes, names, route_name};
 use crate::backends::{Surroundings, variable};
 use crate::config::{self, Budget, Paths, Scan, Settings, project_root};
+use crate::logs::{Format as LogFormat, To};
 use crate::observe::{Observers, Runs};
 use crate::plugin::engine::Engine;
 use crate::plugin::grants::words::no_tool;
@@ -73,7 +74,8 @@ pub(super) fn run(
     if options.dry_run && options.format == Format::Html {
         return Err(CliError::usage("a plan has no page").hint(Some("leave out --format html, or --dry-run")));
     }
-    let terminal = Terminal::find(options.color);
+    let terminal = Terminal::find(options.color).beside(options.logs.begin()?);
+    report::is_readable(options.format, options.output.as_deref(), &terminal)?;
     let carry_out = CarryOut::of(options)?;
     let mut prepared = prepare(runnable, matches, options, None)?;
     // A recording is of one run from its beginning to its end, and a replay is not written down.
@@ -449,7 +451,7 @@ pub(super) async fn go(
         Format::Html => report::page_of(&session.journal, &report).await?,
         _ => rendered(&report, &session, options, terminal)?,
     };
-    let page = timings(&paths, &session.journal, (&report, None), options).await;
+    let page = report::timings(&paths, &session.journal, (&report, None), options).await;
     let code = match handed_out([&report], options, terminal) {
         Some(text) => {
             let code = delivered(&text, options, terminal, report.exit_code());
@@ -458,7 +460,7 @@ pub(super) async fn go(
         }
         None => delivered(&rendered, options, terminal, report.exit_code()),
     };
-    let code = ExitCode::strongest([code, paged([page], options, terminal)]);
+    let code = ExitCode::strongest([code, report::paged([page], options, terminal)]);
     go_on(&report, options);
     noticed.extend(observers.close().await);
     notice(&noticed);
@@ -519,7 +521,8 @@ pub(super) fn detail(options: &Options, terminal: &Terminal) -> Detail {
 }
 
 pub(super) fn how(options: &Options, terminal: &Terminal) -> Show {
-    match (options.quiet, terminal.live) {
+    // Lines of JSON say all that lines for people would.
+    match (options.quiet || terminal.logs == To::Stderr(LogFormat::Json), terminal.live) {
         (true, _) => Show::Quiet,
         (false, true) => Show::Live,
         (false, false) => Show::Plain,
@@ -558,7 +561,7 @@ pub(super) fn rendered_as(
         Format::Json => json::render(report).map_err(broken),
         Format::Sarif => sarif::render(report, rules).map_err(broken),
         Format::Markdown => Ok(markdown::render(report)),
-        Format::Html => Err(no_common_page()),
+        Format::Html => Err(report::no_common_page()),
         Format::Human => {
             let verbosity = match (how.quiet, how.verbose) {
                 (true, _) => Verbosity::Quiet,
@@ -572,45 +575,6 @@ pub(super) fn rendered_as(
             Ok(human::render(report, &Style { color, width: terminal.width, unicode: terminal.unicode, verbosity }))
         }
     }
-}
-
-/// A page is of one run.
-pub(super) fn no_common_page() -> CliError {
-    CliError::usage("--format html is for one command").hint(Some("--timings writes a page for each of them"))
-}
-
-/// `--timings`: writes the page of a run. What comes back is said after the report: where the page is, or why there is
-/// none, which is never a success.
-pub(super) async fn timings(
-    paths: &Paths,
-    journal: &Journal,
-    of: (&Report, Option<&str>),
-    options: &Options,
-) -> Result<Option<PathBuf>, CliError> {
-    match &options.timings {
-        Some(file) => report::timings(paths, journal, of, file.as_deref()).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Says where pages are, or why there are none.
-pub(super) fn paged(
-    pages: impl IntoIterator<Item = Result<Option<PathBuf>, CliError>>,
-    options: &Options,
-    terminal: &Terminal,
-) -> ExitCode {
-    let said = pages.into_iter().map(|page| match page {
-        Ok(Some(file)) if !options.quiet => {
-            say(&format!("timings: {}", clean::line(&file.display().to_string())));
-            ExitCode::Success
-        }
-        Ok(_) => ExitCode::Success,
-        Err(error) => {
-            error.show(terminal.err_color);
-            error.code
-        }
-    });
-    ExitCode::strongest(said.collect::<Vec<_>>())
 }
 
 /// The documents of the runs, where they take the place of the report: in the form for people. None: there are none, or

@@ -212,7 +212,7 @@ fn add(runnables: &[Runnable], mut grants: Grants, matches: &ArgMatches) -> Resu
             }
             let before = same.as_ref().or_else(|| grants.named(&case.inspected.manifest.name)).cloned();
             asking(|terminal| decide_as(case, before.as_ref(), terminal)).inspect_err(|error| {
-                grants.refused(&case.inspected.digest, &case.inspected.manifest.name, &error.to_string());
+                grants.refused(Some(&case.inspected.digest), &case.inspected.manifest.name, &error.to_string());
             })?
         }
         (Some(case), Some(wanted)) => {

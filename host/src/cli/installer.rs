@@ -189,7 +189,10 @@ impl Installer {
 impl Agree for Installer {
     /// What was granted already was agreed to. All else is asked, unless --yes agrees to what is shown. A yes is a grant.
     fn agree(&self, looked: &Looked) -> Result<(), InstallError> {
-        let not_agreed = |error: GrantsError| InstallError::NotAgreed(error.to_string(), error.hint());
+        let not_agreed = |error: GrantsError| match error {
+            GrantsError::Audit(error) => InstallError::Audit(error),
+            error => InstallError::NotAgreed(error.to_string(), error.hint()),
+        };
         let mut grants = Grants::load(&self.paths.grants()).map_err(not_agreed)?.audited(&Audit::of(&self.paths));
         let (name, inspected) = (&looked.change.name, &looked.inspected);
         let same = grants.of(&inspected.digest).cloned();
@@ -210,7 +213,7 @@ impl Agree for Installer {
         let declined =
             || InstallError::NotAgreed(format!("`{name}` is not installed: you were asked, and said no"), None);
         let grant = decide(name, inspected, same.as_ref(), Some(&mut agreed)).map_err(|_| {
-            grants.refused(&inspected.digest, &inspected.manifest.name, "the user was asked, and said no");
+            grants.refused(Some(&inspected.digest), &inspected.manifest.name, "the user was asked, and said no");
             declined()
         })?;
         grants.allow(grant).map_err(not_agreed)

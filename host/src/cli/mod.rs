@@ -52,6 +52,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use convoke_runtime::journal::Typed;
 use jiff::Timestamp;
 
+use crate::observe::words::harmless;
 use crate::plugin::embedded::EMBEDDED;
 use crate::plugin::inspect::{InspectError, read_manifest};
 use crate::plugin::installed::{InstallError, Plugins};
@@ -171,6 +172,7 @@ pub fn main(arguments: Vec<OsString>) -> std::process::ExitCode {
     let code = match start(arguments, true) {
         Ok(code) => code,
         Err(error) => {
+            tracing::error!(target: "convoke::cli", code = error.code.code(), "{}", harmless(&error.message));
             error.show(Terminal::find(Color::Auto).err_color);
             error.code
         }

@@ -7,8 +7,10 @@ use clap::{Args, ValueEnum};
 
 use convoke_runtime::money::Usd;
 
+use super::error::CliError;
 use crate::config::metrics::listen_address;
 use crate::config::{Ab, Backend, By, Choices, FailOn, Mode, TierName, limits};
+use crate::logs::{self, To};
 
 /// How a command is run.
 #[derive(Args, Clone, Debug, Default)]
@@ -140,6 +142,9 @@ pub(super) struct Options {
     #[arg(long, short, conflicts_with = "verbose", help_heading = "Terminal")]
     pub quiet: bool,
 
+    #[command(flatten)]
+    pub logs: LogOptions,
+
     /// Colours
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Terminal")]
     pub color: Color,
@@ -162,6 +167,40 @@ impl Options {
             fail_on: self.fail_on,
             budget_usd: self.budget_usd,
             policy: self.policy.clone().map(|policy| (policy, By::Option)),
+        }
+    }
+}
+
+/// What is wanted of logs.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct LogOptions {
+    /// Write logs, a line each, to the end of this file
+    #[arg(long, value_name = "FILE", help_heading = "Terminal")]
+    pub log_file: Option<PathBuf>,
+
+    /// The form of logs; without --log-file they go to standard error, and the progress is not drawn
+    #[arg(long, value_name = "FORMAT", help_heading = "Terminal")]
+    pub log_format: Option<logs::Format>,
+
+    /// Which logs: off, error, warn, info, debug or trace. Default: what CONVOKE_LOG has, else info where logs are wanted
+    #[arg(long, value_name = "LEVEL", help_heading = "Terminal")]
+    pub log_level: Option<String>,
+}
+
+impl LogOptions {
+    /// Begins to log as it is wanted.
+    pub(super) fn begin(&self) -> Result<To, CliError> {
+        let wish = logs::Wish { format: self.log_format, file: self.log_file.clone(), level: self.log_level.clone() };
+        let begun = wish.begin(|name| std::env::var(name).ok());
+        begun.map_err(|error| CliError::usage(error.to_string()).hint(Some(error.hint())))
+    }
+
+    /// The same, but for what was typed later.
+    pub(super) fn under(&self, later: Self) -> Self {
+        Self {
+            log_file: later.log_file.or_else(|| self.log_file.clone()),
+            log_format: later.log_format.or(self.log_format),
+            log_level: later.log_level.or_else(|| self.log_level.clone()),
         }
     }
 }

@@ -8,7 +8,7 @@ use convoke_runtime::journal::{Journal, RunId};
 use super::command::Shown;
 use super::error::CliError;
 use super::known::Known;
-use super::options::{Color, Format};
+use super::options::{Color, Format, Options};
 use super::runs::{alone, named, no_runs, to_read};
 use super::terminal::{Terminal, put, say};
 use crate::config::Paths;
@@ -57,6 +57,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn report(known: &mut Known, matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let choices = Choices::from_arg_matches(matches).map_err(|error| CliError::usage(error.to_string()))?;
+    is_readable(choices.format, choices.output.as_deref(), &Terminal::find(choices.color))?;
     let paths = Paths::find(|name: &str| std::env::var(name).ok())?;
     alone(async {
         let Some(journal) = to_read(&paths)? else { return Err(no_runs()) };
@@ -71,6 +72,15 @@ pub(super) fn report(known: &mut Known, matches: &ArgMatches) -> Result<ExitCode
         }
         Ok(ExitCode::Success)
     })
+}
+
+/// A page is for a browser, and nothing to read on a terminal.
+pub(super) fn is_readable(format: Format, output: Option<&Path>, terminal: &Terminal) -> Result<(), CliError> {
+    if format == Format::Html && output.is_none() && terminal.out_is_terminal {
+        let error = CliError::usage("a page is for a browser, and can't be read here");
+        return Err(error.hint(Some("--output FILE writes it to a file")));
+    }
+    Ok(())
 }
 
 /// The forms that are made of the report alone.
@@ -115,7 +125,7 @@ fn unreadable(run: &RunId, error: &KeptError) -> CliError {
 fn rules(known: &mut Known, report: &Report) -> Vec<RuleInfo> {
     let plugin = &report.run.plugin;
     let same = |runnable: &&super::Runnable| {
-        runnable.manifest.name == plugin.name && runnable.manifest.version.to_string() == plugin.version
+        runnable.manifest.name == plugin.name && runnable.manifest.version == plugin.version
     };
     let manifest = known.runnables.iter().find(same).map(|runnable| &runnable.manifest);
     manifest.map(crate::run::rules_of).unwrap_or_default()
@@ -149,8 +159,47 @@ fn no_page(run: &RunId, error: PageError) -> CliError {
     }
 }
 
-/// `--timings`: a page for each run, and where it is. `name` stands in the names of several.
+/// A page is of one run.
+pub(super) fn no_common_page() -> CliError {
+    CliError::usage("--format html is for one command").hint(Some("--timings writes a page for each of them"))
+}
+
+/// `--timings`: writes the page of a run. What comes back is said after the report: where the page is, or why there is
+/// none, which is never a success.
 pub(super) async fn timings(
+    paths: &Paths,
+    journal: &Journal,
+    of: (&Report, Option<&str>),
+    options: &Options,
+) -> Result<Option<PathBuf>, CliError> {
+    match &options.timings {
+        Some(file) => write_page(paths, journal, of, file.as_deref()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Says where pages are, or why there are none.
+pub(super) fn paged(
+    pages: impl IntoIterator<Item = Result<Option<PathBuf>, CliError>>,
+    options: &Options,
+    terminal: &Terminal,
+) -> ExitCode {
+    let said = pages.into_iter().map(|page| match page {
+        Ok(Some(file)) if !options.quiet => {
+            say(&format!("timings: {}", clean::line(&file.display().to_string())));
+            ExitCode::Success
+        }
+        Ok(_) => ExitCode::Success,
+        Err(error) => {
+            error.show(terminal.err_color);
+            error.code
+        }
+    });
+    ExitCode::strongest(said.collect::<Vec<_>>())
+}
+
+/// Writes the page of a run; where it is. `name` stands in the names of several.
+async fn write_page(
     paths: &Paths,
     journal: &Journal,
     (report, name): (&Report, Option<&str>),
@@ -183,6 +232,16 @@ fn named_for(file: &Path, name: Option<&str>) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_does_not_flood_a_terminal() {
+        let terminal = |out_is_terminal| Terminal { out_is_terminal, ..Terminal::find(Color::Never) };
+        let told = is_readable(Format::Html, None, &terminal(true)).unwrap_err();
+        assert!(told.to_string().contains("for a browser"), "{told}");
+        assert!(is_readable(Format::Html, Some(Path::new("a.html")), &terminal(true)).is_ok());
+        assert!(is_readable(Format::Html, None, &terminal(false)).is_ok());
+        assert!(is_readable(Format::Json, None, &terminal(true)).is_ok());
+    }
 
     #[test]
     fn the_pages_of_several_runs_have_names_of_their_own() {

@@ -10,7 +10,7 @@ use super::carry_out::CarryOut;
 use super::command::{go, in_runtime, prepare};
 use super::error::CliError;
 use super::known::Known;
-use super::options::{Format, Options};
+use super::options::{Format, LogOptions, Options};
 use super::terminal::Terminal;
 use super::{command_line, runs};
 use crate::config::{Paths, limits};
@@ -52,6 +52,9 @@ struct Changes {
     /// Tell less
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
+
+    #[command(flatten)]
+    logs: LogOptions,
 }
 
 impl Changes {
@@ -65,6 +68,8 @@ impl Changes {
         if let Some(file) = self.timings {
             options.timings = Some(file.map(|file| here.join(file)));
         }
+        let log_file = self.logs.log_file.map(|file| here.join(file));
+        options.logs = options.logs.under(LogOptions { log_file, ..self.logs });
         if self.verbose > 0 || self.quiet {
             (options.verbose, options.quiet) = (self.verbose, self.quiet);
         }
@@ -143,7 +148,7 @@ fn go_on(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let innermost = matches.subcommand().map_or(matches, |(_, inner)| inner);
     let mut options = Options::from_arg_matches(innermost).map_err(|error| CliError::usage(error.to_string()))?;
     changes.apply(&mut options, &here);
-    let terminal = Terminal::find(options.color);
+    let terminal = Terminal::find(options.color).beside(options.logs.begin()?);
     let carry_out = CarryOut::of(&options)?;
     let mut prepared = prepare(runnable, matches, &options, None)?;
     check(&detail, &prepared.session, again)?;

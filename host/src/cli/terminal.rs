@@ -7,6 +7,7 @@ use std::path::Path;
 use super::error::CliError;
 use super::options::Color;
 use crate::config::files::write_atomic;
+use crate::logs::To;
 
 /// What is known of the terminal.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Terminal {
     pub width: usize,
     /// Whether more than ASCII may be drawn.
     pub unicode: bool,
+    /// Where logs go.
+    pub logs: To,
 }
 
 impl Terminal {
@@ -45,6 +48,7 @@ impl Terminal {
             out_color: colored(out),
             err_color: colored(err),
             live: err && !dumb && !set("CI"),
+            logs: To::Nowhere,
             out_is_terminal: out,
             width: columns.unwrap_or(100),
             unicode: utf8.is_none_or(|locale| {
@@ -52,6 +56,13 @@ impl Terminal {
                 locale.contains("utf-8") || locale.contains("utf8")
             }),
         }
+    }
+}
+
+impl Terminal {
+    /// The same with logs that go there: a picture that changes in place is not drawn among lines.
+    pub(super) fn beside(self, logs: To) -> Self {
+        Self { live: self.live && !matches!(logs, To::Stderr(_)), logs, ..self }
     }
 }
 

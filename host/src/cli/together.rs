@@ -12,12 +12,13 @@ use serde_json::json;
 
 use super::carry_out::CarryOut;
 use super::command::{
-    Prepared, announce, beside as say_beside, delivered, detail, go_on, handed_out, how, in_runtime, mend,
-    no_common_page, notice, paged, prepare, rendered, share_quotas, timings,
+    Prepared, announce, beside as say_beside, delivered, detail, go_on, handed_out, how, in_runtime, mend, notice,
+    prepare, rendered, share_quotas,
 };
 use super::error::CliError;
 use super::known::Known;
 use super::options::{Format, Options};
+use super::report::{no_common_page, paged, timings};
 use super::runs::prune;
 use super::terminal::{Terminal, put, say};
 use super::{load_file, plan, signals, typed, watching};
@@ -76,7 +77,7 @@ pub(super) fn run(known: &mut Known, matches: &ArgMatches) -> Result<ExitCode, C
     if typed.len() > MOST {
         return Err(CliError::usage(format!("{} commands are too many: at most {MOST} run at once", typed.len())));
     }
-    let terminal = Terminal::find(options.color);
+    let terminal = Terminal::find(options.color).beside(options.logs.begin()?);
     let carry_out = CarryOut::of(&options)?;
     let mut prepared: Vec<Prepared> = Vec::new();
     let shared = typed::options(matches, &["output", "timings"]);

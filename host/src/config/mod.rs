@@ -26,6 +26,7 @@ pub mod process;
 pub mod project;
 pub mod quotas;
 pub mod tiers;
+pub mod traces;
 pub mod user;
 
 use std::collections::BTreeMap;
@@ -58,6 +59,7 @@ pub use policy::{By, PolicyChoice};
 pub use process::Process;
 pub use quotas::Quotas;
 pub use tiers::{Ab, ClaudeMd, TierName, TierSettings, Tiers};
+pub use traces::Traces;
 
 /// The version of `config.toml` and `convoke.toml` that is read. A file without a version has it.
 pub const VERSION: u32 = 1;
@@ -291,6 +293,8 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// From where on there is an alert, and who is told.
     pub alerts: AlertSettings,
+    /// What traces tell.
+    pub traces: Traces,
     /// Which policy decides.
     pub policy: PolicyChoice,
     /// What models cost, where the user says so.
@@ -408,6 +412,7 @@ impl Settings {
             audit: user.audit,
             metrics: user.metrics,
             alerts: user.alerts,
+            traces: user.traces,
             policy: user.policy.under(chosen.policy),
             prices: user.prices,
             plugins: project.plugins,

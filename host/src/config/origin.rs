@@ -224,6 +224,8 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
     add("alerts.webhook", some(alerts.webhook.as_ref().map(|webhook| text(&webhook.to_string()))));
     add("alerts.program", some(alerts.program.as_deref().map(list)));
 
+    add("traces.content", settings.traces.content.to_string());
+
     let policy = &settings.policy;
     let named = policy.chosen.as_ref().map(|(name, _)| name).or(policy.configured.as_ref());
     add("policy.use", some(named.map(|name| text(name))));

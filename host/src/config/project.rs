@@ -189,6 +189,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("install", "a project can't choose where code comes from: write [install] into your own config.toml"),
     ("journal", "a project can't choose how long runs are kept: write [journal] into your own config.toml"),
     ("audit", "a project can't choose what is kept of the audit log: write [audit] into your own config.toml"),
+    ("traces", "a project can't say what is told of runs: write [traces] into your own config.toml"),
     ("prices", "a project can't say what a model costs: write [prices] into your own config.toml"),
 ];
 

@@ -90,6 +90,9 @@
 //! webhook = "https://alerts.example/convoke"         # gets each as JSON
 //! program = ["notify-send", "convoke", "an alert"]   # is run for each, with the same JSON on standard input
 //!
+//! [traces]                       # by OTLP, where OTEL_EXPORTER_OTLP_ENDPOINT names a collector
+//! content = false                # whether reasons are told, which can hold words of a plugin or a model
+//!
 //! [policy]
 //! use = "night-shift"            # a name in policies/ beside this file, or a path; default: built-in
 //! record = true                  # whether what it decides is kept for `convoke policy try`
@@ -142,6 +145,7 @@ use super::prices::{self, PricesTable};
 use super::process::{AskedProcess, ProcessTable};
 use super::quotas::{self, AskedQuotas, QuotasTable};
 use super::tiers::{Tiers, TiersTable};
+use super::traces::{Traces, TracesTable};
 use super::{Backend, Budget, ConfigError, FailOn, Mode};
 
 /// What it says.
@@ -179,6 +183,8 @@ pub struct User {
     pub metrics: MetricsSettings,
     /// `[alerts]`.
     pub alerts: AlertSettings,
+    /// `[traces]`.
+    pub traces: Traces,
     /// `[policy]`.
     pub policy: PolicyChoice,
     /// `[actions]`.
@@ -222,6 +228,8 @@ struct File {
     #[serde(default)]
     alerts: AlertsTable,
     #[serde(default)]
+    traces: TracesTable,
+    #[serde(default)]
     policy: PolicyTable,
     #[serde(default)]
     actions: ActionsTable,
@@ -263,6 +271,7 @@ pub fn parse(path: &Path, text: &str) -> Result<User, ConfigError> {
         audit: file.audit.check(document)?,
         metrics: file.metrics.check(document)?,
         alerts: file.alerts.check(document)?,
+        traces: file.traces.check(),
         policy: file.policy.check(document)?,
         actions: file.actions.check(document)?,
         tiers: file.tiers.check(document)?,

@@ -144,7 +144,7 @@ mod tests {
         dear.usd = Usd::from_dollars(0.9);
         dear.census = Census { items: 20, done: 12, failed: 8, ..Census::default() };
         let found = find(&ten(), "/project", &dear);
-        assert_eq!(found.iter().map(|one| one.what).collect::<Vec<_>>(), ["usd", "failed_share"]);
+        assert_eq!(found.iter().map(|one| &*one.what).collect::<Vec<_>>(), ["usd", "failed_share"]);
         assert!(found[0].message.contains("4.5 times as much"), "{}", found[0].message);
         assert!(found[1].message.starts_with("40 % of the items failed"), "{}", found[1].message);
         dear.census = Census { items: 20, done: 19, failed: 1, ..Census::default() };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use convoke_runtime::event::{Event, Fact, RunFacts, Settled, Spent};
+use convoke_runtime::levels::Level;
 use convoke_runtime::money::Usd;
 use convoke_runtime::question::Usage;
 use convoke_runtime::work::{Census, Outcome, Status};
@@ -66,6 +67,9 @@ struct Working {
 pub(super) struct Figures {
     pub(super) about: Option<RunFacts>,
     pub(super) status: Option<Status>,
+    pub(super) paused: bool,
+    /// How it goes on: none before it went otherwise than it should.
+    pub(super) level: Option<Level>,
     begun: Option<Duration>,
     ended: Option<Duration>,
     planned: [Option<Duration>; 2],
@@ -157,6 +161,9 @@ impl Figures {
             }
             Fact::ItemsAdded { items, .. } => self.items += *items as u64,
             Fact::Quarantined { .. } => self.quarantined += 1,
+            Fact::Paused { .. } => self.paused = true,
+            Fact::Resumed { .. } => self.paused = false,
+            Fact::Degraded { to, .. } => self.level = Some(*to),
             Fact::QuestionQueued { question, .. } => self.is_doing(*question, Asking::Queued),
             Fact::QuestionSent { question, backend, .. } => {
                 let backend = labels.backend(backend);

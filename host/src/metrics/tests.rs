@@ -1,4 +1,5 @@
 use convoke_runtime::event::{AccountSample, BudgetSample, RunFacts, Settled, Spent};
+use convoke_runtime::levels::Level;
 use convoke_runtime::money::Usd;
 use convoke_runtime::question::{Tier, Usage};
 use convoke_runtime::work::{Census, Outcome, Status};
@@ -86,8 +87,13 @@ async fn the_numbers_are_what_was_told() {
     let events = Events::new();
     let shared = watched(&events);
     told(&events).await;
+    events.tell(Fact::Paused { by: "me".to_owned(), at_once: false }).await;
+    let (from, to, reason) = (Level::Full, Level::Partial, "secret-reason".to_owned());
+    events.tell(Fact::Degraded { from, to, reason }).await;
     let text = shared.text().unwrap();
     for (series, expected) in [
+        ("convoke_run_paused{command=\"audit\"}", 1.0),
+        ("convoke_run_level{command=\"audit\",level=\"partial\"}", 1.0),
         ("convoke_run_status{command=\"audit\",status=\"running\"}", 1.0),
         ("convoke_run_start_time_seconds{command=\"audit\"}", 1_800_000_000.0),
         ("convoke_run_duration_seconds{command=\"audit\"}", 4.0),
@@ -271,17 +277,23 @@ async fn they_are_served_at_a_free_port() {
     let wanted = Wanted::open(Some("127.0.0.1:0".parse().unwrap()), None).unwrap();
     let address = wanted.address().unwrap();
     let server = serve::serve(wanted.listener.unwrap(), Arc::new(watched(&events))).unwrap();
-    let ask = async |path: &str| {
+    let ask = async |path: &str, host: &str| {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    let answer = ask("/metrics").await;
+    let answer = ask("/metrics", "localhost:9464").await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("convoke_build_info{version="), "{answer}");
     assert!(answer.contains("text/plain; version=0.0.4"), "{answer}");
-    assert!(ask("/etc/passwd").await.starts_with("HTTP/1.1 404"));
+    assert!(ask("/etc/passwd", "127.0.0.1").await.starts_with("HTTP/1.1 404"));
+    for own in ["[::1]", "[::1]:80", "127.0.0.1:9464", "localhost"] {
+        assert!(ask("/metrics", own).await.starts_with("HTTP/1.1 200"), "{own}");
+    }
+    for other in ["evil.example", "evil.example:9464", "10.0.0.1", "localhost.evil.example"] {
+        assert!(ask("/metrics", other).await.starts_with("HTTP/1.1 403"), "{other}");
+    }
     server.abort();
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use convoke_runtime::levels::Level;
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, Result, TextEncoder};
 
 use super::Watched;
@@ -89,7 +90,11 @@ fn of_runs(sheet: &Sheet, runs: &[Run<'_>]) -> Result<()> {
         (vec![*name, status], 1.0)
     });
     sheet.gauge("run_status", "How a run stands: 1 for what it is.", &["command", "status"], status)?;
+    let level = runs.iter().map(|(name, figures, _)| (vec![*name, figures.level.unwrap_or(Level::Full).name()], 1.0));
+    sheet.gauge("run_level", "How a run goes on: 1 for what it is.", &["command", "level"], level)?;
     let one = ["command"];
+    let help = "Whether a run is paused: 1 or 0.";
+    sheet.gauge("run_paused", help, &one, each(|figures, _| Some(f64::from(u8::from(figures.paused)))))?;
     sheet.gauge(
         "run_start_time_seconds",
         "When a run began, since the Unix epoch.",

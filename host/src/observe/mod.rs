@@ -4,6 +4,7 @@
 //! once, and hears on.
 
 mod recorder;
+pub(crate) mod words;
 
 use std::future::ready;
 
@@ -13,9 +14,11 @@ use futures::future::BoxFuture;
 
 use crate::alerts::Alerts;
 use crate::config::Paths;
+use crate::logs::Lines;
 use crate::metrics::{self, Metrics};
 use crate::report::Report;
 use crate::run::Session;
+use crate::traces::Traces;
 
 /// The runs of a process that are watched.
 pub struct Runs<'a> {
@@ -63,6 +66,12 @@ impl Observers {
             Err(why) => said.push(why),
         }
         all.extend(Alerts::begin(runs).map(|alerts| Box::new(alerts) as Box<dyn Observer>));
+        if let Some(traces) = Traces::begin(runs, |name| std::env::var(name).ok()) {
+            all.push(Box::new(traces));
+        }
+        if let Some(lines) = Lines::begin(runs) {
+            all.push(Box::new(lines));
+        }
         (Self(all), said)
     }
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::state::State;
+use super::doing::Kind;
+use super::state::{Line, State};
 
 /// Before so many items were worked on, this run's own pace says nothing.
 const SAYS_SOMETHING: usize = 3;
@@ -60,7 +61,25 @@ impl State {
         };
         // While nobody may be asked nothing ends.
         let alone = self.tried_again.map_or(0.0, |at| at.saturating_sub(now).as_secs_f64());
-        Some(Left { seconds: known.seconds.max(alone), error: known.error.clamp(0.1, 1.0) })
+        let known = Left { seconds: known.seconds.max(alone), error: known.error.clamp(0.1, 1.0) };
+        let longest = self.longest(now, worked).filter(|longest| *longest > known.seconds);
+        Some(longest.map_or(known, |seconds| Left { seconds, error: 1.0 }))
+    }
+
+    /// How long the item in hands that will take longest will take, as far as can be told: one that takes longer than
+    /// others do takes half as long again as it has taken, and nothing is better known.
+    fn longest(&self, now: Duration, worked: usize) -> Option<f64> {
+        let average = self.took.as_secs_f64() / (worked > 0).then_some(worked as f64)?;
+        let left = |line: &Line| {
+            let held = now.saturating_sub(line.taken).as_secs_f64();
+            let rest = if held < average { average - held } else { held / 2.0 };
+            match self.doing(line, now).kind {
+                Kind::Retrying(at, _) => at.saturating_sub(now).as_secs_f64() + average / 2.0,
+                _ => rest,
+            }
+        };
+        let held = self.workers.values().filter(|line| line.item.is_some());
+        held.map(left).max_by(f64::total_cmp)
     }
 }
 

@@ -86,6 +86,9 @@ fn more(hidden: &[(&str, &Line, Doing)]) -> String {
 
 impl Look {
     fn paint(&self, style: &Style, text: &str) -> String {
+        if text.is_empty() {
+            return String::new();
+        }
         style.clone().force_styling(self.color).apply_to(text).to_string()
     }
 

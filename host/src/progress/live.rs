@@ -47,7 +47,7 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, over: Cancellatio
                 screen.say(&text);
             }
         }
-        screen.draw(&scene.frame(&screen.look(), now));
+        screen.draw(scene.frame(&screen.look(), now));
     }
 }
 
@@ -92,14 +92,18 @@ impl Scene {
 
 struct Screen {
     lines: Lines,
-    bars: Vec<ProgressBar>,
+    /// All lines in one, so that they are drawn at once.
+    bar: ProgressBar,
+    shown: Vec<String>,
     detail: Detail,
 }
 
 impl Screen {
     fn new(detail: Detail) -> Self {
         let lines = Lines::new(MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Self { lines, bars: Vec::new(), detail }
+        let bar = lines.draw(|bars| bars.add(ProgressBar::new_spinner()));
+        bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self { lines, bar, shown: Vec::new(), detail }
     }
 
     /// How the terminal is now: it may have become another one.
@@ -114,26 +118,11 @@ impl Screen {
         let _ = self.lines.draw(|bars| bars.println(text));
     }
 
-    fn draw(&mut self, frame: &[String]) {
-        let Self { lines, bars: shown, .. } = self;
-        lines.draw(|bars| {
-            for gone in shown.drain(frame.len().min(shown.len())..) {
-                gone.finish_and_clear();
-                bars.remove(&gone);
-            }
-            while shown.len() < frame.len() {
-                let bar = bars.add(ProgressBar::new_spinner());
-                bar.set_style(
-                    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
-                );
-                shown.push(bar);
-            }
-            for (bar, line) in shown.iter().zip(frame) {
-                // What has not changed is not drawn again.
-                if bar.message() != *line {
-                    bar.set_message(line.clone());
-                }
-            }
-        });
+    fn draw(&mut self, frame: Vec<String>) {
+        // What has not changed is not drawn again.
+        if self.shown != frame {
+            self.lines.draw(|_| self.bar.set_message(frame.join("\n")));
+            self.shown = frame;
+        }
     }
 }

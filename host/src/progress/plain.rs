@@ -148,6 +148,12 @@ pub(super) fn said(fact: &Fact, detail: Detail) -> Option<String> {
             let style = if state == "closed" { good } else { warn };
             told(&style, &format!("breaker {state}{lasts}"), reason)
         }
+        // What these are about is said by itself.
+        Fact::AlertRaised { alert, .. } | Fact::AlertCleared { alert, .. }
+            if matches!(alert.as_ref(), "breaker" | "stopped") =>
+        {
+            None
+        }
         Fact::Degraded { to, reason, .. } => told(&warn, to.name(), reason),
         Fact::DoneAgain { reason, .. } => Some(clean(reason)),
         Fact::Quarantined { reason, .. } => Some(format!("an item fails again in the same words: {}", clean(reason))),

@@ -204,11 +204,9 @@ impl State {
                     *twice = true;
                 }
             }
-            Fact::QuestionStarted { question, item, .. } => {
-                // One that was settled meanwhile does not come back.
-                if self.questions.contains_key(question) {
-                    self.is_at(*question, *item, Stage::Answered(at, Pace::default()), at);
-                }
+            // One that was settled meanwhile does not come back.
+            Fact::QuestionStarted { question, item, .. } if self.questions.contains_key(question) => {
+                self.is_at(*question, *item, Stage::Answered(at, Pace::default()), at);
             }
             Fact::QuestionProgress { question, tokens_per_second, tool, .. } => {
                 if let Some(Open { stage: Stage::Answered(heard, pace), .. }) = self.questions.get_mut(question) {

@@ -266,6 +266,7 @@ impl Session {
         }
         looking.end().await;
         sampling.end();
+        self.events.judged().await;
         report.alerts = self.events.end_alerts().iter().map(AlertInfo::of).collect();
         self.events.tell(report.ended()).await;
         Ok(report)

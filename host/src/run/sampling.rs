@@ -14,29 +14,41 @@ use super::shared::Shared;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Tells it until it is ended.
-pub(super) struct Sampling(JoinHandle<()>);
+pub(super) struct Sampling {
+    shared: Arc<Shared>,
+    meter: Arc<Meter>,
+    ticking: JoinHandle<()>,
+}
 
 impl Sampling {
     pub(super) fn begin(shared: &Arc<Shared>, meter: Arc<Meter>) -> Self {
-        let shared = shared.clone();
-        Self(tokio::spawn(async move {
+        let (told, measured) = (shared.clone(), meter.clone());
+        let ticking = tokio::spawn(async move {
             let mut ticks = interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                shared.events.mention(Fact::Sampled(Box::new(sample(&shared, &meter))));
+                tell(&told, &measured);
             }
-        }))
+        });
+        Self { shared: shared.clone(), meter, ticking }
     }
 
-    /// Nothing more is told.
-    pub(super) fn end(self) {}
+    /// Tells how things stand at the end, and nothing more.
+    pub(super) fn end(self) {
+        self.ticking.abort();
+        tell(&self.shared, &self.meter);
+    }
 }
 
 impl Drop for Sampling {
     fn drop(&mut self) {
-        self.0.abort();
+        self.ticking.abort();
     }
+}
+
+fn tell(shared: &Shared, meter: &Meter) {
+    shared.events.mention(Fact::Sampled(Box::new(sample(shared, meter))));
 }
 
 fn sample(shared: &Shared, meter: &Meter) -> Sample {

@@ -4,7 +4,7 @@
 //   node browser.mjs smooth PAGE FOLDER    pans over many questions, and measures the frames
 //   node browser.mjs fold EVENTS SCRIPT…   what the page's scripts make of events, without a browser
 //
-// CONVOKE_CHROMIUM and CONVOKE_PUPPETEER name the browser and the folder of puppeteer-core.
+// CONVOKE_CHROMIUM and CONVOKE_PUPPETEER name the browser and the folder of puppeteer-core, beside which axe-core lies.
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -52,7 +52,11 @@ const browse = async (drive) => {
       await dialog.dismiss();
     });
     await page.setViewport({ width: 1280, height: 900 });
-    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'light' }]);
+    await page.emulateMediaFeatures([
+      { name: 'prefers-color-scheme', value: 'light' },
+      // Nothing fades, so that what is measured is what is there.
+      { name: 'prefers-reduced-motion', value: 'reduce' },
+    ]);
     const began = Date.now();
     await page.goto(url);
     await frame(page);
@@ -184,6 +188,18 @@ const look = async (page, seen) => {
   seen.mistakes = await page.evaluate(() =>
     [...document.body.innerText.matchAll(/.{0,40}(\[object|undefined|NaN|null).{0,40}/g)].map((found) => found[0]));
   seen.told = await page.$eval('.tip', (tip) => tip.textContent);
+
+  // What a screen reader needs.
+  await page.evaluate(readFileSync(join(process.env.CONVOKE_PUPPETEER, '../axe-core/axe.min.js'), 'utf8'));
+  seen.barriers = [];
+  for (const theme of ['light', 'dark']) {
+    await page.evaluate((theme) => Convoke.app.dress(theme), theme);
+    const barriers = await page.evaluate(async () => {
+      const { violations } = await window.axe.run(document);
+      return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target).join(' · ').slice(0, 300)}`);
+    });
+    seen.barriers.push(...barriers.map((barrier) => `${theme}: ${barrier}`));
+  }
 
   // Narrow.
   await page.setViewport({ width: 400, height: 800 });

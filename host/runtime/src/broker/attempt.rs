@@ -66,6 +66,7 @@ impl Broker {
                             watched
                         }
                         Ok(attempt) => {
+                            self.books.tell_ends(life.draft.news()).await;
                             self.lanes.tell_changes().await;
                             return attempt;
                         }
@@ -82,6 +83,7 @@ impl Broker {
                 self.settle_failure(life, lane, admitted, request, failure, tries, watched.first_event).await
             }
         };
+        self.books.tell_ends(life.draft.news()).await;
         for (facts, decided) in std::mem::take(&mut life.noted) {
             self.note(Some(life.id), facts, &decided).await;
         }

@@ -11,6 +11,7 @@ use super::attempt::Attempt;
 use super::*;
 use crate::admission::{End, Spent};
 use crate::breaker::Signal;
+use crate::event::AttemptEnd;
 use crate::policy::builtin::HedgeProfile;
 use crate::watch::{Watched, watched};
 
@@ -111,7 +112,8 @@ impl Broker {
         late_after: Duration,
         listener: Listener<'_>,
     ) -> Result<Attempt, (Watched, Admitted)> {
-        let (beside, asked) = (life.draft.beside(), (life.id, life.asker.item));
+        // The first one, which is not sent yet, has the next number, and the second the one after.
+        let (beside, asked) = (life.draft.beside(), (life.id, life.asker.item, life.draft.attempts() + 2));
         // It can be left undone, so that a spent budget stops nobody.
         let applicant = self.applicant(life, lane, request, Arc::new(lane.backend.profile(request)), false);
         let winner = {
@@ -132,6 +134,7 @@ impl Broker {
                 *beside.lock().unwrap_or_else(PoisonError::into_inner) = Beside::default();
                 // What the first took nobody knows: all that was reserved for it counts.
                 life.draft.ended(&request.model, Usage { requests: 1, ..Usage::default() }, None, false, None);
+                life.draft.superseded();
                 drop(admitted);
                 life.draft.sending(lane.backend.as_ref(), &request.model, second.reserved().usd);
                 let reason = "it took long, and was asked a second time, which was answered first";
@@ -151,7 +154,7 @@ impl Broker {
         request: &Request,
         late_after: Duration,
         applicant: Applicant,
-        (question, item): (u64, usize),
+        (question, item, attempt): (u64, usize, u32),
         beside: &Mutex<Beside>,
     ) -> Winner {
         let never = std::future::pending::<Winner>;
@@ -182,8 +185,13 @@ impl Broker {
         match watched.result {
             Ok(answer) => Winner { admitted, answer, first_event: watched.first_event },
             Err(failure) => {
-                let ended = self.settle_beside(admitted, request, &failure);
-                beside.lock().unwrap_or_else(PoisonError::into_inner).ended = Some(ended);
+                let (usage, bill) = self.settle_beside(admitted, request, &failure);
+                beside.lock().unwrap_or_else(PoisonError::into_inner).ended = Some((usage, bill));
+                let (model, failed) = (request.model.clone(), Some(failure.kind.name().into()));
+                let uncertain = bill.unwrap_or(reserved) - usage.usd;
+                self.books
+                    .tell_ends(vec![AttemptEnd { question, item, attempt, model, failed, usage, uncertain }])
+                    .await;
                 never().await
             }
         }

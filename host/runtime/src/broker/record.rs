@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::decide::DecisionRecord;
 use super::hedge::Beside;
 use crate::backend::Backend;
-use crate::event::{Events, Fact, Settled, Spent};
+use crate::event::{AttemptEnd, Events, Fact, Settled, Spent};
 use crate::money::Usd;
 use crate::question::{Tier, Usage};
 
@@ -231,6 +231,13 @@ impl Books {
         }
     }
 
+    /// Tells how attempts ended.
+    pub(super) async fn tell_ends(&self, ends: Vec<AttemptEnd>) {
+        for end in ends {
+            self.tell(Fact::AttemptEnded(Box::new(end))).await;
+        }
+    }
+
     /// Writes down a question that has ended, then tells it.
     async fn close(&self, record: QuestionRecord, attempts: Vec<ModelSpending>, item: usize) {
         let (notional, by_model) = shares(&record, &attempts);
@@ -296,6 +303,8 @@ pub(super) struct Draft {
     began: Instant,
     /// When the attempt that is under way was sent.
     sent: Option<Instant>,
+    /// Its number.
+    number: u32,
     /// What that attempt may cost at most.
     reserved: Usd,
     /// Whether a subscription pays for it.
@@ -304,7 +313,12 @@ pub(super) struct Draft {
     ended: Vec<ModelSpending>,
     /// A second try beside the attempt.
     beside: Option<Arc<Mutex<Beside>>>,
+    /// The attempts of which it is not told yet how they ended.
+    untold: Vec<AttemptEnd>,
 }
+
+/// What became of an attempt when another one beside it was the first to come to an end.
+const SUPERSEDED: &str = "superseded";
 
 impl Draft {
     pub(super) fn new(record: QuestionRecord, item: usize, books: Arc<Books>) -> Self {
@@ -314,10 +328,12 @@ impl Draft {
             books,
             began: Instant::now(),
             sent: None,
+            number: 0,
             reserved: Usd::ZERO,
             is_notional: false,
             ended: Vec::new(),
             beside: None,
+            untold: Vec::new(),
         }
     }
 
@@ -331,12 +347,29 @@ impl Draft {
         self.with(|record| record.queued_ms += millis(waited));
     }
 
-    /// An attempt has failed so.
+    /// The attempt that has just ended has failed so.
     pub(super) fn failed(&mut self, kind: &'static str) {
+        self.came_to(kind);
         self.with(|record| match record.failures.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
             None => record.failures.push((kind, 1)),
         });
+    }
+
+    /// The attempt that has just ended was overtaken by the one beside it.
+    pub(super) fn superseded(&mut self) {
+        self.came_to(SUPERSEDED);
+    }
+
+    fn came_to(&mut self, what: &'static str) {
+        if let Some(end) = self.untold.last_mut() {
+            end.failed = Some(what.into());
+        }
+    }
+
+    /// The attempts that have ended since this was asked.
+    pub(super) fn news(&mut self) -> Vec<AttemptEnd> {
+        std::mem::take(&mut self.untold)
     }
 
     /// So long was waited before the next attempt.
@@ -354,7 +387,8 @@ impl Draft {
             record.backend = backend.name();
             model.clone_into(&mut record.model);
         });
-        self.attempts()
+        self.number = self.attempts();
+        self.number
     }
 
     /// An attempt has ended; `bill`: what it counts as, none for all that was reserved; `metered`: the usage is all that
@@ -374,6 +408,14 @@ impl Draft {
             self.ended.push(ModelSpending { model, backend, is_notional, usage, uncertain });
         }
         let sent = self.sent.take();
+        if sent.is_some()
+            && let Some(record) = &self.record
+        {
+            let (model, attempt) = (model.to_owned(), self.number);
+            let end =
+                AttemptEnd { question: record.id, item: self.item, attempt, model, failed: None, usage, uncertain };
+            self.untold.push(end);
+        }
         self.with(|record| {
             record.usage += usage;
             record.unmetered += u32::from(!metered);
@@ -393,10 +435,17 @@ impl Draft {
         let Some(beside) = self.beside.take() else { return };
         let mut beside = beside.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(reserved) = beside.reserved.take() else { return };
-        let (usage, bill) = beside.ended.take().unwrap_or((Usage { requests: 1, ..Usage::default() }, None));
+        let ended = beside.ended.take();
+        let is_told = ended.is_some();
+        let (usage, bill) = ended.unwrap_or((Usage { requests: 1, ..Usage::default() }, None));
         let uncertain = bill.unwrap_or(reserved) - usage.usd;
         let (backend, model) = self.record.as_ref().map_or(("", ""), |record| (record.backend, record.model.as_str()));
         let (model, is_notional) = (model.to_owned(), self.is_notional);
+        if !is_told && let Some(record) = &self.record {
+            let (attempt, model, failed) = (record.attempts + 1, model.clone(), Some(SUPERSEDED.into()));
+            let end = AttemptEnd { question: record.id, item: self.item, attempt, model, failed, usage, uncertain };
+            self.untold.push(end);
+        }
         self.ended.push(ModelSpending { model, backend, is_notional, usage, uncertain });
         self.with(|record| {
             record.attempts += 1;
@@ -425,7 +474,9 @@ impl Draft {
     /// Writes it down, and tells it.
     pub(super) async fn write(mut self, outcome: &str) {
         let (books, item) = (self.books.clone(), self.item);
+        let untold = self.news();
         if let Some(record) = self.finished(outcome) {
+            books.tell_ends(untold).await;
             books.close(record, std::mem::take(&mut self.ended), item).await;
         }
     }
@@ -447,10 +498,15 @@ impl Drop for Draft {
         if self.sent.is_some() {
             let model = self.record.as_ref().map(|record| record.model.clone()).unwrap_or_default();
             self.ended(&model, Usage { requests: 1, ..Usage::default() }, None, false, None);
+            self.came_to("dropped");
         }
+        let untold = self.news();
         if let (Some(record), Ok(runtime)) = (self.finished("dropped"), Handle::try_current()) {
             let (books, item, ended) = (self.books.clone(), self.item, std::mem::take(&mut self.ended));
-            runtime.spawn(async move { books.close(record, ended, item).await });
+            runtime.spawn(async move {
+                books.tell_ends(untold).await;
+                books.close(record, ended, item).await;
+            });
         }
     }
 }

@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::*;
 use crate::backend::scripted::{Act, Scripted};
-use crate::event::Subscription;
+use crate::event::{AttemptEnd, Subscription};
 
 /// A broker over a scripted backend, and all that can be seen of it.
 struct Bench {
@@ -74,6 +74,31 @@ impl Bench {
             facts.push(detail.map_or_else(|| name.to_owned(), |detail| format!("{name} {detail}")));
         }
         facts
+    }
+
+    /// The attempts that have ended at the question that was settled last, and how. What the attempts at each question took
+    /// is what it took.
+    fn attempts(&mut self) -> Vec<(u32, String)> {
+        let (mut open, mut last): (Vec<AttemptEnd>, _) = (Vec::new(), Vec::new());
+        while let Some(event) = self.events.try_recv() {
+            match &event.fact {
+                Fact::AttemptEnded(end) => open.push((**end).clone()),
+                Fact::QuestionSettled(settled) => {
+                    let ended: Vec<_> = open.extract_if(.., |end| end.question == settled.question).collect();
+                    let (mut usage, mut uncertain) = (Usage::default(), Usd::ZERO);
+                    for end in &ended {
+                        usage += end.usage;
+                        uncertain += end.uncertain;
+                    }
+                    assert_eq!((usage, uncertain), (settled.usage, settled.uncertain), "{ended:?}");
+                    let came_to = |end: AttemptEnd| (end.attempt, end.failed.map_or("answered".into(), Into::into));
+                    last = ended.into_iter().map(came_to).collect();
+                }
+                _ => {}
+            }
+        }
+        assert!(open.is_empty(), "an attempt that ended after its question: {open:?}");
+        last
     }
 
     fn outcomes(&self) -> Vec<String> {

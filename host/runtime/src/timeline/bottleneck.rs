@@ -121,8 +121,8 @@ impl What {
             Self::Retry => "waiting to ask again",
             Self::Item | Self::OneByOne | Self::Idle => "with nothing to take",
             Self::Aggregate => "putting together",
-            Self::Answers => "answers of models",
-            Self::Work => "the plugin's own work",
+            Self::Answers => "for models to answer",
+            Self::Work => "for the plugin's own work",
         }
     }
 }
@@ -220,7 +220,7 @@ impl Timesheet {
             What::OneByOne => (None, format!("after failures {} workers took turns for {of_all}", self.most())),
             What::Idle => (None, format!("there was nothing to take for {of_all}: others had it")),
             What::Aggregate => (None, format!("putting the results together took {of_all}")),
-            What::Answers => (segment(), "nothing held it up but the time that models took to answer".to_owned()),
+            What::Answers => (segment(), "nothing held it up but the time models took to answer".to_owned()),
             What::Work => (segment(), "nothing held it up but the plugin's own work".to_owned()),
         }
     }

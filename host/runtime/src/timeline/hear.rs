@@ -204,7 +204,7 @@ impl Timeline {
                 (self.census, self.ended) = (*census, Some(Ended { at, census: *census, status: *status }));
             }
             // Of a secret the user is warned as well.
-            Fact::Decided { .. } | Fact::Logged { .. } | Fact::SecretFound { .. } => {}
+            Fact::AttemptEnded(_) | Fact::Decided { .. } | Fact::Logged { .. } | Fact::SecretFound { .. } => {}
         }
     }
 

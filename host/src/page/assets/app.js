@@ -94,7 +94,7 @@
       if (report && this.shownReport !== report) this.findings.set(report.findings);
       // What is open there stays open while nothing else fails.
       const { failed, fallback } = timeline.census;
-      const told = `${failed} ${fallback} ${report ? 'report' : ''}`;
+      const told = `${timeline.run?.run} ${failed} ${fallback}`;
       if (this.shownFailures !== told || this.shownReport !== report) {
         const failures = Convoke.failures(data);
         this.parts.failures.hidden = failures === null;

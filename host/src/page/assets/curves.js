@@ -73,7 +73,8 @@
     return [[0, 0], ...steps.map(([at, usd]) => [at, (sum += usd)])];
   };
 
-  // The panels of a timeline: {title, lines: [{name, colour, points, fills}], most, said}. Those with nothing are left out.
+  // The panels of a timeline: {title, lines: [{name, colour, points, fills}], most (the height), top (a value and its name
+  // at the edge), said (how a value is written)}. Those with nothing are left out.
   Convoke.panels = (value) => {
     const { count, percent, usd } = Convoke;
     const panels = [];
@@ -91,23 +92,23 @@
       // Of all that wait only so many are of interest.
       const most = lines.filter((line) => line.name !== 'waiting').flatMap((line) => line.points);
       const top = most.reduce((top, [, number]) => Math.max(top, number), 1);
-      panels.push({ title: 'Questions', lines, most: top * 1.15, said: count });
+      panels.push({ title: 'Questions', lines, most: top * 1.15, top: [top, count(top)], said: count });
     }
     const free = quotas(value);
     if (free.length > 0) {
       const lines = free.map(({ name, points }, place) => ({ name, colour: `line-${(place % 3) + 1}`, points }));
-      panels.push({ title: 'Quota left', lines, most: 1.05, said: (share, point) => Convoke.short(point[2]), lowest: 0 });
+      panels.push({ title: 'Quota left', lines, most: 1.05, top: [1, 'most seen'], said: (share, point) => Convoke.short(point[2]) });
     }
     const machine = [
       { name: 'CPU', colour: 'line-1', points: sampled(value, 'cpu') },
       { name: 'memory', colour: 'line-2', points: sampled(value, 'memory') },
     ].filter((line) => line.points.length > 0);
-    if (machine.length > 0) panels.push({ title: 'Machine', lines: machine, most: 1.05, said: percent });
+    if (machine.length > 0) panels.push({ title: 'Machine', lines: machine, most: 1.05, top: [1, '100 %'], said: percent });
     const money = spent(value);
     const total = money[money.length - 1][1];
     if (total > 0) {
       const lines = [{ name: 'spent', colour: 'line-2', points: money, fills: true }];
-      panels.push({ title: 'Dollars', lines, most: total * 1.15, said: usd });
+      panels.push({ title: 'Dollars', lines, most: total * 1.15, top: [total, usd(total)], said: usd });
     }
     return panels;
   };
@@ -178,6 +179,7 @@
         const at = this.scale.hover;
         context.fillStyle = colour('grid');
         for (const tick of this.scale.ticks()) context.fillRect(Math.round(this.scale.x(tick)), 0, 1, height);
+        this.edge(context, colour, panel, height);
         context.save();
         context.beginPath();
         context.rect(this.scale.left, 0, width - this.scale.left, height);
@@ -196,11 +198,32 @@
       });
     }
 
+    // Where a value is, from above.
+    static y(panel, value, height) {
+      return height - 4 - Math.max(0, Math.min(value / panel.most, 1)) * (height - 10);
+    }
+
+    // What the lines reach, and nothing.
+    edge(context, colour, panel, height) {
+      const { left } = this.scale;
+      context.font = '10px system-ui, sans-serif';
+      context.textAlign = 'right';
+      context.textBaseline = 'middle';
+      for (const [value, name] of [panel.top, [0, '0']]) {
+        const y = Convoke.Curves.y(panel, value, height);
+        context.fillStyle = colour('faint');
+        context.fillText(name, left - 6, Math.min(y, height - 6));
+        context.fillStyle = colour('grid');
+        context.fillRect(left, Math.round(y), this.scale.width, 1);
+      }
+      context.textAlign = 'left';
+    }
+
     // Steps from point to point; of those in one pixel the highest.
     line(context, colour, panel, line, height) {
       const { scale } = this;
       const { points } = line;
-      const y = (value) => height - 4 - (Math.max(0, Math.min(value / panel.most, 1)) * (height - 10));
+      const y = (value) => Convoke.Curves.y(panel, value, height);
       const first = Math.max(0, placeAt(points, scale.from));
       if (points.length === 0) return;
       const path = [];

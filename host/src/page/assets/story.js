@@ -52,8 +52,8 @@
     return [
       tried.length > 0 && el('ol', { class: 'story' }, tried),
       asked && el('p', { class: 'small', text: asked }),
-      told.length > 0 && el('div', {}, el('h4', { text: 'As it was told' }), story(told)),
-      failure.log && el('div', {}, el('h4', { text: 'The last of its log' }), el('pre', { tabindex: '0', text: Convoke.lines(failure.log) })),
+      told.length > 0 && el('div', {}, el('h3', { text: 'As it was told' }), story(told)),
+      failure.log && el('div', {}, el('h3', { text: 'The last of its log' }), el('pre', { tabindex: '0', text: Convoke.lines(failure.log) })),
     ];
   };
 
@@ -138,7 +138,7 @@
         [
           { name: 'at', title: 'At', width: '76px', end: true, cell: (row) => time(row.at) },
           { name: 'kind', title: 'What', width: '120px', cell: (row) => row.kind.replaceAll('-', ' ') },
-          { name: 'text', title: '', width: 'minmax(0, 1fr)', cell: (row) => row.text },
+          { name: 'text', title: 'In words', width: 'minmax(0, 1fr)', cell: (row) => row.text },
         ],
         { label: 'What happened', most: 10, mark: (row) => (BAD.includes(row.kind) && !row.isWell ? 'bad' : ''), note: 'Nothing out of the ordinary was told.' },
       );

@@ -37,6 +37,7 @@
       notional: cost?.notional_usd ?? 0,
       estimate: cost?.estimate?.usd ?? null,
       budget: timeline.run?.budget ?? null,
+      left: cost?.budgets?.find((one) => one.limit === 'usd')?.left,
     };
   };
 
@@ -63,6 +64,7 @@
       tile('Time', time(wall), [
         `${time(work)} of work in ${counted(timeline.workers.length || report?.workers?.length || 0, 'worker')}`,
         wall > 0 && work > 0 && `${(work / wall).toFixed(2)} × faster than one after the other`,
+        report?.timing.bottleneck?.reason,
       ]),
       tile('Questions', count(asked), [
         `sent ${counted(totals.sent, 'time')}, ${counted(totals.retries, 'retry', 'retries')}`,
@@ -77,7 +79,7 @@
         money.uncertain > 0 && `at most ${usd(money.known + money.uncertain)}: some requests broke off`,
         money.notional > 0 && `${usd(money.notional)} of it is paid by a subscription`,
         money.estimate !== null && `${usd(money.estimate)} was thought before`,
-        money.budget !== null && `budget ${usd(money.budget)}, ${usd(Math.max(0, money.budget - money.known))} left`,
+        money.budget !== null && `budget ${usd(money.budget)}, ${usd(money.left ?? Math.max(0, money.budget - money.known - money.uncertain))} left`,
         'US dollars, list price',
       ]),
     );

@@ -118,7 +118,7 @@ pub fn check<E: From<GrantError> + From<super::GrantsError>>(
     }
     let before = grants.named(&case.inspected.manifest.name).cloned();
     let grant = decide_on(case, &needed, before.as_ref(), terminal).inspect_err(|error| {
-        grants.refused(&case.inspected.digest, &case.inspected.manifest.name, &error.to_string());
+        grants.refused(Some(&case.inspected.digest), &case.inspected.manifest.name, &error.to_string());
     })?;
     grants.allow(grant)?;
     Ok(meet(case.asked(), &case.given(grants).capabilities))

@@ -165,7 +165,7 @@ impl Grants {
     }
 
     /// Leaves it in the audit log that something was not granted.
-    pub fn refused(&self, digest: &str, name: &str, why: &str) {
+    pub fn refused(&self, digest: Option<&str>, name: &str, why: &str) {
         self.audit.note(Record::new(kind::GRANT_REFUSED, name, json!({"sha256": digest, "why": why})));
     }
 
@@ -220,11 +220,13 @@ impl Grants {
         let record = change(&mut all);
         sort(&mut all);
         let text = format!("{HEADER}{}", written(&all)?);
+        let name = record.as_ref().map(|record| record.subject.clone()).unwrap_or_default();
         if let Some(record) = record {
             self.audit.before_blocking(vec![record])?;
         }
         write_atomic(&self.path, text.as_bytes(), Some(0o600))
-            .map_err(|source| GrantsError::Write { path: self.path.clone(), source })?;
+            .map_err(|source| GrantsError::Write { path: self.path.clone(), source })
+            .inspect_err(|error| self.refused(None, &name, &error.to_string()))?;
         self.all = all;
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 
 use super::supply::SupplyError;
+use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::plugin::engine::EngineError;
 use crate::plugin::inspect::InspectError;
@@ -23,6 +24,9 @@ pub enum InstallError {
         /// What the system says.
         source: io::Error,
     },
+    /// It can't be written to the audit log that it was agreed to.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The lock can't be had.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -191,7 +195,7 @@ impl InstallError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "the disk is full; nothing was installed, and what was installed before still works".to_owned()
             }
-            Self::Io { .. } | Self::Lock(_) => {
+            Self::Io { .. } | Self::Lock(_) | Self::Audit(_) => {
                 "nothing was changed, and what was installed before still works".to_owned()
             }
             Self::Newer { .. } => "update convoke; the file was not changed".to_owned(),
@@ -223,7 +227,8 @@ impl InstallError {
     /// Whether something else must be typed or agreed to; else the machine, a file or the network was in the way.
     pub fn is_wrong_use(&self) -> bool {
         match self {
-            Self::Io { .. } | Self::Lock(_) | Self::Engine(_) | Self::Overtaken { .. } | Self::Removed { .. } => false,
+            Self::Io { .. } | Self::Audit(_) | Self::Lock(_) | Self::Engine(_) => false,
+            Self::Overtaken { .. } | Self::Removed { .. } => false,
             Self::Supply(error) => error.is_wrong_use,
             _ => true,
         }

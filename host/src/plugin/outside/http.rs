@@ -93,8 +93,9 @@ async fn fetch(call: &Call, request: Request) -> Result<Response, wit::Error> {
     outside.tape.through(asked, call.recorder(), real).await
 }
 
-/// The host of a URL: nothing else of it, which may hold what is secret.
+/// The host of a URL, with its port where that is not the usual one: nothing else of it, which may hold what is secret.
 fn host_of(url: &str) -> String {
-    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    host.map_or_else(|| "no host".to_owned(), |host| printable(&host, 253))
+    let Ok(url) = Url::parse(url) else { return "no host".to_owned() };
+    let host = printable(url.host_str().unwrap_or("no host"), 253);
+    url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }

@@ -65,6 +65,18 @@ fn before_anything_has_ended_it_is_what_earlier_runs_took_and_later_more_and_mor
 }
 
 #[test]
+fn an_item_that_takes_longer_than_all_others_is_not_about_to_end() {
+    let mut state = planned(13, None);
+    for item in 0..12 {
+        ends(&mut state, item, 12.0, 4.0);
+    }
+    let started = Fact::ItemStarted { worker: 0, item: 12, label: String::new(), group: None, attempt: 1 };
+    state.hear(&started, seconds(12.0));
+    let left = state.left(seconds(32.0)).expect("something");
+    assert!((left.seconds - 10.0).abs() < 1e-9 && (left.error - 1.0).abs() < 1e-9, "{left:?}");
+}
+
+#[test]
 fn nothing_is_said_while_it_is_paused_or_being_stopped() {
     for fact in [
         Fact::Paused { by: String::new(), at_once: false },
@@ -117,10 +129,10 @@ fn it_does_not_jump() {
             }
         }
         eta.next(state.left(seconds(at)), seconds(at));
-        if let Some((value, _)) = eta.shown {
-            if shown.last() != Some(&value) {
-                shown.push(value);
-            }
+        if let Some((value, _)) = eta.shown
+            && shown.last() != Some(&value)
+        {
+            shown.push(value);
         }
         at += 0.2;
     }

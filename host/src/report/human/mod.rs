@@ -15,7 +15,7 @@ use super::{Finding, Report, clean};
 pub(super) use findings::by_group;
 
 /// Narrower than this, a text is not wrapped to fit but breaks out.
-const NARROWEST: usize = 40;
+const NARROWEST: usize = 20;
 
 /// How a report is shown. The caller knows the terminal and `NO_COLOR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ async fn a_question_is_routed_sent_answered_priced_and_written_down() {
     assert_eq!(reply.by, AnsweredBy::Model("claude-haiku-5-5".to_owned()));
     assert_eq!(reply.usage.usd, Usd::from_pico(100 * 100_000 + 10 * 500_000));
     assert_eq!(heard, [StreamEvent::Started, StreamEvent::Text("all good".to_owned())]);
-    let facts = ["question-queued", "question-sent", "question-started", "question-settled model"];
+    let facts = ["question-queued", "question-sent", "question-started", "attempt-ended", "question-settled model"];
     assert_eq!(bench.facts(), facts);
 
     let records = bench.ledger.records();

@@ -45,8 +45,19 @@ async fn a_slow_question_is_asked_a_second_time_and_the_first_answer_wins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_attempt_is_told_with_what_it_took() {
+    let mut bench = warm(performance(2)).await;
+    bench.ask(question("slow")).await.unwrap();
+    assert_eq!(bench.attempts(), [(1, "superseded".to_owned()), (2, "answered".to_owned())]);
+    let mut bench =
+        Bench::new(|number, _| if number == 0 { Act::fail(FailureKind::Overloaded) } else { Act::answer("x") });
+    bench.ask(question("?")).await.unwrap();
+    assert_eq!(bench.attempts(), [(1, "overloaded".to_owned()), (2, "answered".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_the_first_answers_after_all_the_second_is_dropped_and_its_cost_is_not_hidden() {
-    let bench = Bench::with(performance(2), |number, _| match number {
+    let mut bench = Bench::with(performance(2), |number, _| match number {
         20 => Act::answer("first").after(seconds(1)),
         21 => Act::answer("second").after(seconds(10)),
         _ => Act::answer("yes"),
@@ -60,11 +71,12 @@ async fn where_the_first_answers_after_all_the_second_is_dropped_and_its_cost_is
     assert_eq!((record.attempts, record.unmetered, record.usage.requests), (2, 1, 2));
     assert!(record.uncertain > Usd::ZERO);
     assert_eq!(bench.broker.standing()[0].1.in_flight, 0);
+    assert_eq!(bench.attempts(), [(2, "superseded".to_owned()), (1, "answered".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_try_that_fails_changes_nothing_for_the_first() {
-    let bench = Bench::with(performance(2), |number, _| match number {
+    let mut bench = Bench::with(performance(2), |number, _| match number {
         20 => Act::answer("first").after(seconds(1)),
         21 => Act::fail(FailureKind::Overloaded),
         _ => Act::answer("yes"),
@@ -75,6 +87,7 @@ async fn a_second_try_that_fails_changes_nothing_for_the_first() {
     let (reply, took) = slow(&bench, question("slow")).await;
     assert_eq!((reply.text.as_str(), took, reply.usage.requests), ("first", seconds(1), 2));
     assert_eq!(bench.ledger.records().pop().unwrap().uncertain, Usd::ZERO, "it never reached the model");
+    assert_eq!(bench.attempts(), [(2, "overloaded".to_owned()), (1, "answered".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
