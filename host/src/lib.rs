@@ -7,6 +7,8 @@ pub mod audit;
 pub mod backends;
 pub mod cli;
 pub mod config;
+pub mod control;
+pub mod health;
 pub mod history;
 pub mod logs;
 pub mod metrics;

@@ -89,6 +89,8 @@ async fn edits_actions_and_rollbacks_are_there_and_a_run_says_where_the_log_ends
     let run = report.json["run"]["id"].as_str().expect("an id");
     let of_run = world.convoke(["audit", "show", "--run", &run[run.len() - 6..], "--since", "1h"]).run().await.exits(0);
     assert!(of_run.stdout.contains("edit.file") && !of_run.stdout.contains("log.begun"), "{}", of_run.stdout);
+    let last = world.convoke(["audit", "show", "--run", "last", "--since", "1h"]).run().await.exits(0);
+    assert_eq!(last.stdout, of_run.stdout);
     let shown = world.convoke(["audit", "show", "-n", "1"]).run().await.exits(0).stdout;
     assert!(shown.contains("action.settled") && shown.lines().count() == 1, "{shown}");
     world.convoke(["audit", "show", "--kind", "edits"]).run().await.exits(2).says("did you mean");

@@ -58,15 +58,29 @@ fn backend<'a>(diagnosis: &'a Value, name: &str) -> &'a Value {
 #[tokio::test]
 async fn with_a_key_it_tries_the_key_and_takes_it() {
     let (machine, standin) = (Machine::new(), quick().await);
-    let done = machine.call(&["doctor"]).asking(&standin).run().await.exits(0);
+    let done = machine.call(&["doctor", "--online"]).asking(&standin).run().await.exits(0);
     for words in ["anthropic   ✓ ok", "127.0.0.1 lists 3 models", "auto takes anthropic", "Questions can be asked."] {
         assert!(done.stdout.contains(words), "{words}:\n{}", done.stdout);
     }
     assert!(!done.stdout.contains(KEY) && done.stderr.is_empty());
     assert_eq!(standin.stats().requests, 0, "looking costs nothing");
-    let json = machine.call(&["doctor", "--format", "json"]).asking(&standin).run().await.exits(0).json();
+    let json = machine.call(&["doctor", "--json", "--online"]).asking(&standin).run().await.exits(0).json();
     assert_eq!((json["works"].as_bool(), json["choice"]["takes"].as_str()), (Some(true), Some("anthropic")));
     assert_eq!(json["tiers"][1]["model"], "claude-opus-5-5");
+}
+
+#[tokio::test]
+async fn nobody_outside_is_asked_unless_it_is_wanted() {
+    let machine = Machine::new();
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", nobody.local_addr().expect("an address"));
+    let call = machine.call(&["doctor", "--json"]).env("ANTHROPIC_API_KEY", KEY).env("ANTHROPIC_BASE_URL", url);
+    let json = call.run().await.exits(0).json();
+    let found = backend(&json, "anthropic");
+    assert_eq!((&found["state"], &found["level"]), (&"unsure".into(), &"warn".into()));
+    assert!(found["hint"].as_str().is_some_and(|hint| hint.contains("--online")), "{found}");
+    let knocked = tokio::time::timeout(std::time::Duration::from_millis(50), nobody.accept()).await;
+    assert!(knocked.is_err(), "somebody was asked");
 }
 
 #[tokio::test]
@@ -129,7 +143,7 @@ async fn a_login_is_found_and_taken() {
 async fn what_is_broken_is_told_with_what_to_do_and_exits_with_4() {
     let machine = Machine::new();
     let locked = standin(Config { key: Some("another key".to_owned()), ..Config::default() }).await;
-    let rejected = machine.call(&["doctor"]).asking(&locked).run().await.exits(4);
+    let rejected = machine.call(&["doctor", "--online"]).asking(&locked).run().await.exits(4);
     assert!(rejected.stdout.contains("✗ broken") && rejected.stdout.contains("the key was rejected"));
     assert!(rejected.stdout.contains("This does not work yet") && !rejected.stdout.contains(KEY));
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
@@ -138,7 +152,7 @@ async fn what_is_broken_is_told_with_what_to_do_and_exits_with_4() {
         ("nonsense".to_owned(), "is not a URL"),
         ("http://example.com".to_owned(), "must be https"),
     ] {
-        let call = machine.call(&["doctor", "--format", "json"]).env("ANTHROPIC_API_KEY", KEY);
+        let call = machine.call(&["doctor", "--format", "json", "--online"]).env("ANTHROPIC_API_KEY", KEY);
         let json = call.env("ANTHROPIC_BASE_URL", &url).run().await.exits(4).json();
         let found = backend(&json, "anthropic");
         assert_eq!((found["state"].as_str(), json["works"].as_bool()), (Some("broken"), Some(false)), "{url}");
@@ -179,4 +193,120 @@ async fn a_claude_that_the_project_brings_is_never_run() {
         machine.call(&["doctor"]).env(name, value).run().await;
     }
     assert!(!bins.join("claude.ran").exists(), "it was run");
+}
+
+/// A check of a section.
+fn check<'a>(diagnosis: &'a Value, section: &str, name: &str) -> &'a Value {
+    let sections = diagnosis["health"].as_array().expect("sections").iter();
+    let mut checks = sections.filter(|one| one["name"] == section).flat_map(|one| one["checks"].as_array()).flatten();
+    checks.find(|check| check["name"] == name).unwrap_or_else(|| panic!("{section} {name}: {diagnosis:#}"))
+}
+
+fn hinted(check: &Value) -> &str {
+    check["hint"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn all_that_a_run_needs_is_looked_at_after_a_run_too() {
+    let (machine, standin) = (Machine::new(), quick().await);
+    let json = machine.doctor(&["--json"]).await.exits(0).json();
+    let names: Vec<_> = json["health"].as_array().into_iter().flatten().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["machine", "limits", "disk", "private", "journal", "service"]);
+    machine.world.audit([]).asking(&standin).run().await.exits(0);
+    let before = fs::read(machine.world.path("data/journal.db")).expect("a journal");
+    let json = machine.doctor(&["--json"]).await.exits(0).json();
+    for (section, name) in [
+        ("journal", "integrity"),
+        ("journal", "runs"),
+        ("journal", "edits"),
+        ("private", "journal"),
+        ("limits", "sandboxes"),
+    ] {
+        assert_eq!(check(&json, section, name)["level"], "ok", "{json:#}");
+    }
+    assert!(
+        check(&json, "service", "errors")["found"]
+            .as_str()
+            .is_some_and(|found| found.contains("0 of 1 request failed"))
+    );
+    assert!(check(&json, "service", "response")["found"].as_str().is_some_and(|found| found.contains("1 answer")));
+    assert_eq!(fs::read(machine.world.path("data/journal.db")).expect("a journal"), before, "looking changes nothing");
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_bad_and_stays_as_it_is() {
+    let machine = Machine::new();
+    machine.world.audit([]).run().await.exits(0);
+    let path = machine.world.path("data/journal.db");
+    let mut bytes = fs::read(&path).expect("a journal");
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0x5a);
+    fs::write(&path, &bytes).expect("a written file");
+    let done = machine.doctor(&["--json"]).await.exits(4);
+    let json = done.json();
+    let journal = json["health"][4]["checks"].as_array().expect("checks");
+    let bad = journal.iter().find(|check| check["level"] == "bad").expect("something bad");
+    assert!(hinted(bad).contains("move ") && hinted(bad).contains("journal.db"), "{bad}");
+    assert_eq!((&json["level"], &json["works"]), (&"bad".into(), &false.into()));
+    assert_eq!(fs::read(&path).expect("a journal"), bytes);
+    fs::write(&path, "no journal at all, but some text").expect("a written file");
+    let page = machine.doctor(&[]).await.exits(4).stdout;
+    assert!(page.contains("✗ broken") && page.contains("This does not work yet"), "{page}");
+}
+
+#[tokio::test]
+async fn what_was_left_in_the_middle_and_what_others_can_change_is_told() {
+    let machine = Machine::new();
+    let slow = standin(Config { latency: convoke_standin::Latency::of(60_000, 0.0), ..Config::default() }).await;
+    let running = machine.world.audit([]).asking(&slow).start().await;
+    crate::support::until("a request", || slow.stats().requests >= 1).await;
+    let json = machine.doctor(&["--json"]).await.exits(0).json();
+    assert!(
+        check(&json, "journal", "runs")["found"].as_str().is_some_and(|found| found.starts_with("1 under way")),
+        "{json:#}"
+    );
+    running.kill();
+    running.end().await;
+    let json = machine.doctor(&["--json"]).await.exits(0).json();
+    let runs = check(&json, "journal", "runs");
+    assert_eq!((&runs["level"], &json["level"]), (&"warn".into(), &"warn".into()));
+    assert!(hinted(runs).contains("convoke resume "), "{runs}");
+    let data = machine.world.path("data");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).expect("permissions");
+    let json = machine.doctor(&["--json"]).await.exits(4).json();
+    assert!(hinted(check(&json, "private", "data")).contains("chmod go-w"), "{json:#}");
+}
+
+#[tokio::test]
+async fn too_few_open_files_are_bad() {
+    let machine = Machine::new();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let limited = |files: &str, script: &str| {
+        machine.call(&["doctor", "--json"]).env("PATH", &path).through(&format!("ulimit -n {files} && {script}"))
+    };
+    let json = limited("100", "exec \"$@\"").run().await.exits(4).json();
+    let files = check(&json, "limits", "open files");
+    assert_eq!(files["level"], "bad", "{files}");
+    assert!(hinted(files).contains("nofile in /etc/security/limits.conf"), "{files}");
+    let json = limited("200", "exec \"$@\"").run().await.exits(0).json();
+    assert_eq!(check(&json, "limits", "open files")["level"], "warn");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_or_read_only_is_bad() {
+    let machine = Machine::new();
+    let data = machine.world.path("data");
+    let name = data.to_str().expect("UTF-8");
+    for (options, words) in [("size=1m", "the disk is full"), ("size=100m,ro", "mounted read-only")] {
+        if !crate::journal::mount(&["-t", "tmpfs", "-o", options, "tmpfs", name]) {
+            eprintln!("SKIPPED: no file system can be mounted here");
+            return;
+        }
+        let done = machine.doctor(&["--json"]).await;
+        crate::journal::unmount(&data);
+        let json = done.exits(4).json();
+        let disk = check(&json, "disk", "data");
+        assert_eq!(disk["level"], "bad", "{options}: {disk}");
+        assert!(hinted(disk).contains(words), "{options}: {disk}");
+    }
 }

@@ -147,11 +147,11 @@ impl Drop for ReadOnly {
     }
 }
 
-fn mount(arguments: &[&str]) -> bool {
+pub(crate) fn mount(arguments: &[&str]) -> bool {
     Command::new("mount").args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
-fn unmount(folder: &Path) {
+pub(crate) fn unmount(folder: &Path) {
     let _ = Command::new("umount").arg("-l").arg(folder).output();
 }
 

@@ -21,6 +21,8 @@ mod claims;
 mod claude_cli;
 mod cli;
 mod contract;
+#[cfg(unix)]
+mod control;
 mod deps;
 mod docs;
 #[cfg(unix)]
@@ -31,6 +33,7 @@ mod go_on;
 #[cfg(unix)]
 mod grants;
 mod guide;
+mod history;
 mod hostile;
 mod http;
 mod input;

@@ -19,12 +19,13 @@
 mod adapt;
 mod admitted;
 mod keeper;
+mod why;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Instance, Profile};
@@ -42,6 +43,8 @@ use crate::shared::{Ended, Refused, Shared, SharedLimits, Taken, Wanted};
 use admitted::Held;
 pub use admitted::{Admitted, End, Spent};
 use keeper::Keeper;
+use why::Closed;
+pub use why::Why;
 
 /// The numbers of admission.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +140,8 @@ pub struct Admission {
     quota: QuotaConfig,
     /// What watches over its instances.
     keeper: Keeper,
+    /// For what those wait who are in the queue.
+    closed: watch::Sender<Closed>,
 }
 
 struct State {
@@ -151,6 +156,8 @@ struct State {
     runtime: Option<Handle>,
     /// Changes of the breaker that were not yet told.
     changes: Vec<Change>,
+    /// How many have lined up so far.
+    lined_up: u64,
 }
 
 /// What a waiter gets in the end.
@@ -158,6 +165,8 @@ type Verdict = Result<Admitted, Failure>;
 
 struct Waiter {
     applicant: Applicant,
+    /// How many had lined up before.
+    number: u64,
     answer: oneshot::Sender<Verdict>,
 }
 
@@ -202,6 +211,7 @@ impl Admission {
                 timer: None,
                 runtime: None,
                 changes: Vec::new(),
+                lined_up: 0,
             }),
             places: Semaphore::new(config.queue.clamp(1, Semaphore::MAX_PERMITS)),
             budget,
@@ -209,6 +219,7 @@ impl Admission {
             account: Arc::from(account),
             quota: config.quota,
             keeper: Keeper::default(),
+            closed: watch::Sender::default(),
         });
         let other = Arc::downgrade(&admission);
         admission.budget.when_freed(move || {
@@ -229,17 +240,30 @@ impl Admission {
     /// # Errors
     /// Why dispatch has stopped, why the backend is given up, or which budget is spent.
     pub async fn admit(self: &Arc<Self>, applicant: Applicant) -> Result<Admitted, Failure> {
+        self.admit_saying(applicant, |_| ()).await
+    }
+
+    /// The same, and who has to wait is told for what: once, and again when that has changed.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit).
+    pub async fn admit_saying(
+        self: &Arc<Self>,
+        applicant: Applicant,
+        mut say: impl FnMut(Why),
+    ) -> Result<Admitted, Failure> {
         if let Some(admitted) = self.at_once(&applicant) {
             return admitted;
         }
-        // The semaphore is never closed; were it, the queue would be unbounded, not stuck.
-        let place = self.places.acquire().await.ok();
-        let mut waiting = self.line_up(applicant, place);
-        match (&mut waiting.answer).await {
-            Ok(answer) => answer,
-            // Every waiter is answered before it is dropped.
-            Err(_) => Err(Failure::new(FailureKind::Cancelled, "the queue was given up")),
-        }
+        let place = match self.places.try_acquire() {
+            Ok(place) => Some(place),
+            Err(_) => {
+                say(Why::turn());
+                // The semaphore is never closed; were it, the queue would be unbounded, not stuck.
+                self.places.acquire().await.ok()
+            }
+        };
+        self.wait(self.line_up(applicant, place), say).await
     }
 
     /// Stops dispatch: all who wait, and all who come, get this failure. The first one stays.
@@ -268,6 +292,11 @@ impl Admission {
         drop(state);
         afterwards.discarded.extend(discarded);
         afterwards.carry_out();
+    }
+
+    /// From now on it is this mode that the limit is decided for.
+    pub fn set_mode(&self, mode: convoke_policy::Mode) {
+        self.lock().limiter.set_mode(mode);
     }
 
     /// How things stand.
@@ -346,16 +375,18 @@ impl Admission {
         if let Some(failure) = state.stopped.clone() {
             drop(state);
             let _ = sender.send(Err(failure));
-            return Waiting { admission: self, ticket: None, answer: receiver, _place: place };
+            return Waiting { admission: self, ticket: None, number: 0, answer: receiver, _place: place };
         }
         state.limiter.came(Instant::now());
         let (claimant, share) = (applicant.claimant(), applicant.share);
-        let (priority, waiter) = (applicant.priority, Waiter { applicant, answer: sender });
+        let number = state.lined_up;
+        state.lined_up += 1;
+        let (priority, waiter) = (applicant.priority, Waiter { applicant, number, answer: sender });
         let ticket = state.queue.push(&claimant, priority, share, waiter);
         let afterwards = self.serve(&mut state);
         drop(state);
         afterwards.carry_out();
-        Waiting { admission: self, ticket: Some(ticket), answer: receiver, _place: place }
+        Waiting { admission: self, ticket: Some(ticket), number, answer: receiver, _place: place }
     }
 
     /// Lets in the head of the queue as long as everything is open for it.
@@ -366,15 +397,18 @@ impl Admission {
             let turned_away = state.queue.drain().into_iter();
             afterwards.answers.extend(turned_away.map(|waiter| (waiter.answer, Err(failure.clone()))));
         }
+        let mut closed = Closed::default();
         while let Some(head) = state.queue.peek() {
-            let applicant = head.applicant.clone();
+            let (applicant, number) = (head.applicant.clone(), head.number);
             match state.open(now) {
                 Ok(()) => {
                     let taken = match self.shared.take(&self.wanted(&applicant), &self.budget) {
-                        Err(Refused::Wait { wait, own }) => {
+                        Err(Refused::Wait { wait, own, instances, until }) => {
                             if let Wait::Until(when) = wait {
                                 self.set_timer(state, when);
                             }
+                            let why = Why { reason: if instances { "instance" } else { "quota" }, until };
+                            closed.add(!own, number, why);
                             // What only it waits for, others need not.
                             if own && state.queue.set_aside() {
                                 continue;
@@ -395,14 +429,17 @@ impl Admission {
                         afterwards.answers.extend(turned_away.map(|waiter| (waiter.answer, Err(failure.clone()))));
                     }
                 }
-                Err(Wait::Until(when)) => {
-                    self.set_timer(state, when);
+                Err(wait) => {
+                    if let Wait::Until(when) = wait {
+                        self.set_timer(state, when);
+                    }
+                    closed.all = state.why(now);
                     break;
                 }
-                Err(Wait::Change) => break,
             }
         }
         state.queue.bring_back();
+        closed.tell(&self.closed);
         afterwards
     }
 
@@ -534,6 +571,16 @@ impl State {
         failure
     }
 
+    /// For what all wait who are in the queue, where it is not [open](Self::open).
+    fn why(&self, now: Instant) -> Option<Why> {
+        if let Err(wait) = self.breaker.check() {
+            let until = self.breaker.until().filter(|_| matches!(wait, Wait::Until(_)));
+            return Some(Why { reason: "breaker", until });
+        }
+        let of_limiter = self.limiter.closed(now).map(|(reason, until)| Why { reason, until });
+        of_limiter.or_else(|| (!self.pool.has_room()).then_some(Why { reason: "instance", until: None }))
+    }
+
     fn open(&mut self, now: Instant) -> Result<(), Wait> {
         let change = self.breaker.tick(now);
         self.changes.extend(change);
@@ -546,6 +593,7 @@ impl State {
 struct Waiting<'a> {
     admission: &'a Arc<Admission>,
     ticket: Option<Ticket>,
+    number: u64,
     answer: oneshot::Receiver<Verdict>,
     _place: Option<SemaphorePermit<'a>>,
 }

@@ -11,6 +11,7 @@ mod decide;
 mod hedge;
 mod lanes;
 mod leader;
+mod live;
 mod pace;
 mod pay;
 mod recent;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::admission::{AdmissionConfig, Admitted, Applicant, Standing};
+use crate::admission::{AdmissionConfig, Admitted, Applicant, Standing, Why};
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
 use crate::budget::{Amount, Budget};
 use crate::cache::{Cache, Cached, Found, Key};
@@ -59,6 +60,7 @@ use lanes::Lane;
 pub use lanes::{Lanes, LanesConfig};
 pub use leader::{KEPT_FOR, LEAST_CONTEXT_TOKENS};
 use leader::{Turn, context_tokens};
+use live::Live;
 pub use record::{Asker, InMemory, Ledger, ModelSpending, QuestionRecord, Spending};
 use record::{Books, Draft};
 use reply::{corrected_prompt, fallback, from_cache};
@@ -76,6 +78,8 @@ pub struct Broker {
     is_thrifty: AtomicBool,
     /// Whether a policy has a say: not where nobody can be asked, nor in a replay, which repeats what was.
     is_by_policy: bool,
+    /// What can be changed while it asks.
+    live: Live,
 }
 
 /// A question under way.
@@ -137,6 +141,7 @@ impl Broker {
             next_id: AtomicU64::new(1),
             hedges: Hedges::default(),
             is_thrifty: AtomicBool::new(false),
+            live: Live::of(&config),
             config,
         }
     }
@@ -330,20 +335,22 @@ impl Broker {
                     self.back_off(wait).await?;
                     life.draft.backed_off(wait);
                 }
+                Attempt::BrokenOff => listener(StreamEvent::Restarted("the run was paused".to_owned())),
                 Attempt::Lost(failure, next) => return Err(Lost { failure, next }),
             }
         }
     }
 
     async fn scan(&self, life: &mut Life<'_>, request: &mut Request) -> Result<(), Failure> {
-        if self.config.scan == ScanMode::Strict && !request.tools.is_empty() {
+        if self.scan_mode() == ScanMode::Strict && !request.tools.is_empty() {
             let message = "tools are not used in the strict mode: choose another mode for this command";
             return Err(Failure::new(FailureKind::Denied, message));
         }
-        let found = find(self.config.scan, request);
-        let refusal = found.refusal(self.config.scan);
+        let mode = self.scan_mode();
+        let found = find(mode, request);
+        let refusal = found.refusal(mode);
         if !found.is_empty() {
-            let became = match (self.config.scan, &refusal) {
+            let became = match (mode, &refusal) {
                 (_, Some(_)) => "refused",
                 (ScanMode::Standard, None) => "redacted",
                 (_, None) => "sent",
@@ -364,6 +371,7 @@ impl Broker {
         Ok(())
     }
 
+    /// None: the run was paused meanwhile, and nothing is held.
     async fn admit(
         &self,
         life: &mut Life<'_>,
@@ -371,7 +379,7 @@ impl Broker {
         request: &Request,
         profile: &Arc<Profile>,
         last: bool,
-    ) -> Result<Admitted, Failure> {
+    ) -> Result<Option<Admitted>, Failure> {
         let most = self.most(lane, request);
         let quotas = self.quotas_of(life, lane, request);
         let dollars = quotas.iter().any(|quota| quota.usd.is_some());
@@ -380,10 +388,19 @@ impl Broker {
         self.books.tell(Fact::QuestionQueued { question: life.id, item: life.asker.item, role, tier }).await;
         let applicant = self.applicant(life, lane, request, profile.clone(), last);
         let queued = Instant::now();
-        let admitted = lane.admission.admit(applicant).await?;
+        let (question, item) = (life.id, life.asker.item);
+        let say = |why: Why| self.waits(question, item, why.reason, why.lasts());
+        let admitted = tokio::select! {
+            biased;
+            () = self.pause().begins() => None,
+            admitted = lane.admission.admit_saying(applicant, say) => Some(admitted?),
+        };
         life.draft.queued(queued.elapsed());
-        self.lanes.tell_changes().await;
-        Ok(admitted)
+        if admitted.is_some() {
+            self.lanes.tell_changes().await;
+        }
+        // What was let in at the same moment goes back.
+        Ok(admitted.filter(|_| !self.pause().is_paused()))
     }
 
     /// Who lines up for a question, with all that it takes.

@@ -137,6 +137,15 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// An item that had ended is to be done again, because somebody wants it: it is pending until it ends once more.
+    ItemReopened {
+        /// Which.
+        item: usize,
+        /// How it had ended.
+        was: Outcome,
+        /// Who wants it.
+        reason: String,
+    },
     /// The run goes on otherwise than before: worse, or better again. See [`levels`](crate::levels).
     Degraded {
         /// As it was.

@@ -9,6 +9,7 @@
 //!   [`queue`], [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]; what
 //!   of them all processes of a user have in common is [`shared`]),
 //!   [`watch`], [`schema`], [`retry`];
+//! - [`pause`]: whether a run may ask at this moment;
 //! - [`policy`]: the decisions that can be swapped while it runs;
 //! - [`backend`]: the kinds of instances that answer, the [`warden`] that ends what they started, and [`cassette`]: what
 //!   a recorded run is answered from;
@@ -38,6 +39,7 @@ pub mod machine;
 pub mod money;
 pub mod near;
 pub mod outcome;
+pub mod pause;
 pub mod policy;
 pub mod pool;
 pub mod prices;

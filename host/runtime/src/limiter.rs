@@ -14,7 +14,7 @@
 mod adapting;
 mod window;
 
-use convoke_policy::{Adapt, AdaptFacts, Load};
+use convoke_policy::{Adapt, AdaptFacts, Load, Mode};
 use tokio::time::Instant;
 
 use crate::gate::Wait;
@@ -72,6 +72,7 @@ impl Limiter {
     pub fn set_ceiling(&mut self, ceiling: usize) {
         self.ceiling = ceiling.max(1);
         self.limit = self.ceiling;
+        self.adapting.ceiling_is_named();
     }
 
     /// A question came, and waits or is let in.
@@ -121,6 +122,19 @@ impl Limiter {
             Some(until) if now < until => Err(Wait::Until(until)),
             _ => Ok(()),
         }
+    }
+
+    /// Why no more may start, in the words of events, and how long that stays so at least.
+    pub fn closed(&self, now: Instant) -> Option<(&'static str, Option<Instant>)> {
+        match self.paused_until {
+            Some(until) if now < until => Some(("quota", Some(until))),
+            _ => (self.in_flight >= self.limit).then_some(("limit", None)),
+        }
+    }
+
+    /// From now on it is this mode that decisions are made for.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.adapting.set_mode(mode);
     }
 
     /// Takes a permit. Only after [`check`](Self::check) said yes.

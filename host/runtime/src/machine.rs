@@ -5,7 +5,7 @@ mod processors;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use processors::Meter;
+pub use processors::{Meter, allowed_processors};
 
 /// The share of the memory that is kept free. The design's.
 pub const KEPT_FREE: f64 = 0.10;
@@ -22,8 +22,18 @@ pub struct Memory {
 impl Memory {
     /// As it is now.
     pub fn now() -> Option<Self> {
-        let machine = machine(&fs::read_to_string("/proc/meminfo").ok()?)?;
-        Some(cgroup_of_this_process().and_then(|folder| cgroup(&folder)).map_or(machine, |cgroup| cgroup.min(machine)))
+        let machine = Self::of_machine()?;
+        Some(Self::of_cgroup().map_or(machine, |cgroup| cgroup.min(machine)))
+    }
+
+    /// That of the whole machine.
+    pub fn of_machine() -> Option<Self> {
+        machine(&fs::read_to_string("/proc/meminfo").ok()?)
+    }
+
+    /// What the cgroup allows; none: it has no limit.
+    pub fn of_cgroup() -> Option<Self> {
+        cgroup(&cgroup_of_this_process()?)
     }
 
     /// Whether that much more would leave less than [`KEPT_FREE`].

@@ -1,6 +1,7 @@
 //! How an item may stand, and the only ways from one state to the next.
 //!
-//! Every item of a run has one [`Standing`], the conclusion too. It ends once, and only with an [`Ending`]. One that says
+//! Every item of a run has one [`Standing`], the conclusion too. It ends once, and only with an [`Ending`]; once more only
+//! where somebody has reopened it. One that says
 //! `done`, `cached`, `fallback` or `skipped` is made of what the journal returns when it has written that end
 //! ([`Written`]), and of nothing else: so nothing counts as done that could still be lost. Without the journal an item can
 //! only fail.
@@ -36,6 +37,7 @@ impl State {
             (Self::InHands, Step::GiveBack) | (Self::Aside, Step::Again) | (Self::Elsewhere, Step::ComeBack) => {
                 Some(Self::Queued)
             }
+            (Self::Ended, Step::Reopen) => Some(Self::Queued),
             (Self::InHands, Step::SetAside) => Some(Self::Aside),
             (Self::InHands, Step::LeaveToOther) => Some(Self::Elsewhere),
             (Self::Queued | Self::InHands | Self::Aside | Self::Elsewhere, Step::End) => Some(Self::Ended),
@@ -73,12 +75,22 @@ pub enum Step {
     ComeBack,
     /// It ends.
     End,
+    /// Somebody wants it to be done again, though it had ended.
+    Reopen,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Take, Self::GiveBack, Self::SetAside, Self::Again, Self::LeaveToOther, Self::ComeBack, Self::End];
+    pub const ALL: [Self; 8] = [
+        Self::Take,
+        Self::GiveBack,
+        Self::SetAside,
+        Self::Again,
+        Self::LeaveToOther,
+        Self::ComeBack,
+        Self::End,
+        Self::Reopen,
+    ];
 }
 
 impl fmt::Display for Step {
@@ -91,6 +103,7 @@ impl fmt::Display for Step {
             Self::LeaveToOther => "be left to another host",
             Self::ComeBack => "come back",
             Self::End => "end",
+            Self::Reopen => "be reopened",
         })
     }
 }
@@ -233,6 +246,15 @@ impl Standing {
         Ok(())
     }
 
+    /// It is queued again though it had ended, and pending; how it had ended.
+    ///
+    /// # Errors
+    /// It has not ended.
+    pub fn reopen(&mut self) -> Result<Outcome, Misstep> {
+        self.step(Step::Reopen)?;
+        Ok(std::mem::replace(&mut self.outcome, Outcome::Pending))
+    }
+
     fn step(&mut self, step: Step) -> Result<(), Misstep> {
         self.state = self.state.after(step).ok_or(Misstep { state: self.state, step })?;
         Ok(())
@@ -254,6 +276,7 @@ mod tests {
             Step::LeaveToOther => standing.leave_to_other(),
             Step::ComeBack => standing.come_back(),
             Step::End => standing.end(outcome.into()),
+            Step::Reopen => standing.reopen().map(drop),
         }
     }
 
@@ -278,6 +301,7 @@ mod tests {
                 "set aside: end: ended",
                 "with another host: come back: queued",
                 "with another host: end: ended",
+                "ended: be reopened: queued",
             ]
         );
     }
@@ -309,7 +333,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_an_item_ends_at_most_once_and_stays_so(
+        fn whatever_happens_an_item_ends_at_most_once_and_stays_so_until_it_is_reopened(
             steps in prop::collection::vec((prop::sample::select(Step::ALL.to_vec()), outcome()), 0..60)
         ) {
             let (mut standing, mut ends) = (Standing::default(), Vec::new());
@@ -320,6 +344,8 @@ mod tests {
                     prop_assert_eq!(&before, &(standing.state(), standing.outcome().clone()), "a misstep changes nothing");
                 } else if step == Step::End {
                     ends.push(outcome);
+                } else if step == Step::Reopen {
+                    prop_assert_eq!(ends.pop(), Some(before.1), "it had ended");
                 }
                 prop_assert!(ends.len() <= 1);
                 prop_assert_eq!(standing.has_ended(), !ends.is_empty());

@@ -1,7 +1,7 @@
 //! What is there to ask, whether it works, and what is taken of it: the checks behind `convoke doctor`.
 //!
-//! Checking costs nothing: a key is tried by asking for the list of models, a program by asking for its version. Only
-//! [`probe`] asks a real question.
+//! Checking costs nothing: a program is asked for its version and, only where that is wanted, a service for its list of models,
+//! which tries the key. Only [`probe`] asks a real question.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,8 @@ use convoke_runtime::journal::{Journal, RunId};
 use convoke_runtime::money::Usd;
 use convoke_runtime::question::{AnsweredBy, Failure, FailureKind, Question};
 use convoke_runtime::route::Route;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use super::claude::{self, ClaudeError, Login};
@@ -23,6 +24,7 @@ use super::tiers::{Lanes, names};
 use super::{Auto, BackendError, Surroundings};
 use crate::config::paths::PROJECT_FILE;
 use crate::config::{Backend, Paths, Settings};
+use crate::health::{self, Section};
 use crate::run::ledger::JournalLedger;
 
 /// So long may the list of models take.
@@ -32,13 +34,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PROBE_TOKENS: u32 = 16;
 
 /// How something stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It works.
     Ok,
     /// It is there; whether it works is only known when it is used.
     Unsure,
+    /// It works, and something about it should be looked at.
+    Warn,
     /// It is not there.
     Absent,
     /// It is there and does not work.
@@ -51,6 +55,7 @@ impl State {
         match self {
             Self::Ok => "ok",
             Self::Unsure => "unsure",
+            Self::Warn => "warn",
             Self::Absent => "absent",
             Self::Broken => "broken",
         }
@@ -58,12 +63,21 @@ impl State {
 
     /// Whether it can be used, as far as it is known.
     pub const fn is_usable(self) -> bool {
-        matches!(self, Self::Ok | Self::Unsure)
+        matches!(self, Self::Ok | Self::Unsure | Self::Warn)
+    }
+
+    /// The same in three words: `ok`, `warn`, `bad`. What is not there is no fault: what needs it says so itself.
+    pub const fn level(self) -> &'static str {
+        match self {
+            Self::Ok | Self::Absent => "ok",
+            Self::Unsure | Self::Warn => "warn",
+            Self::Broken => "bad",
+        }
     }
 }
 
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// One thing that was looked at. Written for programs with the [`level`](State::level) of its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What: `anthropic`, `data`.
     pub name: &'static str,
@@ -75,18 +89,41 @@ pub struct Check {
     pub hint: Option<String>,
 }
 
+/// A check as programs get it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Check")]
+pub(crate) struct CheckLine<'a> {
+    /// What: `anthropic`, `data`.
+    name: &'a str,
+    /// How it stands.
+    state: State,
+    /// The same in three words: `ok`, `warn`, `bad`.
+    level: &'a str,
+    /// What was found, for people.
+    found: &'a str,
+    /// What to do, for people.
+    hint: Option<&'a str>,
+}
+
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (level, hint) = (self.state.level(), self.hint.as_deref());
+        CheckLine { name: self.name, state: self.state, level, found: &self.found, hint }.serialize(serializer)
+    }
+}
+
 impl Check {
-    fn new(name: &'static str, state: State, found: impl Into<String>) -> Self {
+    pub(crate) fn new(name: &'static str, state: State, found: impl Into<String>) -> Self {
         Self { name, state, found: found.into(), hint: None }
     }
 
-    fn hint(self, hint: Option<impl Into<String>>) -> Self {
+    pub(crate) fn hint(self, hint: Option<impl Into<String>>) -> Self {
         Self { hint: hint.map(Into::into), ..self }
     }
 }
 
 /// Which backend a run would ask.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Choice {
     /// What is asked for: `auto`.
     pub asked: &'static str,
@@ -97,7 +134,7 @@ pub struct Choice {
 }
 
 /// Where the questions of a tier go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TierFacts {
     /// `speed` or `comprehensive`.
     pub tier: &'static str,
@@ -108,7 +145,7 @@ pub struct TierFacts {
 }
 
 /// A real question, asked.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Probe {
     /// Whether it went as it should: a model answered, or nobody was meant to be asked.
     pub answered: bool,
@@ -119,6 +156,7 @@ pub struct Probe {
     /// From asking to the end, in milliseconds.
     pub took_ms: u64,
     /// US dollars at list price.
+    #[schemars(with = "f64")]
     pub usd: Usd,
     /// All input tokens.
     pub input_tokens: u64,
@@ -127,22 +165,30 @@ pub struct Probe {
 }
 
 /// Everything that was found out.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "convoke doctor")]
 pub struct Diagnosis {
     /// The version of this form.
     pub schema_version: u32,
     /// Of convoke.
     pub version: &'static str,
-    /// Whether a run would get answers: from a model, or from nobody where nobody is meant to be asked.
+    /// Whether a run would get answers, from a model, or from nobody where nobody is meant to be asked; and whether nothing
+    /// else that it needs is broken.
     pub works: bool,
+    /// The worst of all that was looked at, as far as a run needs it: `ok`, `warn` or `bad`.
+    pub level: &'static str,
     /// Each backend.
+    #[schemars(with = "Vec<CheckLine<'static>>")]
     pub backends: Vec<Check>,
     /// Which one is taken.
     pub choice: Choice,
     /// Both tiers.
     pub tiers: Vec<TierFacts>,
     /// Files and folders.
+    #[schemars(with = "Vec<CheckLine<'static>>")]
     pub files: Vec<Check>,
+    /// The machine, its limits and disks, the journal, the service.
+    pub health: Vec<Section>,
     /// What the user should know.
     pub notes: Vec<String>,
     /// A real question, if it was wanted.
@@ -153,17 +199,18 @@ impl Diagnosis {
     /// Adds a probe: what did not answer does not work.
     #[must_use]
     pub fn with(self, probe: Probe) -> Self {
-        Self { works: self.works && probe.answered, probe: Some(probe), ..self }
+        let level = if probe.answered { self.level } else { State::Broken.level() };
+        Self { works: self.works && probe.answered, level, probe: Some(probe), ..self }
     }
 }
 
-/// Looks at everything.
-pub async fn examine(settings: &Settings, paths: &Paths, around: Surroundings<'_>) -> Diagnosis {
+/// Looks at everything. `online`: the service may be asked whether it knows the key.
+pub async fn examine(settings: &Settings, paths: &Paths, around: Surroundings<'_>, online: bool) -> Diagnosis {
     let auto = Auto::choose(around);
     let kind = |choice: Backend| if choice == Backend::Auto { auto.kind() } else { choice };
     let mut notes = settings.warnings.clone();
     let backends = vec![
-        anthropic(around).await,
+        anthropic(around, online).await,
         claude(around, &mut notes),
         Check::new(Backend::Offline.name(), State::Ok, "always there: rules only, nothing is sent"),
     ];
@@ -184,21 +231,30 @@ pub async fn examine(settings: &Settings, paths: &Paths, around: Surroundings<'_
         .into();
     let files = files(settings, paths, around.project);
     let usable = |name: &str| backends.iter().any(|check| check.name == name && check.state.is_usable());
-    let works = tiers.iter().all(|tier| usable(tier.backend)) && files.iter().all(|file| file.state != State::Broken);
+    let health = health::examine(settings, paths, around.project).await;
+    let needed = || files.iter().chain(health.iter().flat_map(|section| &section.checks));
+    let works = tiers.iter().all(|tier| usable(tier.backend)) && needed().all(|check| check.state != State::Broken);
+    let level = match works {
+        false => State::Broken.level(),
+        true if needed().any(|check| check.state.level() == State::Warn.level()) => State::Warn.level(),
+        true => State::Ok.level(),
+    };
     Diagnosis {
         schema_version: 1,
         version: env!("CARGO_PKG_VERSION"),
         works,
+        level,
         backends,
         choice,
         tiers,
         files,
+        health,
         notes,
         probe: None,
     }
 }
 
-async fn anthropic(around: Surroundings<'_>) -> Check {
+async fn anthropic(around: Surroundings<'_>, online: bool) -> Check {
     let check = |state, found: String| Check::new(Backend::Anthropic.name(), state, found);
     let Some(name) = around.key() else {
         let words = "neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set";
@@ -212,6 +268,10 @@ async fn anthropic(around: Surroundings<'_>) -> Check {
         }
         None => return check(State::Absent, format!("{name} is empty")),
     };
+    if !online {
+        let found = format!("{name} is set, for {}; it was not asked", api.host());
+        return check(State::Unsure, found).hint(Some("--online asks whether it knows the key, which costs nothing"));
+    }
     let began = Instant::now();
     let asked = api.models(PATIENCE).await;
     let took = began.elapsed().as_millis();
@@ -376,7 +436,7 @@ mod tests {
             records: Path::new("/nowhere"),
             most_usd: None,
         };
-        (examine(&settings(backend), &paths, around).await, folder)
+        (examine(&settings(backend), &paths, around, true).await, folder)
     }
 
     fn states(diagnosis: &Diagnosis) -> Vec<(&str, State)> {
@@ -390,6 +450,17 @@ mod tests {
         assert_eq!(states(&nothing), expected);
         assert!(nothing.works && nothing.choice.takes == "offline", "{:?}", nothing.choice);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "looking leaves nothing");
+    }
+
+    #[tokio::test]
+    async fn what_programs_get_fits_its_schema() {
+        let (diagnosis, _folder) = examined(Backend::Auto, &[("CLAUDE_CONFIG_DIR", "/nowhere"), ("PATH", "")]).await;
+        let json = serde_json::to_value(&diagnosis).unwrap();
+        let schema = crate::report::schema::of::<Diagnosis>();
+        assert!(jsonschema::is_valid(&schema, &json), "{json:#}");
+        let sections: Vec<_> = diagnosis.health.iter().map(|section| section.name).collect();
+        assert_eq!(sections, ["machine", "limits", "disk", "private", "journal", "service"]);
+        assert_eq!(json["health"][1]["checks"][0]["name"], "open files");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::command::in_runtime;
 use super::error::CliError;
+use super::runs;
 use super::terminal::put;
 use crate::audit::read::Source;
 use crate::audit::record::is_of;
@@ -47,7 +48,7 @@ pub(super) fn command() -> Command {
                     Arg::new("run")
                         .long("run")
                         .value_name("RUN")
-                        .help("Of one run: its id, or the id's last digits (at least 4)"),
+                        .help("Of one run: its id, or the id's last digits (at least 4), or last"),
                 )
                 .arg(
                     Arg::new("kind")
@@ -149,17 +150,20 @@ impl From<AuditError> for CliError {
 // Show -----------------------------------------------------------------------------------------------------------------
 
 struct Filter<'a> {
-    run: Option<&'a str>,
+    run: Option<String>,
     kinds: Vec<&'a str>,
     since: Option<Timestamp>,
 }
 
 impl<'a> Filter<'a> {
-    fn of(matches: &'a ArgMatches) -> Result<Self, CliError> {
-        let run = matches.get_one::<String>("run").map(String::as_str);
-        if run.is_some_and(|run| run.len() < SHORTEST_RUN) {
-            return Err(CliError::usage(format!("a run is named by at least {SHORTEST_RUN} digits")));
-        }
+    fn of(paths: &Paths, matches: &'a ArgMatches) -> Result<Self, CliError> {
+        let run = match matches.get_one::<String>("run").map(String::as_str) {
+            Some("last") => Some(last_run(paths)?),
+            Some(run) if run.len() < SHORTEST_RUN => {
+                return Err(CliError::usage(format!("a run is named by at least {SHORTEST_RUN} digits, or by last")));
+            }
+            run => run.map(str::to_owned),
+        };
         let kinds: Vec<&str> = matches.get_many::<String>("kind").into_iter().flatten().map(String::as_str).collect();
         for kind in &kinds {
             if !KINDS.iter().any(|(known, _)| is_of(known, kind)) {
@@ -176,15 +180,23 @@ impl<'a> Filter<'a> {
     }
 
     fn fits(&self, line: &Line) -> bool {
-        let of_run = self.run.is_none_or(|run| line.run.as_ref().is_some_and(|of| of.ends_with(run)));
+        let of_run = self.run.as_ref().is_none_or(|run| line.run.as_ref().is_some_and(|of| of.ends_with(run)));
         let of_kind = self.kinds.is_empty() || self.kinds.iter().any(|kind| is_of(&line.kind, kind));
         let is_since = |since: Timestamp| line.at.parse::<Timestamp>().is_ok_and(|at| at >= since);
         of_run && of_kind && self.since.is_none_or(is_since)
     }
 }
 
+/// The id of the newest run of this project. The log outlives runs, so others are not looked for in the journal.
+fn last_run(paths: &Paths) -> Result<String, CliError> {
+    let Some(journal) = Journal::open_to_read(&paths.journal())? else {
+        return Err(CliError::usage("there are no runs yet"));
+    };
+    in_runtime(async { Ok(runs::named(&journal, "last", None).await?.to_string()) })
+}
+
 fn show(paths: &Paths, matches: &ArgMatches) -> Result<ExitCode, CliError> {
-    let filter = Filter::of(matches)?;
+    let filter = Filter::of(paths, matches)?;
     let source = Source::of_folder(&paths.audit())?;
     let most = matches.get_one::<u32>("most").map(|most| *most as usize);
     let is_json = matches.get_flag("json");
@@ -240,18 +252,20 @@ fn shown(line: &Line, zone: &TimeZone) -> String {
     let at =
         line.at.parse::<Timestamp>().map(|at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string());
     let run = line.run.as_deref().map_or("-", |run| &run[run.floor_char_boundary(run.len().saturating_sub(8))..]);
-    let details = line.details.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(str::is_empty);
+    let details = line.details.as_object().into_iter().flatten().filter(|(_, value)| !is_empty(value));
     let details: Vec<String> = details.map(|(name, value)| format!("{name}={}", plain(value))).collect();
+    // Each by itself: it would take the columns for spaces too many.
     let text = format!(
         "{:>7}  {}  {:8}  {:15} {}  {}",
         line.seq,
-        at.as_deref().unwrap_or(&line.at),
-        run,
-        line.kind,
-        line.subject,
-        clean::bounded(&details.join(" "), SHOWN)
+        clean::line(at.as_deref().unwrap_or(&line.at)),
+        clean::line(run),
+        clean::line(&line.kind),
+        clean::line(&line.subject),
+        clean::line(&clean::bounded(&details.join(" "), SHOWN))
     );
-    format!("{}\n", clean::line(text.trim_end()))
+    format!("{}\n", text.trim_end())
 }
 
 fn plain(value: &Value) -> String {

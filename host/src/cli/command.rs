@@ -291,6 +291,7 @@ pub(super) fn prepare(
         claims: None,
         lanes: None,
         asks: None,
+        steering: Arc::default(),
     };
     Ok(Prepared { session, baseline, today, said: lanes.said, taped, policy, paths, audit })
 }

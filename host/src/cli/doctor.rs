@@ -1,4 +1,4 @@
-//! `convoke doctor`: what there is to ask, whether it works, and which one is taken.
+//! `convoke doctor`: what there is to ask, whether it works, which one is taken, and whether all else is as a run needs it.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use console::Style;
@@ -20,7 +20,7 @@ const WIDEST: usize = 80;
 
 pub(super) fn command() -> Command {
     Command::new("doctor")
-        .about("Looks at what there is to ask, whether it works, and which one is taken")
+        .about("Looks at what a run needs: backends, machine, limits, disks, journal, service, and what to do about it")
         .arg(super::format_argument())
         .arg(
             Arg::new("backend")
@@ -35,6 +35,13 @@ pub(super) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Ask one real question of a few tokens, and say what it took"),
         )
+        .arg(
+            Arg::new("online")
+                .long("online")
+                .action(ArgAction::SetTrue)
+                .help("Ask the service whether it knows the key, which costs nothing; else nobody outside is asked"),
+        )
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The same as --format json"))
 }
 
 pub(super) fn doctor(matches: &ArgMatches) -> Result<ExitCode, CliError> {
@@ -44,12 +51,14 @@ pub(super) fn doctor(matches: &ArgMatches) -> Result<ExitCode, CliError> {
     let choices = Choices { backend: matches.get_one::<Backend>("backend").copied(), ..Choices::default() };
     let settings = Settings::load(&paths.user_file(), &project.join(PROJECT_FILE), env, choices)?;
     let records = paths.instances();
+    // Who asks a question has asked the service.
+    let online = matches.get_flag("online") || matches.get_flag("probe");
     let around = Surroundings { env: &variable, project: &project, cache: None, records: &records, most_usd: None };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::nothing(format!("no threads can be started: {error}")))?;
-    let mut diagnosis = runtime.block_on(examine(&settings, &paths, around));
+    let mut diagnosis = runtime.block_on(examine(&settings, &paths, around, online));
     if matches.get_flag("probe") {
         let journal = Journal::open(&paths.journal())?;
         let asked = runtime.block_on(probe(&settings, journal, around));
@@ -64,7 +73,8 @@ pub(super) fn doctor(matches: &ArgMatches) -> Result<ExitCode, CliError> {
         });
         diagnosis = diagnosis.with(asked);
     }
-    let text = if matches.get_one::<String>("format").is_some_and(|format| format == "json") {
+    let is_json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
+    let text = if is_json || matches.get_flag("json") {
         let json = serde_json::to_string_pretty(&diagnosis);
         clean::json(json.map_err(|error| CliError::nothing(format!("it can't be written as JSON: {error}")))? + "\n")
     } else {
@@ -104,6 +114,9 @@ impl Page {
             self.wrapped(&format!("  {:<13}  ", tier.tier), &format!("{model}, {}", tier.backend));
         }
         self.checks("Files", &diagnosis.files);
+        for section in &diagnosis.health {
+            self.checks(title_of(section.name), &section.checks);
+        }
         if let Some(probe) = &diagnosis.probe {
             self.title("Probe");
             self.wrapped("  ", &told(probe));
@@ -122,7 +135,14 @@ impl Page {
             }
             (false, _) => self.painted("This does not work yet: see above.", Style::new().red().bold()),
         };
-        self.text + &verdict + "\n"
+        let warned =
+            diagnosis.health.iter().flat_map(|section| &section.checks).filter(|check| check.state == State::Warn);
+        let warned = match warned.count() {
+            0 => String::new(),
+            1 => self.painted("\nOne thing above should be looked at.", Style::new().yellow()),
+            count => self.painted(&format!("\n{count} things above should be looked at."), Style::new().yellow()),
+        };
+        self.text + &verdict + &warned + "\n"
     }
 
     fn title(&mut self, title: &str) {
@@ -137,6 +157,7 @@ impl Page {
             let (mark, ascii, style) = match check.state {
                 State::Ok => ('✓', '+', Style::new().green()),
                 State::Unsure => ('?', '?', Style::new().yellow()),
+                State::Warn => ('!', '!', Style::new().yellow().bold()),
                 State::Absent => ('–', '-', Style::new().dim()),
                 State::Broken => ('✗', 'x', Style::new().red().bold()),
             };
@@ -172,6 +193,18 @@ impl Page {
     }
 }
 
+fn title_of(section: &str) -> &str {
+    match section {
+        "machine" => "Machine",
+        "limits" => "Limits",
+        "disk" => "Disk",
+        "private" => "Permissions",
+        "journal" => "Journal",
+        "service" => "Service, as it was seen last",
+        other => other,
+    }
+}
+
 fn told(probe: &Probe) -> String {
     if !probe.answered {
         return format!("no answer after {} ms: {}", probe.took_ms, probe.by);
@@ -191,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::backends::doctor::{Choice, TierFacts};
+    use crate::health::Section;
 
     fn check(name: &'static str, state: State, found: &str, hint: Option<&str>) -> Check {
         Check { name, state, found: found.to_owned(), hint: hint.map(str::to_owned) }
@@ -202,6 +236,7 @@ mod tests {
             schema_version: 1,
             version: "0.1.0",
             works: true,
+            level: "warn",
             backends: vec![
                 check(
                     "anthropic",
@@ -214,6 +249,15 @@ mod tests {
             choice: Choice { asked: "auto", takes: "anthropic", why: "ANTHROPIC_API_KEY is set".to_owned() },
             tiers: vec![tier("speed", "claude-haiku-5-5"), tier("comprehensive", "claude-opus-5-5")],
             files: vec![check("data", State::Broken, "/x: read-only", None)],
+            health: vec![Section {
+                name: "limits",
+                checks: vec![check(
+                    "open files",
+                    State::Warn,
+                    "256 of at most 4,096",
+                    Some("`ulimit -n 1024` raises it"),
+                )],
+            }],
             notes: Vec::new(),
             probe: Some(Probe {
                 answered: true,
@@ -246,11 +290,16 @@ Choice
 Files
   data  ✗ broken  /x: read-only
 
+Limits
+  open files  ! warn    256 of at most 4,096
+                        hint: `ulimit -n 1024` raises it
+
 Probe
   answered by claude-haiku-5-5 (anthropic) in 640 ms, with 30 input and 4 output
   tokens, $0.00010
 
 Questions can be asked.
+One thing above should be looked at.
 ";
         assert_eq!(text, expected);
         assert!(text.lines().all(|line| display_width(line) <= 80));

@@ -8,6 +8,7 @@ mod carry_actions;
 mod carry_out;
 mod command;
 mod config;
+mod ctl;
 mod dev;
 mod doctor;
 mod error;
@@ -239,6 +240,7 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
         Some(("stats", matches)) => stats::stats(matches),
         Some(("report", matches)) => report::report(&mut known, matches),
         Some(("config", matches)) => config::config(matches),
+        Some(("ctl", matches)) => ctl::ctl(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
         Some(("test", matches)) => test::test(matches),
@@ -332,6 +334,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())
+        .subcommand(ctl::command())
         .subcommand(rollback::command())
         .subcommand(schema::command())
         .subcommand(shell::completions_command())

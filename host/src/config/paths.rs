@@ -100,6 +100,11 @@ impl Paths {
         self.data.join("locks")
     }
 
+    /// The sockets on which processes that run something listen.
+    pub fn control(&self) -> PathBuf {
+        self.data.join("control")
+    }
+
     /// The installed plugins.
     pub fn plugins(&self) -> PathBuf {
         self.data.join("plugins")

@@ -72,6 +72,10 @@ impl Observers {
         if let Some(lines) = Lines::begin(runs) {
             all.push(Box::new(lines));
         }
+        #[cfg(unix)]
+        if let Some(paths) = runs.paths {
+            all.push(Box::new(crate::control::Control::begin(runs, &paths.control())));
+        }
         (Self(all), said)
     }
 

@@ -15,7 +15,7 @@ use super::imports::{self, State};
 use crate::config::files::write_atomic;
 
 /// How many sandboxes may live at once: the 100 instances of the user, with room for plans and replacements.
-const SANDBOXES: u32 = 128;
+pub const SANDBOXES: u32 = 128;
 
 /// The modules that a component may be linked of. One of Rust has 3, one of Python 14: the interpreter, its libraries, and
 /// what the tool puts between them. What is not used is a reserved address.

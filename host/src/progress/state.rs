@@ -161,6 +161,10 @@ impl State {
                 }
                 self.let_go(*item, at);
             }
+            Fact::ItemReopened { was, .. } => {
+                self.ended = self.ended.saturating_sub(1);
+                self.failed = self.failed.saturating_sub(usize::from(was.name() == "failed"));
+            }
             // Another worker may have it already.
             Fact::ItemReturned { item, worker, .. } => {
                 if self.holders.get(item) == Some(worker) {

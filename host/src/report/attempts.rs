@@ -30,7 +30,7 @@ pub enum AttemptEnd {
     Died,
     /// It failed in a way that passes, and was set aside to be done again.
     Aside,
-    /// It had ended, and was done again when its run was continued.
+    /// It had ended, and was done again: its run was continued, or somebody wanted it.
     Again,
     /// It failed, and with it the item.
     Failed,

@@ -151,6 +151,7 @@ pub fn build(facts: Facts, filters: &Filters, read: impl Fn(&str) -> Option<Vec<
         levels: facts.levels.iter().map(attempts::level).collect(),
         alerts: Vec::new(),
         anomalies: Vec::new(),
+        controls: Vec::new(),
         warnings,
         group_of_item: facts.items.iter().filter_map(|item| Some((item.id.clone(), item.group.clone()?))).collect(),
         continuable: true,

@@ -22,6 +22,7 @@ pub fn render(report: &Report) -> String {
     page.metrics(report);
     page.comparison(report);
     page.documents(report);
+    page.controls(report);
     page.warnings(report);
     page.end(report)
 }
@@ -157,6 +158,17 @@ impl Page {
         }
     }
 
+    fn controls(&mut self, report: &Report) {
+        if report.controls.is_empty() {
+            return;
+        }
+        self.push("\n### Changed while it ran\n\n");
+        for control in &report.controls {
+            let text = format!("{} ({}): {}", control.what, control.by, control.became);
+            self.push(&format!("- {}\n", clean::markdown(&text)));
+        }
+    }
+
     fn warnings(&mut self, report: &Report) {
         if report.warnings.is_empty() {
             return;
@@ -243,7 +255,7 @@ fn proposal(edit: &Edit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples;
+    use crate::report::{ControlInfo, samples};
 
     #[test]
     fn the_whole_page_is_as_expected() {
@@ -290,6 +302,8 @@ mod tests {
         report.failures[0].reason = hostile.to_owned();
         report.groups[0].name = Some(hostile.to_owned());
         report.warnings.push(hostile.to_owned());
+        let control = || hostile.to_owned();
+        report.controls.push(ControlInfo { at_ms: 1, by: control(), what: control(), became: control() });
         report.run.command = hostile.to_owned();
         let page = render(&report);
         for markup in ["<script", "[a]", "http://", "@team", "\n# "] {

@@ -131,6 +131,9 @@ pub struct Report {
     /// What the run took unusually much of, beside the last ones like it. Each stands among the warnings too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anomalies: Vec<Anomaly>,
+    /// What was changed from outside while it ran, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<ControlInfo>,
     /// What the user should know about the run itself.
     pub warnings: Vec<String>,
     /// What came of carrying the edits out, where that was asked for and there were any.
@@ -168,6 +171,19 @@ impl Report {
     pub fn is_offline(&self) -> bool {
         self.run.backend == "offline" && self.usage.requests == 0
     }
+}
+
+/// Something that was changed from outside while the run went on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ControlInfo {
+    /// When, in milliseconds since the run began.
+    pub at_ms: u64,
+    /// By whom, as the system knows them: `alice, process 4711, ctl`.
+    pub by: String,
+    /// What was wished: `pause`, `limit 4`, `cancel agents/a.md`.
+    pub what: String,
+    /// What came of it.
+    pub became: String,
 }
 
 /// What ran.

@@ -12,9 +12,10 @@ use convoke_runtime::ladder::{Recovery, Tally};
 use convoke_runtime::levels::Part;
 use convoke_runtime::question::{Failure, FailureKind};
 use convoke_runtime::work::Outcome;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::orders::{Order, Wish};
 use super::seat::Seat;
 use super::shared::{Ended, Shared};
 use super::tried::Nothing;
@@ -50,12 +51,14 @@ struct AtWork {
     seat: Seat,
     log: Log,
     segment: String,
-    /// By which a panic of its task is told from those of others.
-    task: Option<tokio::task::Id>,
+    /// By which a panic of its task is told from those of others, and it is ended.
+    task: Option<AbortHandle>,
+    /// Who wants its item back; then its end is no death.
+    wanted: Option<Order>,
 }
 
-struct Supervisor<'a> {
-    shared: &'a Arc<Shared>,
+pub(super) struct Supervisor<'a> {
+    pub(super) shared: &'a Arc<Shared>,
     sandbox: &'a Sandbox,
     running: JoinSet<(usize, Result<(), Died>)>,
     at_work: HashMap<usize, AtWork>,
@@ -86,6 +89,7 @@ pub async fn execute(shared: &Arc<Shared>, sandbox: &Sandbox, segments: &[Segmen
         }
     }
     let executed = supervisor.supervise(stop).await;
+    shared.orders.close();
     shared.settle_aside().await;
     supervisor.settle_rest().await;
     Executed { workers: supervisor.workers(), ..executed }
@@ -104,7 +108,8 @@ impl Supervisor<'_> {
                 let board = self.shared.board();
                 board.has_elsewhere() && board.draining().is_none()
             };
-            if self.running.is_empty() && !may_come_back {
+            let is_paused = self.shared.board().is_paused();
+            if self.running.is_empty() && !may_come_back && !is_paused {
                 // The last worker may have ended of the failure before it was heard here.
                 let failure = stopped.borrow().clone();
                 let not_begun = self.ended.is_empty() && stop.soft.is_cancelled();
@@ -117,6 +122,7 @@ impl Supervisor<'_> {
             tokio::select! {
                 Some(joined) = self.running.join_next() => self.joined(joined).await,
                 () = self.shared.stirred.notified() => {}
+                order = self.shared.orders.next() => self.obey(order).await,
                 failure = terminal(&mut stopped), if executed.parked.is_none() && !executed.interrupted => {
                     self.shared.board().drain(&failure.message);
                     if is_interruption(&failure) {
@@ -188,13 +194,14 @@ impl Supervisor<'_> {
         let log = self.sandbox.log();
         let seat = Seat::new(self.shared.clone(), Some(worker), log.clone());
         let segment = segment.to_owned();
-        let at_work = AtWork { seat: seat.clone(), log: log.clone(), segment: segment.clone(), task: None };
+        let at_work =
+            AtWork { seat: seat.clone(), log: log.clone(), segment: segment.clone(), task: None, wanted: None };
         self.at_work.insert(worker, at_work);
         self.shared.events.tell(Fact::WorkerStarted { worker, segment }).await;
         let sandbox = self.sandbox.clone();
         let task = self.running.spawn(async move { (worker, sandbox.run(Arc::new(seat), log).await) });
         if let Some(at_work) = self.at_work.get_mut(&worker) {
-            at_work.task = Some(task.id());
+            at_work.task = Some(task);
         }
     }
 
@@ -202,20 +209,27 @@ impl Supervisor<'_> {
         match joined {
             Ok((worker, result)) => self.ended(worker, result).await,
             // A fault of the host's own in the worker's task costs what any other death does.
-            Err(error) if error.is_panic() => {
-                let worker = self.at_work.iter().find(|(_, at_work)| at_work.task == Some(error.id()));
-                if let Some(worker) = worker.map(|(worker, _)| *worker) {
+            Err(error) => {
+                let is_it = |at_work: &AtWork| at_work.task.as_ref().is_some_and(|task| task.id() == error.id());
+                let found = self.at_work.iter().find(|(_, at_work)| is_it(at_work));
+                let Some((worker, is_wanted)) = found.map(|(worker, at_work)| (*worker, at_work.wanted.is_some()))
+                else {
+                    return;
+                };
+                if error.is_panic() {
                     self.ended(worker, Err(Died::Trapped(format!("the host failed: {error}")))).await;
+                } else if is_wanted {
+                    self.ended(worker, Err(Died::Stopped("its item was taken back".to_owned()))).await;
                 }
             }
-            Err(_) => {}
         }
     }
 
     /// A worker is gone: what it held goes elsewhere, or has failed.
     async fn ended(&mut self, worker: usize, result: Result<(), Died>) {
-        let Some(AtWork { seat, log, segment, .. }) = self.at_work.remove(&worker) else { return };
+        let Some(AtWork { seat, log, segment, wanted, .. }) = self.at_work.remove(&worker) else { return };
         seat.settled().await;
+        let was_surplus = self.shared.board().is_leaving(worker);
         // A worker may come to its end because dispatch has stopped, before that is heard here: its item stays pending.
         if let Some(failure) = self.shared.answers.broker().stopped().borrow().as_ref() {
             self.shared.board().drain(&failure.message);
@@ -225,6 +239,11 @@ impl Supervisor<'_> {
         let why = said.as_deref().unwrap_or("the run is being stopped");
         // One that the host has ended has not died.
         let died = said.clone().filter(|_| !matches!(result, Err(Died::Stopped(_))));
+        // What it holds is taken from it before anybody else can have it.
+        let taken = match &wanted {
+            Some(_) if self.shared.board().draining().is_none() => self.shared.board().take_away(worker).ok().flatten(),
+            _ => None,
+        };
         let (lost, attempt) = {
             let mut board = self.shared.board();
             let lost = match &result {
@@ -252,11 +271,54 @@ impl Supervisor<'_> {
             }
             Ok(None) | Err(_) => {}
         }
-        self.futile = if done.items == 0 { self.futile + 1 } else { 0 };
+        self.futile = match done.items {
+            0 if was_surplus => self.futile,
+            0 => self.futile + 1,
+            _ => 0,
+        };
         self.last_death = died.clone().or(self.last_death.take());
         self.shared.changed.notify_waiters();
         self.shared.events.tell(Fact::WorkerEnded { worker, died: died.clone() }).await;
         self.ended.insert(worker, WorkerFacts { segment, items: done.items, work: done.work, died });
+        if let Some(order) = wanted {
+            self.came_back(order, worker, taken, log.tail(), seat.in_hands()).await;
+        }
+    }
+
+    /// The worker that has an item is ended, because somebody wants it back. What came of it is said then.
+    pub(super) fn let_go(&mut self, worker: usize, order: Order) {
+        let Some(at_work) = self.at_work.get_mut(&worker) else {
+            return order.refuse("its worker is just ending: try again");
+        };
+        let Some(task) = at_work.task.as_ref().filter(|_| at_work.wanted.is_none()) else {
+            return order.refuse("it is being taken back already");
+        };
+        task.abort();
+        at_work.wanted = Some(order);
+    }
+
+    /// A worker that was ended for its item is gone; none: the item had ended before.
+    async fn came_back(&self, order: Order, worker: usize, taken: Option<usize>, log: String, took: Duration) {
+        let Some(number) = taken else {
+            let outcome = self.shared.board().outcome(order.item).map(Outcome::name).unwrap_or_default();
+            return order.refuse(&match outcome {
+                "pending" => "the run is being stopped, and it stays pending".to_owned(),
+                ended => format!("it has just ended: {ended}"),
+            });
+        };
+        let attempt = self.shared.board().attempts(number);
+        let reason = order.reason();
+        let nothing =
+            Nothing { item: number, attempt, worker, became: Became::Died, reason: reason.clone(), log, took };
+        self.shared.came_to_nothing(nothing, reason).await;
+        match order.wish {
+            Wish::Cancel => self.skip(number, order).await,
+            Wish::Requeue => {
+                self.shared.board().hand_out(number);
+                self.shared.changed.notify_waiters();
+                order.done("taken back from its worker; it is done again");
+            }
+        }
     }
 
     /// The board has ended an item with its worker: the journal and all others must hear of it.

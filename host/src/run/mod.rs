@@ -13,12 +13,14 @@ pub(crate) mod fault;
 mod hours;
 pub(crate) mod ledger;
 pub mod money;
+pub mod orders;
 pub mod resume;
 mod sampling;
 mod seat;
 mod shared;
 pub mod since;
 pub mod size;
+pub mod steer;
 pub mod together;
 pub(crate) mod tried;
 mod verify;
@@ -62,11 +64,13 @@ pub use ended::rules_of;
 use execute::{Stop, execute};
 use hours::Hours;
 use ledger::JournalLedger;
+use orders::Orders;
 use resume::{Kept, Resume};
 use sampling::Sampling;
 use shared::{End, Ended, Shared};
 use since::Since;
 use size::Sized;
+use steer::Steering;
 use tried::Tried;
 
 /// One execution of one command: everything that it is made of.
@@ -111,6 +115,8 @@ pub struct Session {
     pub lanes: Option<Arc<Lanes>>,
     /// Who is asked in place of the broker; none: nobody.
     pub asks: Option<Arc<dyn Asks>>,
+    /// By which it can be changed while it goes on.
+    pub steering: Arc<Steering>,
 }
 
 /// Why there is no report.
@@ -226,6 +232,7 @@ impl Session {
             Some(_) => self.journal.written(&id).await?,
             None => HashMap::new(),
         };
+        self.steering.attach(&shared, self).await;
         let looking = Looking::begin(&shared);
         let sampling = Sampling::begin(&shared, self.meter.clone());
         let going = fault::guarded(async {
@@ -264,6 +271,8 @@ impl Session {
             let lost = if error.is_storage() { ", nor what its last questions have cost" } else { "" };
             report.degrade(format!("the end of the run could not be written down{lost}: {error}"));
         }
+        self.steering.detach();
+        report.controls = self.steering.controls();
         looking.end().await;
         sampling.end();
         self.events.judged().await;
@@ -387,6 +396,7 @@ impl Session {
             answers,
             events: events.clone(),
             tried,
+            orders: Orders::default(),
         }))
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::answers::Answers;
 use super::assess::Identity;
+use super::orders::Orders;
 use super::tried::Tried;
 
 /// What the workers of a run have in common.
@@ -47,6 +48,8 @@ pub struct Shared {
     pub beside: Option<super::beside::Beside>,
     /// What came to nothing so far.
     pub tried: Arc<Tried>,
+    /// What is wished of its items from outside.
+    pub orders: Orders,
 }
 
 /// What became of an item, beside its outcome.

@@ -94,6 +94,16 @@ impl Tried {
         }
     }
 
+    fn reopened(&self, item: usize, attempt: AttemptInfo) {
+        let mut inner = self.inner();
+        let of_item = inner.attempts.entry(item).or_default();
+        if of_item.last().is_some_and(|last| last.became == AttemptEnd::Failed && last.number == attempt.number) {
+            of_item.pop();
+        }
+        drop(inner);
+        self.add(item, attempt);
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,6 +131,17 @@ impl Shared {
             self.events.tell(Fact::Warned { message }).await;
         }
         self.events.tell(Fact::ItemReturned { worker, item, reason: told }).await;
+    }
+
+    /// An item had ended, and is done again: its end becomes an attempt, unless it is one of those already.
+    pub(super) fn note_reopened(&self, item: usize, attempts: u32, was: &Outcome, why: &str) {
+        let reason = match was.reason() {
+            Some(reason) => format!("{}: {reason}; {why}", was.name()),
+            None => format!("{}; {why}", was.name()),
+        };
+        let attempt =
+            AttemptInfo { number: attempts.max(1), worker: None, became: AttemptEnd::Again, reason, took_ms: 0 };
+        self.tried.reopened(item, attempt);
     }
 
     /// An item has ended in a worker's hands: where it failed, the report names this attempt too.

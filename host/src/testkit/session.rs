@@ -318,6 +318,7 @@ impl<'a> Bench<'a> {
             claims: None,
             lanes: None,
             asks: Some(script.clone()),
+            steering: Arc::default(),
             settings,
             events,
         };

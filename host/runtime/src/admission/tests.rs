@@ -15,6 +15,7 @@ use crate::question::ProviderLimits;
 use crate::quota::Told;
 
 mod moving;
+mod waits;
 
 const SECOND: Duration = Duration::from_secs(1);
 

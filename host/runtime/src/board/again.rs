@@ -35,7 +35,7 @@ impl Board {
         if entry.failures.contains(&words) {
             return Ok(Passing::Quarantined);
         }
-        if draining || !entry.item.repeatable || entry.attempts >= tries {
+        if draining || !entry.item.repeatable || entry.attempts - entry.forgiven >= tries {
             return Ok(Passing::Stays);
         }
         self.step(number, Standing::set_aside)?;
@@ -72,7 +72,7 @@ impl Board {
     /// aside can be taken again. [`Recovery::GoOn`]: nothing changes.
     pub fn recover(&mut self) -> (Recovery, Tally) {
         let tally = Tally { failed: 0, ..self.tally() };
-        if self.draining.is_some() {
+        if self.draining.is_some() || self.paused {
             return (Recovery::GoOn, tally);
         }
         // Where there is one worker anyway, nothing changes.
@@ -88,7 +88,7 @@ impl Board {
         for number in std::mem::take(&mut self.aside) {
             // What is set aside can always be done again: the table has that step.
             if self.step(number, Standing::again).is_ok() {
-                self.again.insert(number);
+                self.queue_again(number);
             }
         }
         (recovery, tally)

@@ -44,8 +44,7 @@ impl Board {
     pub fn come_back(&mut self, number: usize) {
         // What is elsewhere can always come back: the table has that step.
         if self.elsewhere.remove(&number) && self.step(number, Standing::come_back).is_ok() {
-            let place = if self.is_again(number) { &mut self.again } else { &mut self.returned };
-            place.insert(number);
+            self.queue_again(number);
         }
     }
 }

@@ -143,6 +143,12 @@ pub enum BoardError {
         /// Each waits for the next; the last is the first again.
         circle: Vec<String>,
     },
+    /// Several items have the label.
+    #[error("several items have the label {label:?}: name one by its id")]
+    Ambiguous {
+        /// The label.
+        label: String,
+    },
     /// The run is being stopped.
     #[error("the run is being stopped: {reason}")]
     Draining {

@@ -46,6 +46,7 @@ impl Board {
                 holder: None,
                 attempts: 0,
                 deaths: 0,
+                forgiven: 0,
                 failures: Vec::new(),
                 parent,
                 depth,
@@ -79,6 +80,11 @@ impl Board {
     /// It is enough to ask when a worker begins to wait. What is taken later waits for nothing yet, and nothing that
     /// is added later is waited for yet, so neither closes a circle.
     pub(super) fn way(&self, item: usize, other: usize) -> Option<Vec<usize>> {
+        self.way_with(item, other, None)
+    }
+
+    /// The same if one that has ended had not.
+    pub(super) fn way_with(&self, item: usize, other: usize, reopened: Option<usize>) -> Option<Vec<usize>> {
         // Who was come by to each.
         let mut from: Vec<Option<usize>> = vec![None; self.entries.len()];
         let mut look = VecDeque::from([item]);
@@ -90,7 +96,7 @@ impl Board {
                 way.reverse();
                 return Some(way);
             }
-            for next in self.waits_for(number) {
+            for next in self.waits_for(number, reopened) {
                 if next != item && from[next].is_none() {
                     from[next] = Some(number);
                     look.push_back(next);
@@ -117,15 +123,15 @@ impl Board {
             if self.lines[entry.line].ready.contains(&(entry.place, number)) && self.is_free(number) {
                 return Some(number);
             }
-            look.extend(self.waits_for(number));
+            look.extend(self.waits_for(number, None));
         }
         None
     }
 
-    /// What an item waits for itself, at this moment.
-    fn waits_for(&self, number: usize) -> Vec<usize> {
+    /// What an item waits for itself, at this moment; `reopened` as if it had not ended.
+    fn waits_for(&self, number: usize, reopened: Option<usize>) -> Vec<usize> {
         let entry = &self.entries[number];
-        if entry.standing.has_ended() {
+        if entry.standing.has_ended() && reopened != Some(number) {
             return Vec::new();
         }
         match entry.holder {

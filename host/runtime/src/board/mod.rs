@@ -15,11 +15,13 @@
 //!   and only if it is repeatable.
 //! - One that failed in a way that passes by itself is set aside, and done again when the others are done.
 //! - No item waits for ever: what would wait in a circle is refused when it begins to.
+//! - Who watches may pause it, have more or fewer workers, and take items back.
 
 mod again;
 mod elsewhere;
 mod error;
 mod graph;
+mod live;
 mod paths;
 #[cfg(test)]
 mod schedules;
@@ -114,6 +116,16 @@ pub struct Board {
     again: BTreeSet<usize>,
     /// What other hosts are at.
     elsewhere: BTreeSet<usize>,
+    /// What nobody may take until it is decided what becomes of it.
+    withheld: BTreeSet<usize>,
+    /// What is queued again, and waits for what was reopened before it.
+    reopened: BTreeSet<usize>,
+    /// Whether nothing is given out for now.
+    paused: bool,
+    /// How many workers there may be, where somebody has said so; else as many as segments.
+    most: Option<usize>,
+    /// The workers that were told to go because there are too many.
+    leaving: BTreeSet<usize>,
     /// Whether all the rest is done one by one.
     sequential: bool,
     partial: PartialProfile,
@@ -133,6 +145,8 @@ struct Entry {
     attempts: u32,
     /// How many workers died of it.
     deaths: u32,
+    /// How many of the attempts do not count any more: somebody wants it done again.
+    forgiven: u32,
     /// In which words it failed in passing.
     failures: Vec<String>,
     parent: Option<usize>,
@@ -203,6 +217,11 @@ impl Board {
             aside: BTreeSet::new(),
             again: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
+            withheld: BTreeSet::new(),
+            reopened: BTreeSet::new(),
+            paused: false,
+            most: None,
+            leaving: BTreeSet::new(),
             sequential: false,
             partial: PartialProfile::default(),
             joined: 0,
@@ -250,6 +269,13 @@ impl Board {
         }
         if self.draining.is_some() {
             return Ok(Take::Nothing);
+        }
+        if self.is_surplus(worker) {
+            self.leaving.insert(worker);
+            return Ok(Take::Nothing);
+        }
+        if self.paused {
+            return Ok(Take::Wait);
         }
         let Some(number) = self.next(worker) else {
             return Ok(if self.is_over() { Take::Nothing } else { Take::Wait });
@@ -521,10 +547,28 @@ impl Board {
     /// If it is.
     fn make_ready(&mut self, number: usize) {
         let entry = &self.entries[number];
+        if self.withheld.contains(&number) {
+            return;
+        }
+        if entry.missing == 0 && self.reopened.remove(&number) {
+            self.queue_again(number);
+            return;
+        }
         let untaken = entry.attempts == 0 && !entry.standing.has_ended();
         if untaken && entry.published && entry.missing == 0 {
             self.lines[entry.line].ready.insert((entry.place, number));
         }
+    }
+
+    /// One that was begun, or was elsewhere, can be taken again: when those before it have ended.
+    fn queue_again(&mut self, number: usize) {
+        let is_again = self.is_again(number);
+        let place = match self.entries[number].missing {
+            0 if is_again => &mut self.again,
+            0 => &mut self.returned,
+            _ => &mut self.reopened,
+        };
+        place.insert(number);
     }
 
     /// Puts a new item into its line.
@@ -543,7 +587,14 @@ impl Board {
 
     /// Takes an item out of its line, or from among those that were given back.
     fn unline(&mut self, number: usize) {
-        let lies_apart = [&mut self.returned, &mut self.again, &mut self.aside, &mut self.elsewhere];
+        let lies_apart = [
+            &mut self.returned,
+            &mut self.again,
+            &mut self.aside,
+            &mut self.elsewhere,
+            &mut self.withheld,
+            &mut self.reopened,
+        ];
         if !lies_apart.into_iter().any(|set| set.remove(&number)) {
             let entry = &self.entries[number];
             let line = &mut self.lines[entry.line];

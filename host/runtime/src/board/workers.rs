@@ -50,7 +50,7 @@ impl Board {
         };
         let Some(reason) = failed else {
             self.step(number, Standing::give_back)?;
-            self.returned.insert(number);
+            self.queue_again(number);
             return Ok(Some(Lost::Again(number)));
         };
         self.lose(number, Ending::failed(reason))
@@ -65,16 +65,17 @@ impl Board {
     /// How many more workers would find something to do now. A worker that is blocked or gone leaves room for another:
     /// as many should be able to work as there were segments.
     pub fn wants_more_workers(&self) -> usize {
-        if self.draining.is_some() {
+        if self.draining.is_some() || self.paused {
             return 0;
         }
-        let working = self.workers.values().filter(|worker| !self.is_blocked(worker)).count();
-        let most = if self.sequential { 1 } else { (self.lines.len() - 1).max(1) };
+        let working = self.working();
+        let most = if self.sequential { 1 } else { self.most.unwrap_or((self.lines.len() - 1).max(1)) };
         let room = most.saturating_sub(working);
         if room == 0 {
             return 0;
         }
-        let idle = self.workers.values().filter(|worker| worker.holds.is_none()).count();
+        let stays = |number: &usize| !self.leaving.contains(number);
+        let idle = self.workers.iter().filter(|(number, worker)| worker.holds.is_none() && stays(number)).count();
         self.takeable().take(room + idle).count().saturating_sub(idle).min(room)
     }
 
@@ -83,8 +84,9 @@ impl Board {
     }
 
     /// Takes the worker off the board and the item out of its hands.
-    fn dismiss(&mut self, worker: usize) -> Result<Option<usize>, BoardError> {
+    pub(super) fn dismiss(&mut self, worker: usize) -> Result<Option<usize>, BoardError> {
         let holds = self.workers.remove(&worker).ok_or(BoardError::UnknownWorker { worker })?.holds;
+        self.leaving.remove(&worker);
         if let Some(number) = holds {
             self.release(number);
         }

@@ -22,6 +22,8 @@ pub(super) enum Attempt {
     Answered(Answer),
     /// The question is to be asked again after `wait`.
     Again { wait: Duration, kind: &'static str, reason: String },
+    /// The run was paused before it was sent, or while it was: it is asked again when the run goes on.
+    BrokenOff,
     /// It is not; whether the next model is asked, if that was decided.
     Lost(Failure, Option<bool>),
 }
@@ -52,25 +54,47 @@ impl Broker {
         tries: &mut Tries,
         listener: Listener<'_>,
     ) -> Attempt {
-        let watched = match self.start(lane, &mut admitted, request).await {
+        let watched = match self.start(lane, &mut admitted, request, (life.id, life.asker.item)).await {
             Err(failure) => Watched { result: Err(failure), first_event: None },
             Ok(()) => {
                 if let Some(stopped) = self.failure() {
                     return Attempt::Lost(stopped, Some(false));
                 }
-                match self.hedges_after(life, lane, request) {
-                    None => self.watch(life, lane, &mut admitted, request, listener).await,
-                    Some(late) => match self.race(life, lane, admitted, request, late, listener).await {
-                        Err((watched, first)) => {
-                            admitted = first;
-                            watched
+                // It may have taken its time. The instance is kept.
+                if self.pause().is_paused() {
+                    return Attempt::BrokenOff;
+                }
+                let may_break_off = life.question.repeatable;
+                let watching = async {
+                    match self.hedges_after(life, lane, request) {
+                        None => {
+                            let watched = self.watch(life, lane, &mut admitted, request, listener).await;
+                            Err((watched, admitted))
                         }
-                        Ok(attempt) => {
-                            self.books.tell_ends(life.draft.news()).await;
-                            self.lanes.tell_changes().await;
-                            return attempt;
-                        }
-                    },
+                        Some(late) => self.race(life, lane, admitted, request, late, listener).await,
+                    }
+                };
+                let watched = tokio::select! {
+                    biased;
+                    watched = watching => watched,
+                    () = self.pause().breaks_off(), if may_break_off => {
+                        // What it held has gone back with it.
+                        self.broken_off(life, request).await;
+                        self.books.tell_ends(life.draft.news()).await;
+                        self.lanes.tell_changes().await;
+                        return Attempt::BrokenOff;
+                    }
+                };
+                match watched {
+                    Err((watched, first)) => {
+                        admitted = first;
+                        watched
+                    }
+                    Ok(attempt) => {
+                        self.books.tell_ends(life.draft.news()).await;
+                        self.lanes.tell_changes().await;
+                        return attempt;
+                    }
                 }
             }
         };
@@ -92,7 +116,13 @@ impl Broker {
     }
 
     /// The leased instance, if it is ready; else a new one takes its place.
-    pub(super) async fn start(&self, lane: &Lane, admitted: &mut Admitted, request: &Request) -> Result<(), Failure> {
+    pub(super) async fn start(
+        &self,
+        lane: &Lane,
+        admitted: &mut Admitted,
+        request: &Request,
+        (question, item): (u64, usize),
+    ) -> Result<(), Failure> {
         let Some(lease) = admitted.lease() else { return Ok(()) };
         let starting = async {
             if let Some(idle) = &mut lease.instance {
@@ -105,6 +135,7 @@ impl Broker {
                 lane.admission.close_oldest();
             }
             if lane.backend.starts_processes() {
+                self.waits(question, item, "instance", None);
                 lane.admission.spawn().await;
             }
             lease.instance = Some(lane.backend.start(lease.profile()).await?);
@@ -166,7 +197,7 @@ impl Broker {
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
         };
         life.noted.extend(overseer.into_noted());
-        if watched.result.is_ok() && self.config.mode == crate::policy::Mode::Performance {
+        if watched.result.is_ok() && self.mode() == crate::policy::Mode::Performance {
             self.hedges.answered(&request.model, sent.elapsed());
         }
         watched

@@ -75,7 +75,7 @@ impl Broker {
             + question.prompt.len();
         let mut facts = RouteFacts {
             now: self.config.clock.now(),
-            mode: self.config.mode,
+            mode: self.mode(),
             command: name(command),
             role: name(&question.role),
             asked: fact(question.tier),
@@ -167,7 +167,7 @@ impl Broker {
         let now = Instant::now();
         let mut facts = AdmitFacts {
             now: self.config.clock.now(),
-            mode: self.config.mode,
+            mode: self.mode(),
             command: name(&life.asker.command),
             role: name(&life.question.role),
             tier: fact(tier),
@@ -294,7 +294,7 @@ impl<'a> Overseer<'a> {
         let usd = config.prices.at_most(&self.model, self.input_tokens, output_tokens, false);
         let mut facts = WatchFacts {
             now: config.clock.now(),
-            mode: config.mode,
+            mode: self.broker.mode(),
             command: name(&self.life.0),
             role: self.life.1.clone(),
             model: self.model.clone(),

@@ -91,7 +91,7 @@ struct Winner {
 impl Broker {
     /// After how long this question is asked a second time; none: it is not.
     pub(super) fn hedges_after(&self, life: &Life<'_>, lane: &Lane, request: &Request) -> Option<Duration> {
-        let may = self.config.mode == crate::policy::Mode::Performance
+        let may = self.mode() == crate::policy::Mode::Performance
             && life.question.repeatable
             && request.tools.is_empty()
             && request.mcp.is_none()
@@ -161,7 +161,8 @@ impl Broker {
         let Ok(affordable) = self.affordable(request) else { return never().await };
         let mut admitted = loop {
             sleep(late_after.max(LOOKS_EVERY)).await;
-            if self.failure().is_some() || self.lanes.is_safe() || lane.admission.standing().breaker != "closed" {
+            let must_not = self.failure().is_some() || self.lanes.is_safe() || self.pause().is_paused();
+            if must_not || lane.admission.standing().breaker != "closed" {
                 continue;
             }
             if let Some(admitted) = lane.admission.admit_at_once(&applicant) {
@@ -169,7 +170,7 @@ impl Broker {
             }
         };
         let profile = self.lanes.policy().in_force().profile.recover.hedge;
-        if !self.hedges.take(&profile) || self.start(lane, &mut admitted, request).await.is_err() {
+        if !self.hedges.take(&profile) || self.start(lane, &mut admitted, request, (question, item)).await.is_err() {
             drop(admitted);
             return never().await;
         }

@@ -257,6 +257,24 @@ impl Lanes {
         }
     }
 
+    /// From now on it is this mode that limits are decided for.
+    pub(super) fn set_mode(&self, mode: crate::policy::Mode) {
+        for lane in &self.lanes {
+            lane.admission.set_mode(mode);
+        }
+    }
+
+    /// Changes how many questions may be in flight at each backend, as somebody wants it, and tells it.
+    pub async fn set_limit(&self, instances: usize, reason: &str) {
+        for lane in self.lanes.iter().filter(|lane| lane.backend.has_model()) {
+            let before = lane.admission.standing().limit;
+            lane.admission.set_instances(instances);
+            let limit = lane.admission.standing().limit;
+            let (account, reason) = (lane.backend.name().to_owned(), reason.to_owned());
+            self.tell(Fact::LimitChanged { account, limit, before, reason }).await;
+        }
+    }
+
     /// Ends the idle instances, and waits until they and those that were given up have ended: all runs are over.
     pub async fn close(&self) {
         for lane in &self.lanes {

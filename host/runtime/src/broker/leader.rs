@@ -155,19 +155,33 @@ impl Broker {
         is_cheapest: bool,
     ) -> Result<Admitted, Failure> {
         let prefix = if lane.backend.caches_prompts() { Prefix::of(request) } else { None };
-        let Some(prefix) = prefix else { return self.admit(life, lane, request, profile, is_cheapest).await };
         loop {
+            // Who is paused leads nobody: others may go on.
             life.turn = None;
-            life.turn = tokio::select! {
-                biased;
-                failure = self.stopping() => return Err(failure),
-                turn = lane.leaders.turn(prefix) => Some(turn),
-            };
-            let admitted = self.admit(life, lane, request, profile, is_cheapest).await?;
+            self.until_it_goes_on(life).await?;
+            if let Some(prefix) = prefix {
+                life.turn = Some(self.turn_of(life, lane, prefix).await?);
+            }
+            let Some(admitted) = self.admit(life, lane, request, profile, is_cheapest).await? else { continue };
             // It may have waited for so long that the provider has forgotten the context.
-            if life.turn.as_ref().is_some_and(Turn::holds) {
+            if prefix.is_none() || life.turn.as_ref().is_some_and(Turn::holds) {
                 return Ok(admitted);
             }
+        }
+    }
+
+    /// The question's turn among those that share its context.
+    async fn turn_of(&self, life: &Life<'_>, lane: &Lane, prefix: Prefix) -> Result<Turn, Failure> {
+        let turn = lane.leaders.turn(prefix);
+        tokio::pin!(turn);
+        if let Some(turn) = futures::FutureExt::now_or_never(turn.as_mut()) {
+            return Ok(turn);
+        }
+        self.waits(life.id, life.asker.item, "context", None);
+        tokio::select! {
+            biased;
+            failure = self.stopping() => Err(failure),
+            turn = turn => Ok(turn),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Broker {
         };
         RecoverFacts {
             now: self.config.clock.now(),
-            mode: self.config.mode,
+            mode: self.mode(),
             command: name(&life.asker.command),
             role: name(&life.question.role),
             tier: fact(tries.tier),

@@ -9,6 +9,7 @@ mod leader;
 mod load;
 mod money;
 mod outage;
+mod pause;
 mod recover;
 mod responses;
 mod secrets;

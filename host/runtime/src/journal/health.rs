@@ -149,7 +149,7 @@ impl Reader<'_> {
         let read = || {
             let mut select = self.connection.prepare(
                 "SELECT outcome, requests, first, took FROM questions
-                 WHERE asked >= ?1 AND requests > 0 AND outcome NOT IN ('dropped', 'cancelled')
+                 WHERE asked >= ?1 AND requests > 0 AND outcome NOT IN ('dropped', 'cancelled', 'cache')
                  ORDER BY asked DESC LIMIT ?2",
             )?;
             let mut rows = select.query(rusqlite::params![since.as_microsecond(), QUESTIONS])?;

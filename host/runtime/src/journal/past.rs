@@ -88,12 +88,11 @@ impl Reader<'_> {
         let read = || {
             let mut select = self.connection.prepare(
                 "SELECT runs.id, runs.started, runs.project, runs.plugin_digest, runs.arguments_json, runs.mode,
-                        runs.route, runs.census_json, reports.wall, reports.work, reports.workers, reports.questions,
-                        reports.input_tokens, reports.output_tokens, reports.usd_pico
-                 FROM runs JOIN reports ON reports.run = runs.seq
+                        runs.route, runs.census_json, took.wall, took.work, took.workers, took.questions,
+                        took.input_tokens, took.output_tokens, took.usd_pico
+                 FROM runs JOIN took ON took.run = runs.seq
                  WHERE runs.command = ?1 AND runs.subcommand IS ?2 AND runs.leaving = 0 AND runs.continued = 0
-                   AND runs.status IN ('completed', 'degraded') AND reports.wall IS NOT NULL
-                   AND reports.work IS NOT NULL AND reports.workers IS NOT NULL
+                   AND runs.status IN ('completed', 'degraded')
                  ORDER BY runs.seq DESC LIMIT ?3",
             )?;
             let most = i64::try_from(most).unwrap_or(i64::MAX);
@@ -110,7 +109,7 @@ impl Reader<'_> {
     fn past_run(&self, row: &Row<'_>) -> Result<PastRun, Trouble> {
         let id: String = row.get(0)?;
         let what = format!("run {id}");
-        let count = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map_or(0, number));
+        let count = |column| Ok::<_, rusqlite::Error>(number(row.get(column)?));
         Ok(PastRun {
             id: self.parsed(&id, &what)?,
             started: self.time(row.get(1)?, &what)?,

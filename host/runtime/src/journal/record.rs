@@ -189,7 +189,7 @@ pub enum Became {
     Died,
     /// It failed in a way that passes, and was set aside.
     Aside,
-    /// It had ended, and was done again when its run was continued.
+    /// It had ended, and was done again: its run was continued, or somebody wanted it.
     Again,
 }
 

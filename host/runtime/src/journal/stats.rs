@@ -136,8 +136,8 @@ impl Reader<'_> {
     fn stats_runs(&self, filter: &StatsFilter) -> Result<Vec<StatsRun>, Trouble> {
         let mut select = self.connection.prepare(&format!(
             "SELECT runs.id, runs.command, runs.subcommand, runs.started, runs.ended, runs.status, runs.census_json,
-                    runs.continued, reports.wall, reports.work
-             FROM runs LEFT JOIN reports ON reports.run = runs.seq WHERE {WHICH} ORDER BY runs.seq"
+                    runs.continued, took.wall, took.work
+             FROM runs LEFT JOIN took ON took.run = runs.seq WHERE {WHICH} ORDER BY runs.seq"
         ))?;
         let params = filter.params();
         let mut rows = select.query(rusqlite::params_from_iter(params.iter()))?;

@@ -65,15 +65,25 @@ struct Timing {
     work_ms: Option<u32>,
 }
 
-/// Keeps the report in place of an earlier one, with what the ledger has of its run by now.
+/// Keeps the report in place of an earlier one, and beside it what the run took: by it, and by the ledger as far as that is
+/// written.
 pub(super) fn report(connection: &Connection, run: RunId, kept: &Kept) -> Result<(), Fault> {
-    let micros = |millis: Option<u32>| millis.map(|millis| i64::from(millis) * 1_000);
-    let Brief { timing, workers } = &kept.brief;
-    let workers = timing.wall_ms.map(|_| i64::try_from(workers.len()).unwrap_or(i64::MAX));
-    // As floating point numbers, because a sum of whole ones may overflow.
+    let id = run.to_string();
     connection.execute(
-        "INSERT INTO reports (run, report_json, wall, work, workers, questions, input_tokens, output_tokens, usd_pico)
-         SELECT runs.seq, ?2, ?3, ?4, ?5, asked.questions, cast(asked.input AS INTEGER), cast(asked.output AS INTEGER),
+        "INSERT INTO reports (run, report_json) SELECT seq, ?2 FROM runs WHERE id = ?1
+         ON CONFLICT (run) DO UPDATE SET report_json = excluded.report_json",
+        params![id, kept.text],
+    )?;
+    connection.execute("DELETE FROM took WHERE run = (SELECT seq FROM runs WHERE id = ?1)", params![id])?;
+    let micros = |millis: u32| i64::from(millis) * 1_000;
+    let Brief { timing: Timing { wall_ms: Some(wall), work_ms: Some(work) }, workers } = &kept.brief else {
+        return Ok(());
+    };
+    let workers = i64::try_from(workers.len()).unwrap_or(i64::MAX);
+    // Added up as floating point numbers: a sum of whole ones may overflow.
+    connection.execute(
+        "INSERT INTO took (run, wall, work, workers, questions, input_tokens, output_tokens, usd_pico)
+         SELECT runs.seq, ?2, ?3, ?4, asked.questions, cast(asked.input AS INTEGER), cast(asked.output AS INTEGER),
                 cast(asked.usd AS INTEGER)
          FROM runs,
               (SELECT count(*) AS questions,
@@ -81,12 +91,8 @@ pub(super) fn report(connection: &Connection, run: RunId, kept: &Kept) -> Result
                       total(output_tokens) AS output,
                       total(usd_pico) + total(uncertain_pico) AS usd
                FROM questions WHERE run = ?1) AS asked
-         WHERE runs.id = ?1
-         ON CONFLICT (run) DO UPDATE SET
-             report_json = excluded.report_json, wall = excluded.wall, work = excluded.work,
-             workers = excluded.workers, questions = excluded.questions, input_tokens = excluded.input_tokens,
-             output_tokens = excluded.output_tokens, usd_pico = excluded.usd_pico",
-        params![run.to_string(), kept.text, micros(timing.wall_ms), micros(timing.work_ms), workers],
+         WHERE runs.id = ?1",
+        params![id, micros(*wall), micros(*work), workers],
     )?;
     Ok(())
 }

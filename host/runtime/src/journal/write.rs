@@ -95,7 +95,6 @@ impl Write {
             | Self::Question(_)
             | Self::Decision(_)
             | Self::Events(..)
-            | Self::Report(..)
             | Self::Route(..)
             | Self::End(..)
             | Self::Leave(_)
@@ -103,7 +102,7 @@ impl Write {
             | Self::GiveBack
             | Self::Amend(..)
             | Self::Flush => true,
-            Self::Items(..) | Self::Reopen(_) | Self::Again(..) => false,
+            Self::Items(..) | Self::Report(..) | Self::Reopen(_) | Self::Again(..) => false,
             Self::Action(_) | Self::Apply(_) | Self::Shrink => false,
         }
     }

@@ -92,6 +92,15 @@ impl Adapting {
         }
     }
 
+    pub(super) fn set_mode(&mut self, mode: Mode) {
+        self.config.mode = mode;
+    }
+
+    /// The user has named the ceiling.
+    pub(super) fn ceiling_is_named(&mut self) {
+        self.config.explicit = true;
+    }
+
     pub(super) fn is_safe(&self) -> bool {
         self.safe
     }

@@ -76,7 +76,7 @@ impl Meter {
         if passed >= SHORTEST {
             let counted = now();
             if let Some((before, after)) = state.counted.zip(counted) {
-                state.free = free(before, after, passed, cores());
+                state.free = free(before, after, passed, allowed_processors());
             }
             (state.at, state.counted) = (Instant::now(), counted);
         }
@@ -130,7 +130,7 @@ fn cgroup(folder: &Path) -> Option<u64> {
 }
 
 /// How many processors the cgroup may use, if that is limited.
-fn cores() -> Option<f64> {
+pub fn allowed_processors() -> Option<f64> {
     quota(&fs::read_to_string(cgroup_of_this_process()?.join("cpu.max")).ok()?)
 }
 

@@ -98,6 +98,10 @@ pub(crate) enum Refused {
         wait: Wait,
         /// Whether it is only the budget or a quota of the user's: others may need nothing of it.
         own: bool,
+        /// Whether it is instances, and no quota.
+        instances: bool,
+        /// How long it stays closed at least, if time opens it.
+        until: Option<Instant>,
     },
     /// A budget can't pay it.
     Spent(budget::Spent),
@@ -216,13 +220,14 @@ impl Shared {
             let taken = taken.map_err(|closed| match closed {
                 Closed::Spent(spent) => Refused::Spent(spent),
                 Closed::Wait { wait, foreign, what, own } => {
+                    let (instances, until) = (what == "instances", opening(wait));
                     let wait = match (wait, foreign) {
                         (wait, false) => wait,
                         (Wait::Until(when), true) => Wait::Until(when.min(inner.look_again(moment))),
                         (Wait::Change, true) => Wait::Until(inner.look_again(moment)),
                     };
                     waits(&mut inner.mine, wanted, what, wait, moment);
-                    Refused::Wait { wait, own }
+                    Refused::Wait { wait, own, instances, until }
                 }
             });
             if taken.is_ok() {
@@ -232,7 +237,10 @@ impl Shared {
             let changed = !matches!(taken, Err(Refused::Spent(_)));
             (taken, changed)
         });
-        taken.unwrap_or_else(|Later| Err(Refused::Wait { wait: Wait::Until(inner.look_again(moment)), own: false }))
+        taken.unwrap_or_else(|Later| {
+            let wait = Wait::Until(inner.look_again(moment));
+            Err(Refused::Wait { wait, own: false, instances: false, until: None })
+        })
     }
 
     /// Gives back what was taken.
@@ -309,6 +317,14 @@ impl Drop for Shared {
             inner.state.bury(&id, moment.nanos);
             ((), true)
         });
+    }
+}
+
+/// When time opens it, if time does.
+fn opening(wait: Wait) -> Option<Instant> {
+    match wait {
+        Wait::Until(when) => Some(when),
+        Wait::Change => None,
     }
 }
 

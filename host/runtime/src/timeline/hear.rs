@@ -63,10 +63,10 @@ impl Timeline {
         self.now = self.now.max(at);
         match &event.fact {
             Fact::RunStarted(facts) => self.run = Some((**facts).clone()),
-            Fact::Planned { items, cached, workers, assessed_in, allocated_in, .. } => {
+            Fact::Planned { items, cached, workers, assessed_in, allocated_in, expected } => {
                 let (items, cached, workers) = (*items, *cached, *workers);
-                let (assessed_in, allocated_in) = (*assessed_in, *allocated_in);
-                self.plan = Some(Plan { at, items, cached, workers, assessed_in, allocated_in });
+                let (assessed_in, allocated_in, expected) = (*assessed_in, *allocated_in, *expected);
+                self.plan = Some(Plan { at, items, cached, workers, assessed_in, allocated_in, expected });
                 self.more_items(items as u64);
             }
             Fact::PhaseStarted { phase } => {
@@ -101,6 +101,12 @@ impl Timeline {
                 let text = format!("{items} added by {}", self.label(self.place_of_item(*parent)));
                 self.mark(at, MarkKind::ItemsAdded, "", &text);
             }
+            Fact::ItemReopened { item, was, .. } => {
+                self.count(Some(was), None);
+                if let Some(item) = self.item(*item) {
+                    (item.outcome, item.to) = (None, None);
+                }
+            }
             Fact::ItemReturned { worker, item, reason } => self.item_returned(at, *worker, *item, reason),
             Fact::Degraded { to, reason, .. } => {
                 self.level = *to;
@@ -117,6 +123,7 @@ impl Timeline {
                 self.question_waits(at, *question, *item, State::Queued, Some((role, *tier)));
             }
             Fact::QuestionWaits { question, item, reason, .. } => {
+                self.index.in_flight.remove(question);
                 self.question_waits(at, *question, *item, State::waiting_for(reason), None);
             }
             Fact::QuestionSent { question, item, model, backend, attempt } => {

@@ -137,6 +137,9 @@ pub struct Plan {
     /// How long it took to deal the items.
     #[serde(with = "micros")]
     pub allocated_in: Duration,
+    /// How long the run was expected to take from then on, by what the same took before.
+    #[serde(with = "micros_or_none", default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Duration>,
 }
 
 /// A part of the run.

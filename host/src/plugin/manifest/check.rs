@@ -17,6 +17,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "completions",
     "config",
     "convoke",
+    "ctl",
     "daemon",
     "dev",
     "doctor",

@@ -3,6 +3,7 @@
 //! First what was found, by group and file, the worst first; then what is proposed, what failed, what to know; at the
 //! end, where the eye is when the run is over, the sums and what to do next.
 
+mod changes;
 mod findings;
 mod proposals;
 mod summary;
@@ -62,6 +63,7 @@ pub fn render(report: &Report, style: &Style) -> String {
     summary::comparison(&mut out, report);
     summary::failures(&mut out, report);
     summary::attempts(&mut out, report);
+    changes::show(&mut out, report);
     summary::warnings(&mut out, report);
     summary::sums(&mut out, report);
     out.text
@@ -185,7 +187,7 @@ mod tests {
     use textwrap::core::display_width;
 
     use super::*;
-    use crate::report::samples;
+    use crate::report::{ControlInfo, samples};
 
     fn plain(report: &Report) -> String {
         render(report, &Style::default())
@@ -258,6 +260,8 @@ mod tests {
         report.attempts[0].item = hostile.to_owned();
         report.levels[0].reason = hostile.to_owned();
         report.warnings.push(hostile.to_owned());
+        let control = || hostile.to_owned();
+        report.controls.push(ControlInfo { at_ms: 1, by: control(), what: control(), became: control() });
         report.edits[0].diff = Some(hostile.to_owned());
         report.edits[0].path = hostile.to_owned();
         report.actions[0].title = hostile.to_owned();

@@ -168,3 +168,14 @@ async fn when_dispatch_stops_all_who_wait_get_its_reason() {
     assert!(replies.iter().all(|reply| reply.as_ref().is_err_and(|failure| failure.kind == FailureKind::Auth)));
     assert_eq!(bench.backend.sent().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_follows_is_told_that_it_waits_for_the_context() {
+    let mut bench = over(instances(8), |_, _| slow());
+    bench.ask_all(eight("a")).await;
+    let mut waits = 0;
+    while let Some(event) = bench.events.try_recv() {
+        waits += usize::from(matches!(&event.fact, Fact::QuestionWaits { reason, .. } if reason == "context"));
+    }
+    assert_eq!(waits, 7);
+}

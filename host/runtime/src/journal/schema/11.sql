@@ -1,13 +1,17 @@
--- Format 11. What a run took, beside its report: so that many runs are compared without reading their reports and ledgers.
+-- Format 11. What a run took, by its report and its part of the ledger: so that many runs are compared without reading those.
 
--- Of the report: from start to end, and the time that its items were in hands, in microseconds; its workers.
-ALTER TABLE reports ADD COLUMN wall INTEGER;
-ALTER TABLE reports ADD COLUMN work INTEGER;
-ALTER TABLE reports ADD COLUMN workers INTEGER;
--- Of the ledger, as it stood when the report was kept. None of them: written before they were kept.
-ALTER TABLE reports ADD COLUMN questions INTEGER;
-ALTER TABLE reports ADD COLUMN input_tokens INTEGER;
-ALTER TABLE reports ADD COLUMN output_tokens INTEGER;
-ALTER TABLE reports ADD COLUMN usd_pico INTEGER;
+CREATE TABLE took (
+    run           INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+    -- From start to end, and the time that its items were in hands.
+    wall          INTEGER NOT NULL,
+    work          INTEGER NOT NULL,
+    workers       INTEGER NOT NULL,
+    questions     INTEGER NOT NULL,
+    -- All input tokens, those of the provider's prompt cache included.
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    -- What it cost at most.
+    usd_pico      INTEGER NOT NULL
+) STRICT;
 
 CREATE INDEX runs_by_command ON runs (command, subcommand);

@@ -1,0 +1,339 @@
+//! `convoke ctl`: looks at a convoke that is running, and changes it.
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::error::CliError;
+use crate::report::ExitCode;
+
+pub(super) fn command() -> Command {
+    let item = || Arg::new("item").value_name("ITEM").required(true).help("Its id, or a label that it alone has");
+    Command::new("ctl")
+        .about("Looks at a convoke that is running, and changes it: pause, limit, mode, items")
+        .long_about(
+            "Looks at a convoke that is running, and changes it.\n\nWhere one is running it is meant; of several one is named \
+             by --run. Every change is written down with who made it, and stands in the report of the run.",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            Arg::new("run")
+                .long("run")
+                .value_name("RUN")
+                .global(true)
+                .help("The id of the run, its last digits (at least 4), its command, or the number of its process"),
+        )
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).global(true).help("Answers in JSON"))
+        .subcommand(Command::new("status").about("Shows how it stands: items, workers, questions, limits, money"))
+        .subcommand(
+            Command::new("pause").about("Begins nothing more until it is resumed; what is under way ends").arg(
+                Arg::new("now").long("now").action(ArgAction::SetTrue).help(
+                    "Breaks off the questions that are under way, and asks them again later; what they took is counted",
+                ),
+            ),
+        )
+        .subcommand(Command::new("resume").about("Goes on after a pause"))
+        .subcommand(
+            Command::new("limit").about("Changes how many work at once").subcommand_required(true).subcommand(
+                Command::new("set").about("At most so many workers, and questions in flight").arg(
+                    Arg::new("most").value_name("N").required(true).value_parser(value_parser!(u32)).help("1 to 100"),
+                ),
+            ),
+        )
+        .subcommand(
+            Command::new("mode")
+                .about("Changes the mode, as far as that can be in the middle of a run")
+                .long_about(
+                    "Changes the mode, as far as that can be in the middle of a run: how many at once (unless you named a \
+                     number), what policies are told, second tries, and the handling of secrets, which only becomes \
+                     stricter. What was planned, the tolerance of errors and the operations at once stay.",
+                )
+                .arg(
+                    Arg::new("mode")
+                        .value_name("MODE")
+                        .required(true)
+                        .value_parser(["safe", "balanced", "performance"])
+                        .help("The mode"),
+                ),
+        )
+        .subcommand(
+            Command::new("cancel").about("Does not do an item: it is skipped, and the report says by whom").arg(item()),
+        )
+        .subcommand(
+            Command::new("requeue")
+                .about("Does an item again that failed, fell back or was skipped, or takes it from its worker")
+                .arg(item()),
+        )
+}
+
+#[cfg(unix)]
+pub(super) fn ctl(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+    unix::ctl(matches)
+}
+
+#[cfg(not(unix))]
+pub(super) fn ctl(_: &ArgMatches) -> Result<ExitCode, CliError> {
+    Err(CliError::usage("a running convoke can't be changed on this platform: it has no private sockets"))
+}
+
+#[cfg(unix)]
+mod unix {
+    use clap::ArgMatches;
+    use convoke_runtime::work::Census;
+    use serde_json::json;
+
+    use super::super::error::CliError;
+    use super::super::terminal::put;
+    use crate::config::Paths;
+    use crate::control::client::{Process, ask, processes};
+    use crate::control::protocol::{Answer, Request, RunStatus, Wish, WorkerStatus};
+    use crate::progress::clock;
+    use crate::report::{ExitCode, clean};
+
+    /// The fewest digits by which a run is named.
+    const DIGITS: usize = 4;
+
+    /// The longest text of another process on a line, in characters.
+    const LONGEST: usize = 120;
+
+    pub(super) fn ctl(matches: &ArgMatches) -> Result<ExitCode, CliError> {
+        let paths = Paths::find(|name: &str| std::env::var(name).ok())?;
+        let Some((name, inner)) = matches.subcommand() else { return Err(CliError::usage("what is to be done?")) };
+        let (wish, run) = (wish(name, inner), inner.get_one::<String>("run").cloned());
+        let is_json = inner.get_flag("json");
+        let running = processes(&paths.control());
+        let meant = meant(&running, run.as_deref())?;
+        let text = match (&wish, is_json) {
+            (Wish::Status, true) => {
+                let runs: Vec<&RunStatus> = meant.iter().flat_map(|(_, runs)| runs.iter().copied()).collect();
+                format!("{:#}\n", json!({ "ok": true, "runs": runs }))
+            }
+            (Wish::Status, false) => {
+                let runs = meant.iter().flat_map(|(_, runs)| runs.iter().copied());
+                runs.map(shown).collect::<Vec<_>>().join("\n")
+            }
+            _ => {
+                let [(process, _)] = meant.as_slice() else { return Err(several(&meant)) };
+                // Where its process was named, all of its runs are meant.
+                let is_process = run.as_deref().is_some_and(|run| run == process.pid.to_string());
+                let request = Request { wish, run: run.filter(|_| !is_process), client: Some("ctl".to_owned()) };
+                let answer = ask(&process.socket, &request).map_err(|error| {
+                    CliError::usage(format!("process {} does not answer: {error}", process.pid))
+                        .hint(Some("it may have just ended: `convoke runs` shows what came of it"))
+                })?;
+                if !answer.ok {
+                    return refused(&answer, is_json);
+                }
+                if is_json { format!("{:#}\n", json!(answer)) } else { became(&answer) }
+            }
+        };
+        let text = if is_json { clean::json(text) } else { text };
+        put(&text, None)?;
+        Ok(ExitCode::Success)
+    }
+
+    fn wish(name: &str, matches: &ArgMatches) -> Wish {
+        let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+        match name {
+            "pause" => Wish::Pause { now: matches.get_flag("now") },
+            "resume" => Wish::Resume,
+            "limit" => {
+                let set = matches.subcommand_matches("set").and_then(|set| set.get_one::<u32>("most"));
+                Wish::Limit { set: set.copied().unwrap_or_default() }
+            }
+            "mode" => Wish::Mode { set: text("mode") },
+            "cancel" => Wish::Cancel { item: text("item") },
+            "requeue" => Wish::Requeue { item: text("item") },
+            _ => Wish::Status,
+        }
+    }
+
+    type Meant<'a> = Vec<(&'a Process, Vec<&'a RunStatus>)>;
+
+    /// The processes that are meant, with their runs.
+    fn meant<'a>(running: &'a [Process], name: Option<&str>) -> Result<Meant<'a>, CliError> {
+        if running.is_empty() {
+            return Err(
+                CliError::usage("no convoke is running").hint(Some("`convoke runs` shows those that have ended"))
+            );
+        }
+        let is_meant = |process: &Process, run: &RunStatus| {
+            let Some(name) = name else { return true };
+            let is_id = |id: &str| id == name || (name.len() >= DIGITS && id.ends_with(&name.to_ascii_lowercase()));
+            run.run.as_deref().is_some_and(is_id) || run.name == name || process.pid.to_string() == name
+        };
+        let runs = |process: &'a Process| {
+            let runs = process.status.runs.iter().filter(|run| is_meant(process, run)).collect::<Vec<_>>();
+            (!runs.is_empty()).then_some((process, runs))
+        };
+        let found: Meant<'a> = running.iter().filter_map(runs).collect();
+        match found.is_empty() {
+            false => Ok(found),
+            true => {
+                let name = clean::line(&clean::bounded(name.unwrap_or_default(), LONGEST));
+                let all: Meant<'a> = running.iter().map(|one| (one, one.status.runs.iter().collect())).collect();
+                Err(CliError::usage(format!("no convoke is running {name}")).hint(Some(listed(&all))))
+            }
+        }
+    }
+
+    fn several(meant: &Meant<'_>) -> CliError {
+        CliError::usage(format!("{} convokes are running: which one?", meant.len())).hint(Some(listed(meant)))
+    }
+
+    fn listed(meant: &Meant<'_>) -> String {
+        let line = |process: &Process, run: &RunStatus| {
+            let (id, project) = (run.run.as_deref().unwrap_or("not begun"), cut(&run.project));
+            format!("--run {id} ({}, process {}, in {project})", cut(&run.name), process.pid)
+        };
+        let lines: Vec<String> =
+            meant.iter().flat_map(|(process, runs)| runs.iter().map(move |run| line(process, run))).collect();
+        format!("there are: {}", lines.join("; "))
+    }
+
+    fn refused(answer: &Answer, is_json: bool) -> Result<ExitCode, CliError> {
+        if is_json {
+            put(&clean::json(format!("{:#}\n", json!(answer))), None)?;
+            return Ok(ExitCode::Usage);
+        }
+        let error = answer.error.as_deref().unwrap_or("it was refused");
+        Err(CliError::usage(clean::line(error)).hint(answer.hint.as_deref().map(clean::line)))
+    }
+
+    fn became(answer: &Answer) -> String {
+        let several = answer.changed.len() > 1;
+        let line = |changed: &crate::control::protocol::Changed| match several {
+            true => format!("{}: {}\n", cut(&changed.name), clean::line(&changed.became)),
+            false => format!("{}\n", clean::line(&changed.became)),
+        };
+        answer.changed.iter().map(line).collect()
+    }
+
+    /// A run, for people.
+    fn shown(run: &RunStatus) -> String {
+        let subcommand = run.subcommand.iter().map(|sub| format!(" {}", cut(sub))).collect::<String>();
+        let id = run.run.as_deref().unwrap_or("not begun");
+        let mut text = format!("{}{subcommand}  {}  process {}\n", cut(&run.command), cut(id), run.pid);
+        let mut line = |name: &str, value: String| text += &format!("  {name:<9} {value}\n");
+        let stands = match (&run.paused, &run.stopping) {
+            (_, Some(why)) => format!("{}, being stopped: {}", run.phase, cut(why)),
+            (Some(by), None) => {
+                let how = if run.at_once { "paused at once" } else { "paused" };
+                format!("{}, {how} by {}", run.phase, cut(by))
+            }
+            (None, None) => run.phase.clone(),
+        };
+        line("project", cut(&run.project));
+        line("phase", format!("{} for {}", cut(&stands), time(run.for_ms)));
+        line("mode", format!("{}, asks {}", cut(&run.mode), cut(&run.backend)));
+        line("items", census(&run.census));
+        line("questions", format!("{} in flight, {} waiting", run.in_flight, run.waiting));
+        let budget = run.budget_usd.map_or_else(String::new, |budget| format!(" of ${budget:.2}"));
+        let uncertain = match run.uncertain_usd > 0.0 {
+            true => format!(", at most ${:.4} more", run.uncertain_usd),
+            false => String::new(),
+        };
+        line("spent", format!("${:.4}{budget}{uncertain}", run.usd));
+        for account in &run.accounts {
+            let names = ["requests", "input tokens", "output tokens"];
+            let free =
+                names.iter().zip(account.free).filter_map(|(name, free)| Some(format!(", {} {name} free", free?)));
+            let free: String = free.collect();
+            let breaker = if account.breaker == "closed" { "" } else { ", left alone for now" };
+            let (in_flight, limit, waiting) = (account.in_flight, account.limit, account.waiting);
+            let said = format!("{in_flight} of {limit} in flight, {waiting} waiting{free}{breaker}");
+            line(&cut(&account.account), said);
+        }
+        text + &run.workers.iter().map(worker).collect::<String>()
+    }
+
+    fn worker(worker: &WorkerStatus) -> String {
+        let doing = match worker.doing.as_str() {
+            "idle" => "idle",
+            "working" => "working",
+            "queued" => "waiting for its turn",
+            "quota" => "waiting for quota",
+            "limit" => "waiting for the limit",
+            "instance" => "waiting for an instance",
+            "breaker" => "waiting until the backend is asked again",
+            "pause" => "waiting: paused",
+            "context" => "waiting for its shared context",
+            "sent" => "asked",
+            "streaming" => "being answered",
+            "retry" => "waiting for the next try",
+            _ => "busy",
+        };
+        let item = worker.item.as_deref().or(worker.label.as_deref()).map(cut).unwrap_or_default();
+        format!("  worker {:<2} {doing} {}  {item}", worker.worker, time(worker.for_ms)).trim_end().to_owned() + "\n"
+    }
+
+    fn census(census: &Census) -> String {
+        let Census { items, done, cached, fallback, failed, skipped, pending } = *census;
+        let parts = [
+            (done, "done"),
+            (cached, "cached"),
+            (fallback, "fallback"),
+            (failed, "failed"),
+            (skipped, "skipped"),
+            (pending, "pending"),
+        ];
+        let parts: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+        format!("{items}: {}", parts.join(", "))
+    }
+
+    fn time(ms: u64) -> String {
+        clock(std::time::Duration::from_millis(ms))
+    }
+
+    fn cut(text: &str) -> String {
+        clean::line(&clean::bounded(text, LONGEST))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::path::PathBuf;
+
+        use super::*;
+
+        fn process(pid: u32, ids: &[&str]) -> Process {
+            let run = |id: &&str| RunStatus {
+                run: Some((*id).to_owned()),
+                name: "audit".to_owned(),
+                pid,
+                ..RunStatus::default()
+            };
+            let status = Answer { ok: true, runs: ids.iter().map(run).collect(), ..Answer::default() };
+            Process { pid, socket: PathBuf::new(), status }
+        }
+
+        #[test]
+        fn one_that_runs_is_meant_and_of_several_one_is_named() {
+            let none = meant(&[], None).unwrap_err();
+            assert_eq!((none.message.as_str(), none.code), ("no convoke is running", ExitCode::Usage));
+            let both = [process(7, &["run-aaaa", "run-bbbb"]), process(8, &["run-cccc"])];
+            let found =
+                |name| meant(&both, name).map(|found| found.iter().map(|(one, runs)| (one.pid, runs.len())).collect());
+            assert_eq!(found(None).unwrap(), vec![(7, 2), (8, 1)]);
+            assert_eq!(found(Some("bbbb")).unwrap(), vec![(7, 1)]);
+            assert_eq!(found(Some("8")).unwrap(), vec![(8, 1)]);
+            let error = found(Some("dddd")).map(|_: Vec<(u32, usize)>| ()).unwrap_err();
+            assert!(error.hint.unwrap().contains("--run run-cccc (audit, process 8"));
+            assert!(several(&meant(&both, None).unwrap()).message.starts_with("2 convokes are running"));
+        }
+
+        #[test]
+        fn what_others_say_can_not_move_the_cursor() {
+            let evil = "a\u{1b}[2J\nb".to_owned();
+            let run = RunStatus {
+                command: evil.clone(),
+                project: evil.clone(),
+                phase: evil.clone(),
+                paused: Some(evil.clone()),
+                workers: vec![WorkerStatus { item: Some(evil.clone()), ..WorkerStatus::default() }],
+                ..RunStatus::default()
+            };
+            let text = shown(&run);
+            assert!(!text.contains('\u{1b}') && text.lines().count() == 7, "{text}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What is done for a request.
+
+use super::protocol::{Answer, Changed, Request, Wish};
+use super::server::Served;
+use super::status;
+use crate::config::Mode;
+use crate::config::limits::check_instances;
+use crate::report::clean;
+use crate::run::orders;
+use crate::run::steer::Refused;
+use crate::run::together::shares;
+
+/// The fewest digits by which a run is named.
+const DIGITS: usize = 4;
+
+/// The longest name that is shown in an error, in characters.
+const LONGEST: usize = 100;
+
+impl From<Refused> for Answer {
+    fn from(refused: Refused) -> Self {
+        Self::refused(refused.message, refused.hint)
+    }
+}
+
+/// The runs that are meant.
+///
+/// # Errors
+/// There is no such run in this process.
+pub(super) fn meant<'a>(all: &'a [Served], name: Option<&str>) -> Result<Vec<&'a Served>, Answer> {
+    let Some(name) = name else { return Ok(all.iter().collect()) };
+    let is_meant = |served: &&Served| {
+        let is_run = served
+            .history
+            .run()
+            .is_some_and(|run| run == name || (name.len() >= DIGITS && run.ends_with(&name.to_ascii_lowercase())));
+        is_run || served.name == name
+    };
+    let found: Vec<&Served> = all.iter().filter(is_meant).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let shown = clean::line(&clean::bounded(name, LONGEST));
+    Err(Answer::refused(format!("this process has no run {shown}"), Some(named(all))))
+}
+
+/// Does it. `by`: who wishes it.
+pub(super) async fn answer(all: &[Served], request: &Request, by: &str) -> Answer {
+    let runs = match meant(all, request.run.as_deref()) {
+        Ok(runs) => runs,
+        Err(answer) => return answer,
+    };
+    let done = match &request.wish {
+        // Events are a stream of answers: the server has them.
+        Wish::Status | Wish::Events { .. } => Ok(Vec::new()),
+        Wish::Pause { now } => Ok(each(&runs, &Steered::Pause(*now), by).await),
+        Wish::Resume => Ok(each(&runs, &Steered::Resume, by).await),
+        Wish::Limit { set } => limit(&runs, *set, by).await,
+        Wish::Mode { set } => match set.parse::<Mode>() {
+            Ok(mode) => Ok(each(&runs, &Steered::Mode(mode), by).await),
+            Err(error) => Err(Answer::refused(error.to_string(), None)),
+        },
+        Wish::Cancel { item } => wish(&runs, orders::Wish::Cancel, item, by).await,
+        Wish::Requeue { item } => wish(&runs, orders::Wish::Requeue, item, by).await,
+    };
+    let changed = match done {
+        Ok(changed) => changed,
+        Err(answer) => return answer,
+    };
+    let runs = if request.wish == Wish::Status { runs.into_iter().map(status::of).collect() } else { Vec::new() };
+    Answer { ok: true, pid: Some(std::process::id()), changed, runs, ..Answer::default() }
+}
+
+/// A change that can always be made, of each run.
+async fn each(runs: &[&Served], wish: &Steered, by: &str) -> Vec<Changed> {
+    let mut changed = Vec::new();
+    for served in runs {
+        let done = match wish {
+            Steered::Pause(now) => served.steering.pause(by, *now).await,
+            Steered::Resume => served.steering.resume(by).await,
+            Steered::Mode(mode) => served.steering.mode(by, *mode).await,
+        };
+        changed.push(became(served, done));
+    }
+    changed
+}
+
+enum Steered {
+    Pause(bool),
+    Resume,
+    Mode(Mode),
+}
+
+fn became(served: &Served, became: String) -> Changed {
+    Changed { run: served.history.run(), name: served.name.clone(), became }
+}
+
+/// Questions in flight are counted together, workers by run: each gets its share.
+async fn limit(runs: &[&Served], most: u32, by: &str) -> Result<Vec<Changed>, Answer> {
+    check_instances(most).map_err(|error| Answer::refused(error, None))?;
+    for served in runs {
+        if served.steering.limit_questions(by, most).await {
+            break;
+        }
+    }
+    let wanted: Vec<usize> = runs.iter().map(|served| served.steering.open().unwrap_or(1).max(1)).collect();
+    // A run alone may use what comes later: items can add items.
+    let shares = if runs.len() == 1 { vec![most as usize] } else { shares(&wanted, most as usize) };
+    let mut changed = Vec::new();
+    for (served, share) in runs.iter().zip(shares) {
+        let done = served.steering.limit(by, most, share.max(1)).await?;
+        changed.push(became(served, done));
+    }
+    Ok(changed)
+}
+
+/// An item is looked for in all runs.
+async fn wish(runs: &[&Served], wish: orders::Wish, item: &str, by: &str) -> Result<Vec<Changed>, Answer> {
+    let having: Vec<&&Served> = runs.iter().filter(|served| served.steering.has(item)).collect();
+    let served = match (having.as_slice(), runs) {
+        ([served], _) => **served,
+        ([], [only]) => *only,
+        ([], _) => {
+            let shown = clean::line(&clean::bounded(item, LONGEST));
+            return Err(Answer::refused(format!("no run of this process has an item {shown}"), None));
+        }
+        (several, _) => {
+            let names: Vec<&str> = several.iter().map(|served| served.name.as_str()).collect();
+            let message = format!("several runs of this process have it: {}", names.join(", "));
+            return Err(Answer::refused(message, Some("name the run with --run".to_owned())));
+        }
+    };
+    Ok(vec![became(served, served.steering.wish(by, wish, item).await?)])
+}
+
+/// The runs of the process, for a hint.
+fn named(all: &[Served]) -> String {
+    let names: Vec<String> = all
+        .iter()
+        .map(|served| match served.history.run() {
+            Some(run) => format!("{} ({run})", served.name),
+            None => served.name.clone(),
+        })
+        .collect();
+    format!("it has {}", names.join(", "))
+}

@@ -1,0 +1,165 @@
+//! How a run stands, made of its events and of what the run itself knows.
+
+use convoke_runtime::admission::Standing as AccountStanding;
+use convoke_runtime::event::AccountSample;
+use convoke_runtime::pause::Standing;
+use convoke_runtime::timeline::{State, Timeline};
+
+use super::protocol::{RunStatus, WorkerStatus};
+use super::server::Served;
+
+/// How it stands now.
+pub(super) fn of(served: &Served) -> RunStatus {
+    served.history.catch_up(false);
+    let (picture, seen) = (served.history.picture(), served.steering.seen());
+    let now = served.events.elapsed();
+    let mut status = of_picture(&picture);
+    status.name.clone_from(&served.name);
+    status.pid = std::process::id();
+    status.for_ms = picture.run.as_ref().map_or(0, |_| millis(now));
+    status.workers = workers(&picture, now);
+    let Some(seen) = seen else {
+        status.phase = if picture.ended.is_some() { "over" } else { "waiting" }.to_owned();
+        return status;
+    };
+    status.census = seen.census;
+    seen.mode.clone_into(&mut status.mode);
+    status.stopping = seen.stopping;
+    status.usd = seen.spending.usage.usd.dollars();
+    status.uncertain_usd = seen.spending.uncertain.dollars();
+    status.budget_usd = seen.budget.map(convoke_runtime::money::Usd::dollars);
+    status.accounts = seen.accounts.into_iter().map(account).collect();
+    status.at_once = seen.pause == Standing::AtOnce;
+    status.paused = seen.paused_by.filter(|_| seen.pause != Standing::GoesOn);
+    for worker in &mut status.workers {
+        worker.item = worker.item.take().and_then(|number| {
+            let number: usize = number.parse().ok()?;
+            seen.held.iter().find(|(held, _)| *held == number).map(|(_, id)| id.clone())
+        });
+    }
+    status
+}
+
+fn of_picture(picture: &Timeline) -> RunStatus {
+    let mut status = RunStatus {
+        census: picture.census,
+        in_flight: picture.in_flight(),
+        phase: picture.phases.last().map(|phase| phase.phase.clone()).unwrap_or_default(),
+        usd: picture.totals.usage.usd.dollars(),
+        uncertain_usd: picture.totals.uncertain.dollars(),
+        ..RunStatus::default()
+    };
+    status.waiting = picture
+        .questions
+        .iter()
+        .filter(|question| question.to.is_none() && question.state().is_some_and(State::is_waiting))
+        .count();
+    if let Some(run) = &picture.run {
+        status.run = Some(run.run.clone());
+        status.command.clone_from(&run.command);
+        status.subcommand.clone_from(&run.subcommand);
+        status.project.clone_from(&run.project);
+        status.mode.clone_from(&run.mode);
+        status.backend.clone_from(&run.backend);
+        status.started = Some(run.started);
+        status.budget_usd = run.budget.map(convoke_runtime::money::Usd::dollars);
+    }
+    status
+}
+
+/// The workers that are there. Their items have their numbers for now.
+fn workers(picture: &Timeline, now: std::time::Duration) -> Vec<WorkerStatus> {
+    let there = picture.workers.iter().filter(|worker| worker.to.is_none());
+    there
+        .map(|worker| {
+            let Some(hold) = worker.holds.last().filter(|hold| hold.to.is_none()) else {
+                let since = worker.holds.last().and_then(|hold| hold.to).unwrap_or(worker.from);
+                let for_ms = millis(now.saturating_sub(since));
+                return WorkerStatus {
+                    worker: worker.worker,
+                    doing: "idle".to_owned(),
+                    for_ms,
+                    ..WorkerStatus::default()
+                };
+            };
+            let question = picture.questions.iter().rev().find(|one| one.to.is_none() && one.item == hold.item);
+            let state = question.and_then(|question| Some((question.state()?, question.states.last()?.1)));
+            let (doing, since) = state.map_or(("working", hold.from), |(state, since)| (state.name(), since));
+            WorkerStatus {
+                worker: worker.worker,
+                item: hold.item.and_then(|place| picture.items.get(place)).map(|item| item.item.to_string()),
+                label: Some(picture.label(hold.item)),
+                doing: doing.to_owned(),
+                for_ms: millis(now.saturating_sub(since)),
+            }
+        })
+        .collect()
+}
+
+fn account((name, standing): (&'static str, AccountStanding)) -> AccountSample {
+    AccountSample {
+        account: name.into(),
+        waiting: standing.waiting,
+        in_flight: standing.in_flight,
+        limit: standing.limit,
+        idle: standing.idle,
+        breaker: standing.breaker.into(),
+        free: standing.free,
+    }
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use convoke_runtime::event::{Event, Fact};
+    use convoke_runtime::question::Tier;
+    use convoke_runtime::work::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_is_told_by_what_its_question_is_in() {
+        let mut picture = Timeline::default();
+        let mut hear = |at, fact| picture.hear(&Event { at: Duration::from_secs(at), fact });
+        let started = |worker, item: usize| Fact::ItemStarted {
+            worker,
+            item,
+            label: format!("item {item}"),
+            group: None,
+            attempt: 1,
+        };
+        (0..3).for_each(|worker| hear(0, Fact::WorkerStarted { worker, segment: "all".to_owned() }));
+        hear(1, started(0, 7));
+        hear(1, started(1, 8));
+        let role = String::new();
+        hear(2, Fact::QuestionQueued { question: 1, item: 7, role, tier: Tier::Speed });
+        hear(4, Fact::QuestionWaits { question: 1, item: 7, reason: "quota".into(), lasts: None });
+        let told: Vec<String> = workers(&picture, Duration::from_secs(10))
+            .into_iter()
+            .map(|one| format!("{} {} {}", one.item.unwrap_or_default(), one.doing, one.for_ms))
+            .collect();
+        assert_eq!(told, ["7 quota 6000", "8 working 9000", " idle 10000"]);
+    }
+
+    #[test]
+    fn what_is_done_again_is_pending_and_what_was_broken_off_is_not_in_flight() {
+        let mut picture = Timeline::default();
+        let mut hear = |fact| picture.hear(&Event { at: Duration::from_secs(1), fact });
+        let (assessed_in, allocated_in) = (Duration::ZERO, Duration::ZERO);
+        hear(Fact::Planned { items: 2, cached: 0, workers: 1, assessed_in, allocated_in, expected: None });
+        let was = Outcome::Failed("bad luck".to_owned());
+        hear(Fact::ItemEnded { worker: None, item: 0, outcome: was.clone(), took: Duration::ZERO });
+        hear(Fact::ItemReopened { item: 0, was, reason: "somebody wants it".to_owned() });
+        let (model, backend) = ("m".to_owned(), "anthropic".into());
+        hear(Fact::QuestionSent { question: 1, item: 0, model, backend, attempt: 1 });
+        hear(Fact::QuestionWaits { question: 1, item: 0, reason: "pause".into(), lasts: None });
+        let status = of_picture(&picture);
+        assert_eq!((status.census.failed, status.census.pending), (0, 2));
+        assert_eq!((status.in_flight, status.waiting), (0, 1));
+    }
+}
