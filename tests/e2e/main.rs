@@ -63,6 +63,7 @@ mod replay;
 mod reports;
 mod resume;
 mod runs;
+mod same;
 mod shared;
 #[cfg(unix)]
 mod signals;

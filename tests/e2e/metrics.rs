@@ -31,7 +31,7 @@ fn program(variable: &str) -> Option<PathBuf> {
 }
 
 /// Series by name and labels, as they are written.
-fn series(text: &str) -> BTreeMap<&str, f64> {
+pub(crate) fn series(text: &str) -> BTreeMap<&str, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| line.rsplit_once(' ').expect("a number"))
@@ -40,7 +40,7 @@ fn series(text: &str) -> BTreeMap<&str, f64> {
 }
 
 /// The sum of all series of a name that have these labels.
-fn sum(series: &BTreeMap<&str, f64>, name: &str, labels: &[&str]) -> f64 {
+pub(crate) fn sum(series: &BTreeMap<&str, f64>, name: &str, labels: &[&str]) -> f64 {
     let is_it = |full: &str| full.split('{').next() == Some(name) && labels.iter().all(|label| full.contains(label));
     series.iter().filter(|(full, _)| is_it(full)).map(|(_, number)| number).sum()
 }

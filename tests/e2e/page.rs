@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use convoke::page::{Data, SCRIPTS, render};
-use convoke_runtime::event::{AccountSample, Event, Fact, RunFacts, Sample, Settled};
+use convoke_runtime::event::{AccountSample, AttemptEnd, Event, Fact, RunFacts, Sample, Settled};
 use convoke_runtime::journal::Told;
 use convoke_runtime::levels::Level;
 use convoke_runtime::money::Usd;
@@ -306,7 +306,14 @@ fn told(text: &str) -> Vec<Event> {
     let item = |worker, item, attempt| Fact::ItemStarted { worker, item, label: said(), group: Some(said()), attempt };
     let facts = vec![
         run_facts(text),
-        Fact::Planned { items: 4, cached: 1, workers: 2, assessed_in: ms(3), allocated_in: ms(1), expected: None },
+        Fact::Planned {
+            items: 4,
+            cached: 1,
+            workers: 2,
+            assessed_in: ms(3),
+            allocated_in: ms(1),
+            expected: Some(ms(900)),
+        },
         Fact::ItemEnded { worker: None, item: 3, outcome: Outcome::Cached, took: ms(0) },
         Fact::PhaseStarted { phase: "execute".into() },
         Fact::WorkerStarted { worker: 0, segment: said() },
@@ -337,6 +344,13 @@ fn told(text: &str) -> Vec<Event> {
         item(1, 1, 1),
         Fact::ItemEnded { worker: Some(1), item: 1, outcome: Outcome::Fallback(said()), took: ms(5) },
         item(1, 2, 1),
+        Fact::ItemReopened { item: 1, was: Outcome::Fallback(said()), reason: said() },
+        Fact::QuestionQueued { question: 8, item: 2, role: said(), tier: Tier::Auto },
+        Fact::QuestionSent { question: 8, item: 2, model: said(), backend: cow(), attempt: 1 },
+        Fact::QuestionWaits { question: 8, item: 2, reason: "instance".into(), lasts: None },
+        Fact::QuestionWaits { question: 8, item: 2, reason: "pause".into(), lasts: None },
+        Fact::AttemptEnded(Box::new(AttemptEnd { question: 8, item: 2, attempt: 1, ..AttemptEnd::default() })),
+        Fact::SecretFound { question: 8, item: 2, kinds: vec![said()], places: vec![said()], became: cow() },
         Fact::Degraded { from: Level::Full, to: Level::Partial, reason: said() },
         Fact::DoneAgain { items: 1, reason: said() },
         Fact::Quarantined { item: 0, reason: said() },

@@ -36,9 +36,9 @@ struct Received {
 }
 
 /// A collector of OTLP over HTTP.
-struct Collector {
+pub(crate) struct Collector {
     received: Received,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Collector {
@@ -61,11 +61,11 @@ impl Collector {
         Self { received, url }
     }
 
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::answering(StatusCode::OK).await
     }
 
-    fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         self.received.spans.lock().expect("nobody panicked").clone()
     }
 }
@@ -95,7 +95,7 @@ async fn take_logs(State(received): State<Received>, body: Bytes) -> StatusCode 
     received.answers
 }
 
-fn text(span: &Span, key: &str) -> Option<String> {
+pub(crate) fn text(span: &Span, key: &str) -> Option<String> {
     let value = span.attributes.iter().find(|one| one.key == key)?.value.clone()?.value?;
     Some(match value {
         Is::StringValue(text) => text,
@@ -106,12 +106,12 @@ fn text(span: &Span, key: &str) -> Option<String> {
     })
 }
 
-fn sum(spans: &[Span], key: &str) -> u64 {
+pub(crate) fn sum(spans: &[Span], key: &str) -> u64 {
     spans.iter().filter_map(|span| text(span, key)?.parse::<u64>().ok()).sum()
 }
 
 /// How many spans of each name there are below which name.
-fn shape(spans: &[Span]) -> BTreeMap<(String, String), usize> {
+pub(crate) fn shape(spans: &[Span]) -> BTreeMap<(String, String), usize> {
     let named = |span: &Span| span.name.split(' ').next().unwrap_or_default().to_owned();
     let names: HashMap<&[u8], String> = spans.iter().map(|span| (span.span_id.as_slice(), named(span))).collect();
     let mut shape = BTreeMap::new();
@@ -122,7 +122,7 @@ fn shape(spans: &[Span]) -> BTreeMap<(String, String), usize> {
     shape
 }
 
-fn count(shape: &BTreeMap<(String, String), usize>, parent: &str, name: &str) -> usize {
+pub(crate) fn count(shape: &BTreeMap<(String, String), usize>, parent: &str, name: &str) -> usize {
     shape.get(&(parent.to_owned(), name.to_owned())).copied().unwrap_or_default()
 }
 

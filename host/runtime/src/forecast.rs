@@ -9,7 +9,7 @@ use crate::robust::{median, weighted_median};
 pub const FEWEST: usize = 4;
 
 /// More are not looked at: what was long ago says less, and it takes time.
-pub const MOST: usize = 40;
+pub const MOST: usize = 24;
 
 /// Beyond so many times the largest, or below that part of the smallest, nothing is said.
 const FARTHEST: f64 = 10.0;

@@ -84,7 +84,9 @@ fn a_rate_limit_is_waited_for_and_a_refusal_of_the_user_is_no_error() {
 #[test]
 fn few_attempts_say_nothing_and_none_is_no_good_sign_while_somebody_is_asked() {
     let mut rules = rules();
-    let few = |second: u32| if second % 10 == 0 { vec![settled("server"), sampled(0.1)] } else { vec![sampled(0.1)] };
+    let few = |second: u32| {
+        if second.is_multiple_of(10) { vec![settled("server"), sampled(0.1)] } else { vec![sampled(0.1)] }
+    };
     assert_eq!(turns(&mut rules, 0..90, few), [""; 0], "six a minute");
     let mut raised = turns(&mut rules, 90..130, |_| vec![settled("server"), sampled(0.1)]);
     assert_eq!(raised.len(), 1, "{raised:?}");
@@ -113,7 +115,8 @@ fn an_open_breaker_is_said_at_once_and_over_when_it_stays_closed() {
     let mut rules = rules();
     let opened = Fact::BreakerChanged { state: "open".into(), reason: "5 failures".to_owned(), lasts: None };
     assert_eq!(turns(&mut rules, 0..1, |_| vec![account("closed"), opened.clone()]), ["0 breaker Raise"]);
-    let flaps = |second: u32| vec![account(if second % 7 == 0 { "half-open" } else { "closed" }), opened.clone()];
+    let flaps =
+        |second: u32| vec![account(if second.is_multiple_of(7) { "half-open" } else { "closed" }), opened.clone()];
     assert_eq!(turns(&mut rules, 1..60, flaps), [""; 0]);
     assert_eq!(turns(&mut rules, 60..90, |_| vec![account("closed")]), ["70 breaker Clear"]);
 }

@@ -333,7 +333,7 @@ mod unix {
                 ..RunStatus::default()
             };
             let text = shown(&run);
-            assert!(!text.contains('\u{1b}') && text.lines().count() == 7, "{text}");
+            assert!(!text.contains('\u{1b}') && text.lines().count() == 8, "{text}");
         }
     }
 }

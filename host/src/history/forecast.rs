@@ -47,24 +47,11 @@ pub struct Forecast {
 
 impl Forecast {
     pub(super) fn of(past: &[PastRun], identity: &Identity, mode: &str, now: Now) -> Option<Self> {
-        let here: Vec<&PastRun> = past.iter().filter(|run| run.project == identity.project).collect();
-        let same_project = here.len() >= FEWEST;
-        let taken = if same_project { here } else { past.iter().collect() };
-        let seen = |size: &dyn Fn(&PastRun) -> f64, took: &dyn Fn(&PastRun) -> f64| -> Vec<Seen> {
-            let each = taken.iter().map(|run| Seen {
-                size: size(run),
-                took: took(run),
-                likeness: likeness(run, identity, mode),
-            });
-            each.collect()
-        };
-        let rounds = |items: u64, workers: u64| items as f64 / workers.clamp(1, items.max(1)) as f64;
-        let (items, workers) = (now.items as u64, now.workers as u64);
-        let wall = seen(&|run| rounds(worked_on(run), run.workers), &|run| run.wall.as_secs_f64() * 1e3);
-        let wall_ms = expect(&wall, rounds(items, workers))?;
+        let like = Like::of(past, identity, mode);
+        let wall_ms = like.wall_ms(now)?;
         let of_items = |took: &dyn Fn(&PastRun) -> f64| {
-            let seen = seen(&|run| worked_on(run) as f64, took);
-            now.asks.then(|| expect(&seen, items as f64)).flatten()
+            let seen = like.seen(&|run| worked_on(run) as f64, took);
+            now.asks.then(|| expect(&seen, now.items as f64)).flatten()
         };
         Some(Self {
             wall_ms,
@@ -72,13 +59,18 @@ impl Forecast {
             input_tokens: of_items(&|run| run.input_tokens as f64),
             output_tokens: of_items(&|run| run.output_tokens as f64),
             usd: of_items(&|run| run.usd.dollars()),
-            same_project,
+            same_project: like.same_project,
         })
+    }
+
+    /// From start to end, and nothing else.
+    pub(super) fn wall_of(past: &[PastRun], identity: &Identity, mode: &str, now: Now) -> Option<Duration> {
+        Like::of(past, identity, mode).wall_ms(now).map(|expected| time(&expected))
     }
 
     /// From start to end.
     pub fn wall(&self) -> Duration {
-        Duration::from_secs_f64((self.wall_ms.middle / 1e3).clamp(0.0, 1e9))
+        time(&self.wall_ms)
     }
 
     /// For people: a paragraph.
@@ -120,6 +112,39 @@ impl Forecast {
     }
 }
 
+/// The runs that are like the one that is foretold, each with how much.
+struct Like<'a> {
+    runs: Vec<(&'a PastRun, f64)>,
+    same_project: bool,
+}
+
+impl<'a> Like<'a> {
+    /// Those of the same project; where they are too few, of all.
+    fn of(past: &'a [PastRun], identity: &Identity, mode: &str) -> Self {
+        let here = || past.iter().filter(|run| run.project == identity.project);
+        let same_project = here().count() >= FEWEST;
+        let taken: Vec<&PastRun> = if same_project { here().collect() } else { past.iter().collect() };
+        let runs = taken.into_iter().map(|run| (run, likeness(run, identity, mode))).collect();
+        Self { runs, same_project }
+    }
+
+    fn seen(&self, size: &dyn Fn(&PastRun) -> f64, took: &dyn Fn(&PastRun) -> f64) -> Vec<Seen> {
+        let seen = |(run, likeness): &(&PastRun, f64)| Seen { size: size(run), took: took(run), likeness: *likeness };
+        self.runs.iter().map(seen).collect()
+    }
+
+    /// By how many items each worker had one after the other.
+    fn wall_ms(&self, now: Now) -> Option<Expected> {
+        let rounds = |items: u64, workers: u64| items as f64 / workers.clamp(1, items.max(1)) as f64;
+        let seen = self.seen(&|run| rounds(worked_on(run), run.workers), &|run| run.wall.as_secs_f64() * 1e3);
+        expect(&seen, rounds(now.items as u64, now.workers as u64))
+    }
+}
+
+fn time(wall_ms: &Expected) -> Duration {
+    Duration::from_secs_f64((wall_ms.middle / 1e3).clamp(0.0, 1e9))
+}
+
 /// `158 questions (150 to 161)`.
 fn ranged(expected: &Expected, unit: &str, words: &dyn Fn(f64) -> String) -> String {
     let [middle, low, high] = [expected.middle, expected.low, expected.high].map(words);
@@ -152,8 +177,9 @@ mod tests {
     #[test]
     fn the_next_run_takes_what_the_last_ones_took_for_so_many_items() {
         let runs = [10, 20, 40, 16, 24, 12].map(|items| past(items, items as f64 * 2.0)).to_vec();
-        let forecast = history(runs).forecast(NOW).unwrap();
-        assert_eq!(forecast.wall(), Duration::from_secs(40));
+        let history = history(runs);
+        let forecast = history.forecast(NOW).unwrap();
+        assert_eq!((forecast.wall(), history.expected(NOW)), (Duration::from_secs(40), Some(Duration::from_secs(40))));
         let text = forecast.text();
         for part in
             ["By its last 6 runs: 40.00 s", ", 20 questions, 20,000 input tokens, ", "$0.2000", "7 times of 10."]

@@ -6,6 +6,8 @@ pub mod compare;
 pub mod forecast;
 pub mod stats;
 
+use std::time::Duration;
+
 use convoke_runtime::journal::{Journal, PastRun};
 
 use crate::run::assess::Identity;
@@ -43,6 +45,11 @@ impl History {
     pub fn forecast(&self, now: Now) -> Option<Forecast> {
         let identity = self.identity.as_ref()?;
         Forecast::of(&self.runs, identity, &self.mode, now)
+    }
+
+    /// How long a run will probably take. None: too little is known.
+    pub fn expected(&self, now: Now) -> Option<Duration> {
+        Forecast::wall_of(&self.runs, self.identity.as_ref()?, &self.mode, now)
     }
 
     /// What a run took unusually much of.

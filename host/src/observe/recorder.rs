@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use convoke_runtime::event::{Events, Fact};
+use convoke_runtime::event::{Fact, Subscription};
 use convoke_runtime::journal::{Journal, RunId};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,9 @@ impl Recorder {
     pub(super) fn begin(runs: &Runs<'_>) -> Self {
         let over = CancellationToken::new();
         let task = |(_, session): &(&str, &crate::run::Session)| {
-            tokio::spawn(record(session.events.clone(), session.journal.clone(), over.clone()))
+            // It listens from here on, whenever its task comes to run.
+            let heard = (session.events.listen(), session.events.started());
+            tokio::spawn(record(heard, session.journal.clone(), over.clone()))
         };
         let tasks = runs.runs.iter().map(task).collect();
         Self { journal: runs.runs.first().map(|(_, session)| session.journal.clone()), over, tasks }
@@ -59,8 +62,11 @@ impl Observer for Recorder {
 }
 
 /// Writes down what is told until it is over. What it returns went wrong.
-async fn record(events: Events, journal: Journal, over: CancellationToken) -> Option<String> {
-    let (mut heard, began) = (events.listen(), events.started());
+async fn record(
+    (mut heard, began): (Subscription, Timestamp),
+    journal: Journal,
+    over: CancellationToken,
+) -> Option<String> {
     let (mut run, mut trouble): (Option<RunId>, Option<String>) = (None, None);
     let mut told = Vec::new();
     let mut goes_on = true;

@@ -246,7 +246,6 @@ pub(crate) fn full() -> Report {
         work_ms: 2_310,
         what: "quota".to_owned(),
         share: 0.61,
-        doing: "waiting for quota",
     });
     report.timing.bottleneck = Some(BottleneckInfo {
         what: "quota".to_owned(),

@@ -1,5 +1,6 @@
 //! How long a run took, and what held it up.
 
+use convoke_runtime::timeline::bottleneck::What;
 use convoke_runtime::timeline::timesheet::Timesheet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,9 +48,6 @@ pub struct SlowestInfo {
     pub what: String,
     /// Which share of it, 0 to 1, to two decimals.
     pub share: f64,
-    /// The same in words.
-    #[serde(skip)]
-    pub doing: &'static str,
 }
 
 /// What held a run up most.
@@ -79,7 +77,6 @@ impl Timing {
                 work_ms: slowest.work_ms,
                 what: what.name().to_owned(),
                 share: two_decimals(share),
-                doing: what.doing(),
             })
         });
         self.bottleneck = sheet.bottleneck().map(|found| BottleneckInfo {
@@ -96,7 +93,9 @@ pub(super) fn slowest(timing: &Timing, workers: usize) -> Option<String> {
     let slowest = timing.slowest.as_ref().filter(|_| workers > 1 && timing.wall_ms >= WORTH_SAYING_MS)?;
     let segment = clean::bounded(&slowest.segment, SEGMENT);
     let (time, share) = (duration(slowest.work_ms), percent(slowest.share));
-    Some(format!("{segment}, {time}: {share} of it {}", slowest.doing))
+    // One that this version does not know stands for itself.
+    let doing = What::named(&slowest.what).map_or(slowest.what.as_str(), |what| what.doing());
+    Some(format!("{segment}, {time}: {share} of it {}", clean::bounded(doing, SEGMENT)))
 }
 
 /// `quota, 61 % of the time: questions waited 1 min 12 s for it; most in ops`; none where the run was short.

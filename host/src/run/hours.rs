@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use convoke_runtime::event::Events;
+use convoke_runtime::event::{Events, Subscription};
 use convoke_runtime::timeline::timesheet::Timesheet;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -21,7 +21,8 @@ impl Hours {
     /// From now on: before the run begins.
     pub(super) fn begin(events: &Events) -> Self {
         let over = CancellationToken::new();
-        let task = tokio::spawn(keep(events.clone(), over.clone()));
+        // It listens from here on, whenever its task comes to run.
+        let task = tokio::spawn(keep(events.listen(), events.clone(), over.clone()));
         Self { over: over.drop_guard(), task }
     }
 
@@ -33,8 +34,8 @@ impl Hours {
     }
 }
 
-async fn keep(events: Events, over: CancellationToken) -> Timesheet {
-    let (mut heard, mut sheet, mut told) = (events.listen(), Timesheet::default(), Vec::new());
+async fn keep(mut heard: Subscription, events: Events, over: CancellationToken) -> Timesheet {
+    let (mut sheet, mut told) = (Timesheet::default(), Vec::new());
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut goes_on = true;
@@ -60,7 +61,6 @@ mod tests {
     async fn what_is_told_until_the_end_is_in_it() {
         let events = Events::new();
         let hours = Hours::begin(&events);
-        tokio::task::yield_now().await;
         events.tell(Fact::PhaseStarted { phase: "execute".into() }).await;
         for worker in 0..2 {
             events.tell(Fact::WorkerStarted { worker, segment: "core".to_owned() }).await;

@@ -151,12 +151,17 @@ pub struct Planned {
 impl Planned {
     /// What it will probably take, by what the same took before. None: too little is known of that.
     pub fn forecast(&self, asks: bool) -> Option<Forecast> {
+        self.history.forecast(self.now(asks)?)
+    }
+
+    /// What is about to run. None: there is nothing to do.
+    fn now(&self, asks: bool) -> Option<Now> {
         let conclusion = usize::from(self.assessed.work.conclusion.is_some());
         let items = match self.assessed.to_do().count() {
             0 => return None,
             items => items + conclusion,
         };
-        self.history.forecast(Now { items, workers: self.allocated.segments.len(), asks })
+        Some(Now { items, workers: self.allocated.segments.len(), asks })
     }
 }
 
@@ -213,7 +218,7 @@ impl Session {
                 (id, to_the_microsecond(Timestamp::now()))
             }
         };
-        let expected = planned.forecast(self.has_model()).map(|forecast| forecast.wall());
+        let expected = planned.now(self.has_model()).and_then(|now| planned.history.expected(now));
         let Planned { assessed, allocated, took, history } = planned;
         let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
         let broker = Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried));

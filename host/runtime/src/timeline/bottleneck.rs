@@ -106,6 +106,11 @@ impl What {
         }
     }
 
+    /// What has this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::HINDRANCES.into_iter().chain([Self::Answers, Self::Work]).find(|what| what.name() == name)
+    }
+
     /// What a worker was at, said of its time.
     pub const fn doing(self) -> &'static str {
         match self {

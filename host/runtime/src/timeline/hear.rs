@@ -123,7 +123,10 @@ impl Timeline {
                 self.question_waits(at, *question, *item, State::Queued, Some((role, *tier)));
             }
             Fact::QuestionWaits { question, item, reason, .. } => {
-                self.index.in_flight.remove(question);
+                // A second try beside one that is under way may wait too: only a pause breaks that off.
+                if reason == "pause" {
+                    self.index.in_flight.remove(question);
+                }
                 self.question_waits(at, *question, *item, State::waiting_for(reason), None);
             }
             Fact::QuestionSent { question, item, model, backend, attempt } => {
@@ -374,7 +377,7 @@ impl Timeline {
             asked.role = bounded(role);
             asked.tier = Some(tier);
             asked.is_in(state, at);
-        } else if asked.state().is_none_or(State::is_waiting) {
+        } else if state == State::Pause || asked.state().is_none_or(State::is_waiting) {
             asked.is_in(state, at);
         }
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::event::{Event, Fact, Settled};
 use crate::journal::Told;
+use crate::question::Tier;
 
 fn ms(at: u64) -> Duration {
     Duration::from_millis(at)
@@ -99,6 +100,31 @@ fn a_question_has_its_states_one_after_the_other_without_a_gap() {
     assert_eq!(question.spent_in(State::Sent, ms(999)), ms(9));
     assert_eq!((question.retries.len(), question.attempts, question.state()), (1, 2, None));
     assert_eq!(timeline.place_of_question(7), None, "its number is free again");
+}
+
+#[test]
+fn a_pause_breaks_a_question_off_and_a_second_try_that_waits_does_not() {
+    let mut timeline = Timeline::default();
+    for (at, fact) in [(0, queued(1)), (1, sent(1, 1)), (2, started(1)), (5, waits(1, "instance"))] {
+        hear(&mut timeline, at, fact);
+    }
+    assert_eq!((timeline.questions[0].state(), timeline.in_flight()), (Some(State::Streaming), 1));
+    hear(&mut timeline, 9, waits(1, "pause"));
+    assert_eq!((timeline.questions[0].state(), timeline.in_flight()), (Some(State::Pause), 0));
+}
+
+#[test]
+fn an_item_that_is_done_again_is_pending_until_it_ends_once_more() {
+    let mut timeline = Timeline::default();
+    for (at, fact) in [(0, planned(2)), (0, worker(0)), (1, took(0, 0, 1)), (2, ended(0, 0, Outcome::Done))] {
+        hear(&mut timeline, at, fact);
+    }
+    let reason = "ann wants it".to_owned();
+    hear(&mut timeline, 3, Fact::ItemReopened { item: 0, was: Outcome::Done, reason });
+    assert_eq!((timeline.census.done, timeline.census.pending, &timeline.items[0].outcome), (0, 2, &None));
+    hear(&mut timeline, 4, took(0, 0, 2));
+    hear(&mut timeline, 5, ended(0, 0, Outcome::Failed("no".to_owned())));
+    assert_eq!((timeline.census.failed, timeline.census.pending, timeline.census.items), (1, 1, 2));
 }
 
 #[test]

@@ -117,8 +117,9 @@
           break;
         }
         case 'planned': {
-          const { items, cached, workers, assessed_in, allocated_in } = event;
+          const { items, cached, workers, assessed_in, allocated_in, expected } = event;
           value.plan = { at, items, cached, workers, assessed_in, allocated_in };
+          if (expected !== null && expected !== undefined) value.plan.expected = expected;
           this.moreItems(items);
           break;
         }
@@ -156,6 +157,13 @@
           this.moreItems(event.items);
           this.mark(at, 'items-added', '', `${event.items} added by ${this.label(this.items.get(event.parent))}`);
           break;
+        case 'item-reopened':
+          this.count(event.was.state, undefined);
+          this.item(item, (one) => {
+            delete one.outcome;
+            delete one.to;
+          });
+          break;
         case 'item-returned':
           this.item(item, (one) => {
             delete one.progress;
@@ -182,8 +190,11 @@
           });
           break;
         case 'question-waits':
+          if (event.reason === 'pause') this.flying.delete(question);
           this.asked(at, question, item, (one) => {
-            if (one.states.length > 0 && ['sent', 'streaming'].includes(last(one.states)[0])) return;
+            // A second try beside one that is under way may wait too: only a pause breaks that off.
+            const flies = ['sent', 'streaming'].includes(last(one.states)?.[0]);
+            if (flies && event.reason !== 'pause') return;
             this.isIn(one, WAITS.includes(event.reason) ? event.reason : 'queued', at);
           });
           break;
