@@ -8,6 +8,7 @@ pub mod backends;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod dashboard;
 pub mod health;
 pub mod history;
 pub mod logs;

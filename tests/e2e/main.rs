@@ -23,6 +23,10 @@ mod cli;
 mod contract;
 #[cfg(unix)]
 mod control;
+#[cfg(unix)]
+mod dashboard;
+#[cfg(unix)]
+mod dashboard_browser;
 mod deps;
 mod docs;
 #[cfg(unix)]

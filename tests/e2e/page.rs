@@ -28,14 +28,14 @@ use crate::support::{World, faulty, repository};
 const DEADLINE: Duration = Duration::from_secs(240);
 
 /// A browser, and what drives it.
-struct Browser {
-    chromium: PathBuf,
-    puppeteer: PathBuf,
+pub(crate) struct Browser {
+    pub(crate) chromium: PathBuf,
+    pub(crate) puppeteer: PathBuf,
 }
 
 impl Browser {
     /// None: skipped, and said.
-    fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         let named = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         let found = named("CONVOKE_CHROMIUM").zip(named("CONVOKE_PUPPETEER"));
         if found.is_none() {

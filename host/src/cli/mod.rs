@@ -9,6 +9,7 @@ mod carry_out;
 mod command;
 mod config;
 mod ctl;
+mod dashboard;
 mod dev;
 mod doctor;
 mod error;
@@ -240,6 +241,7 @@ fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> 
         Some(("stats", matches)) => stats::stats(matches),
         Some(("report", matches)) => report::report(&mut known, matches),
         Some(("config", matches)) => config::config(matches),
+        Some(("dashboard", matches)) => dashboard::dashboard(matches),
         Some(("ctl", matches)) => ctl::ctl(matches),
         Some(("rollback", matches)) => rollback::rollback(matches),
         Some(("schema", matches)) => schema::schema(matches),
@@ -331,6 +333,7 @@ fn command_line(runnables: &[Runnable]) -> Command {
         .subcommand(runs::command())
         .subcommand(stats::command())
         .subcommand(report::command())
+        .subcommand(dashboard::command())
         .subcommand(limits::command())
         .subcommand(policy::command())
         .subcommand(config::command())

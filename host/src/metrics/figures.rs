@@ -155,6 +155,11 @@ impl Figures {
                     self.put_down(*worker, Some((*item, *took)), at);
                 }
             }
+            Fact::ItemReopened { was, .. } => {
+                if let Some(count) = self.outcomes.get_mut(was.name()) {
+                    *count = count.saturating_sub(1);
+                }
+            }
             Fact::ItemReturned { worker, .. } => {
                 self.returned += 1;
                 self.put_down(*worker, None, at);

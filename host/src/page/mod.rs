@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use of_run::{Gathered, gather};
 pub use of_run::{PageError, of_run};
 
 use crate::report::clean;

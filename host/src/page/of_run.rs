@@ -31,18 +31,36 @@ pub enum PageError {
 /// # Errors
 /// The run is not known, or nothing is kept of it; the journal can't be read.
 pub async fn of_run(journal: &Journal, run: &RunId, report: Option<&Value>) -> Result<String, PageError> {
+    let Gathered { timeline, report, missing } = gather(journal, run, report).await?;
+    Ok(render(&Data { timeline: &timeline, report: report.as_ref(), missing: &missing })?)
+}
+
+/// What the journal has of a run, for its page.
+pub(crate) struct Gathered {
+    /// The picture.
+    pub(crate) timeline: Timeline,
+    /// The JSON report, if there is one.
+    pub(crate) report: Option<Value>,
+    /// What a page can't show, in words.
+    pub(crate) missing: Vec<String>,
+}
+
+/// Gathers it. As [`of_run`].
+///
+/// # Errors
+/// As [`of_run`].
+pub(crate) async fn gather(journal: &Journal, run: &RunId, report: Option<&Value>) -> Result<Gathered, PageError> {
     let (streams, unknown) = journal.told(run).await?;
-    let kept = match report {
-        Some(_) => None,
+    let report = match report {
+        Some(report) => Some(report.clone()),
         None => journal.report(run).await?.map(|kept| kept::published(&kept)).transpose()?,
     };
-    let report = report.or(kept.as_ref());
     let timeline = Timeline::of(&streams);
     if timeline.run.is_none() && report.is_none() {
         return Err(PageError::Nothing(run.to_string()));
     }
     let missing = missing(&timeline, unknown, report.is_some());
-    Ok(render(&Data { timeline: &timeline, report, missing: &missing })?)
+    Ok(Gathered { timeline, report, missing })
 }
 
 /// What the page can't show, in words.

@@ -19,6 +19,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "convoke",
     "ctl",
     "daemon",
+    "dashboard",
     "dev",
     "doctor",
     "export",
