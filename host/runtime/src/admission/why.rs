@@ -106,16 +106,11 @@ impl Admission {
                 say(why);
                 said = Some(why);
             }
-            let news = async {
-                sleep(TOLD_EVERY).await;
-                if closed.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
             tokio::select! {
                 biased;
                 verdict = &mut waiting.answer => return verdict.unwrap_or_else(|_| Err(given_up())),
-                () = news => {}
+                // Looked at from time to time: to be woken by each change would have all of them run at each.
+                () = sleep(TOLD_EVERY) => {}
             }
         }
     }
