@@ -8,8 +8,9 @@ use convoke_runtime::journal::{ActionRow, ActionState, Journal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::command::{in_runtime, project_folder};
+use super::command::in_runtime;
 use super::error::CliError;
+use super::prepare::project_folder;
 use super::terminal::put;
 use crate::actions::program::Program;
 use crate::actions::{standing, turn};

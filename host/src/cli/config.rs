@@ -3,9 +3,9 @@
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use super::command::project_folder;
 use super::error::CliError;
 use super::policy::show::{Number, of_policy, shown as shown_value};
+use super::prepare::project_folder;
 use super::terminal::put;
 use crate::audit::Audit;
 use crate::config::origin::{explain, with_choice};

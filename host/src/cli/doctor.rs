@@ -5,9 +5,9 @@ use console::Style;
 use convoke_runtime::journal::Journal;
 use textwrap::core::display_width;
 
-use super::command::project_folder;
 use super::error::CliError;
 use super::options::Color;
+use super::prepare::project_folder;
 use super::terminal::{Terminal, put};
 use crate::backends::doctor::{Check, Diagnosis, Probe, State, examine, probe};
 use crate::backends::{Surroundings, variable};

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
 use super::carry_out::{Answer, ask, can_ask};
-use super::command::{in_runtime, project_folder, typed};
+use super::command::in_runtime;
+use super::delivery::typed;
 use super::error::CliError;
+use super::prepare::project_folder;
 use super::terminal::{Terminal, say};
 use crate::audit::Audit;
 use crate::config::paths::PROJECT_FILE;

@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod ctl;
 mod dashboard;
+mod delivery;
 mod dev;
 mod doctor;
 mod error;
@@ -25,6 +26,7 @@ mod new;
 mod options;
 mod plan;
 mod policy;
+mod prepare;
 mod publish;
 mod report;
 mod resume;
@@ -186,7 +188,7 @@ pub fn main(arguments: Vec<OsString>) -> std::process::ExitCode {
 fn ask_for_the_project(arguments: &[OsString]) -> Result<(), CliError> {
     let folder = known::project(arguments);
     let how = How { locked: true, ..How::default() };
-    settle(&Installer::of(command::project_folder(folder.as_deref())?, how, Color::Auto)?, &Renew::Nothing).map(drop)
+    settle(&Installer::of(prepare::project_folder(folder.as_deref())?, how, Color::Auto)?, &Renew::Nothing).map(drop)
 }
 
 fn start(arguments: Vec<OsString>, may_ask: bool) -> Result<ExitCode, CliError> {

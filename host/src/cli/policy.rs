@@ -10,8 +10,8 @@ use clap::{Arg, ArgMatches, Command};
 use convoke_runtime::policy::BUILT_IN;
 use serde_json::json;
 
-use super::command::project_folder;
 use super::error::CliError;
+use super::prepare::project_folder;
 use super::terminal::put;
 use crate::audit::{Audit, Record, kind};
 use crate::config::paths::PROJECT_FILE;

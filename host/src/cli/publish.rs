@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde_json::json;
 
-use super::command::project_folder;
 use super::error::CliError;
+use super::prepare::project_folder;
 use super::terminal::put;
 use crate::config::files::read_text;
 use crate::config::paths::PROJECT_FILE;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use convoke_runtime::journal::{Journal, RunId};
 
-use super::command::Shown;
+use super::delivery::Shown;
 use super::error::CliError;
 use super::known::Known;
 use super::options::{Color, Format, Options};
@@ -110,7 +110,7 @@ async fn again(
     let terminal = Terminal::find(choices.color);
     let rules = rules(known, &report);
     let how = Shown { format, quiet: false, verbose: choices.verbose, to_file: choices.output.is_some() };
-    super::command::rendered_as(&report, &rules, how, &terminal)
+    super::delivery::rendered_as(&report, &rules, how, &terminal)
 }
 
 fn unreadable(run: &RunId, error: &KeptError) -> CliError {

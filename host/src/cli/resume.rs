@@ -7,10 +7,11 @@ use convoke_runtime::journal::{Journal, JournalError, ModelRow, RunDetail, RunId
 use convoke_runtime::money::Usd;
 
 use super::carry_out::CarryOut;
-use super::command::{go, in_runtime, prepare};
+use super::command::{go, in_runtime};
 use super::error::CliError;
 use super::known::Known;
 use super::options::{Format, LogOptions, Options};
+use super::prepare::prepare;
 use super::terminal::Terminal;
 use super::{command_line, runs};
 use crate::config::{Paths, limits};

@@ -6,9 +6,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use convoke_runtime::journal::{ActionState, FileContent, Journal, RunId};
 
 use super::carry_out::{Answer, ask, can_ask};
-use super::command::{in_runtime, project_folder};
+use super::command::in_runtime;
 use super::error::CliError;
 use super::options::Color;
+use super::prepare::project_folder;
 use super::terminal::{Terminal, put, say};
 use crate::apply::back::{BackError, Which, back};
 use crate::apply::recover::recover;

@@ -13,8 +13,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use convoke_runtime::journal::{Journal, RunId, RunRecord, RunSummary};
 use jiff::tz::TimeZone;
 
-use super::command::project_folder;
 use super::error::CliError;
+use super::prepare::project_folder;
 use crate::config::Paths;
 use crate::report::{ExitCode, clean};
 

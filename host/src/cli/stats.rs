@@ -6,8 +6,8 @@ use convoke_runtime::money::Usd;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::command::project_folder;
 use super::error::CliError;
+use super::prepare::project_folder;
 use super::runs::prune::age;
 use super::runs::{aligned, all, is_json, named_project, project, to_read};
 use super::terminal::put;

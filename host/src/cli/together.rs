@@ -11,13 +11,12 @@ use futures::future::{join_all, try_join_all};
 use serde_json::json;
 
 use super::carry_out::CarryOut;
-use super::command::{
-    Prepared, announce, beside as say_beside, delivered, detail, go_on, handed_out, how, in_runtime, mend, notice,
-    prepare, rendered, share_quotas,
-};
+use super::command::{announce, detail, how, in_runtime, mend, notice, share_quotas};
+use super::delivery::{beside as say_beside, delivered, go_on, handed_out, rendered};
 use super::error::CliError;
 use super::known::Known;
 use super::options::{Format, Options};
+use super::prepare::{Prepared, prepare};
 use super::report::{no_common_page, paged, timings};
 use super::runs::prune;
 use super::terminal::{Terminal, put, say};

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::lines::{RunLine, VERSION};
 use super::{command_line, cost, is_json, local_time, named_project, to_read, took_ms};
-use crate::cli::command::project_folder;
 use crate::cli::error::CliError;
+use crate::cli::prepare::project_folder;
 use crate::cli::terminal::put;
 use crate::config::Paths;
 use crate::report::{ExitCode, clean, words};
