@@ -19,6 +19,7 @@
 mod adapt;
 mod admitted;
 mod keeper;
+mod state;
 mod why;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -28,14 +29,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::backend::{Instance, Profile};
+use crate::backend::Profile;
 use crate::breaker::{Breaker, BreakerConfig, Change};
 use crate::budget::{Amount, Budget};
-use crate::gate::{Wait, all_open, later};
+use crate::gate::{Wait, later};
 use crate::limiter::{self, Limiter, LimiterConfig, Seen};
 use crate::pool::Pool;
-use crate::question::{Failure, FailureKind};
-use crate::queue::{Claimant, Queue, Ticket};
+use crate::question::Failure;
+use crate::queue::{Claimant, Queue};
 use crate::quota::scoped::ScopedQuota;
 use crate::quota::{Cost, QuotaConfig};
 use crate::shared::{Ended, Refused, Shared, SharedLimits, Taken, Wanted};
@@ -43,6 +44,7 @@ use crate::shared::{Ended, Refused, Shared, SharedLimits, Taken, Wanted};
 use admitted::Held;
 pub use admitted::{Admitted, End, Spent};
 use keeper::Keeper;
+use state::{Afterwards, State, Verdict, Waiter, Waiting};
 use why::Closed;
 pub use why::Why;
 
@@ -142,49 +144,6 @@ pub struct Admission {
     keeper: Keeper,
     /// For what those wait who are in the queue.
     closed: watch::Sender<Closed>,
-}
-
-struct State {
-    queue: Queue<Waiter>,
-    breaker: Breaker,
-    limiter: Limiter,
-    pool: Pool,
-    stopped: Option<Failure>,
-    /// When the timer that is set will serve the queue.
-    timer: Option<Instant>,
-    /// The runtime that timers run on: the one of who asked last.
-    runtime: Option<Handle>,
-    /// Changes of the breaker that were not yet told.
-    changes: Vec<Change>,
-    /// How many have lined up so far.
-    lined_up: u64,
-}
-
-/// What a waiter gets in the end.
-type Verdict = Result<Admitted, Failure>;
-
-struct Waiter {
-    applicant: Applicant,
-    /// How many had lined up before.
-    number: u64,
-    answer: oneshot::Sender<Verdict>,
-}
-
-/// What has to be done once the lock is free: answers wake others, and dropping an instance may take its time.
-#[derive(Default)]
-#[must_use = "answers that are not sent are lost"]
-struct Afterwards {
-    answers: Vec<(oneshot::Sender<Verdict>, Verdict)>,
-    discarded: Vec<Box<dyn Instance>>,
-}
-
-impl Afterwards {
-    fn carry_out(self) {
-        for (waiter, answer) in self.answers {
-            // One that has gone meanwhile: what it was given goes back by being dropped.
-            drop(waiter.send(answer));
-        }
-    }
 }
 
 impl Admission {
@@ -552,67 +511,6 @@ fn ring(admission: &Weak<Admission>, when: Instant) {
     let afterwards = admission.serve(&mut state);
     drop(state);
     afterwards.carry_out();
-}
-
-impl State {
-    /// What those get who would wait for a backend that is out of order.
-    fn given_up(&mut self, now: Instant) -> Option<Failure> {
-        let change = self.breaker.tick(now);
-        self.changes.extend(change);
-        self.breaker.given_up().map(|why| Failure::new(FailureKind::NoModel, why))
-    }
-
-    /// What an applicant gets that no budget can pay. Where it has no cheaper way, all others get it too.
-    fn cannot_pay(&mut self, applicant: &Applicant, spent: &crate::budget::Spent) -> Failure {
-        let failure = Failure::new(FailureKind::BudgetSpent, spent.to_string());
-        if applicant.last {
-            self.stopped = Some(failure.clone());
-        }
-        failure
-    }
-
-    /// For what all wait who are in the queue, where it is not [open](Self::open).
-    fn why(&self, now: Instant) -> Option<Why> {
-        if let Err(wait) = self.breaker.check() {
-            let until = self.breaker.until().filter(|_| matches!(wait, Wait::Until(_)));
-            return Some(Why { reason: "breaker", until });
-        }
-        let of_limiter = self.limiter.closed(now).map(|(reason, until)| Why { reason, until });
-        of_limiter.or_else(|| (!self.pool.has_room()).then_some(Why { reason: "instance", until: None }))
-    }
-
-    fn open(&mut self, now: Instant) -> Result<(), Wait> {
-        let change = self.breaker.tick(now);
-        self.changes.extend(change);
-        let room = if self.pool.has_room() { Ok(()) } else { Err(Wait::Change) };
-        all_open([self.breaker.check(), self.limiter.check(now), room])
-    }
-}
-
-/// A place in the queue, left by being dropped.
-struct Waiting<'a> {
-    admission: &'a Arc<Admission>,
-    ticket: Option<Ticket>,
-    number: u64,
-    answer: oneshot::Receiver<Verdict>,
-    _place: Option<SemaphorePermit<'a>>,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let Some(ticket) = &self.ticket else { return };
-        let mut state = self.admission.lock();
-        if state.queue.remove(ticket).is_none() {
-            return;
-        }
-        // Its successor may be content with less.
-        let afterwards = self.admission.serve(&mut state);
-        if state.queue.is_empty() {
-            self.admission.shared.leave(&self.admission.account);
-        }
-        drop(state);
-        afterwards.carry_out();
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::time::advance;
 use super::*;
 use crate::breaker::Signal;
 use crate::limiter::Seen;
-use crate::question::ProviderLimits;
+use crate::question::{FailureKind, ProviderLimits};
 use crate::quota::Told;
 
 mod moving;
