@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{Alert, Alerts};
 use crate::levels::{Level, LevelChange, Levels, Part};
@@ -64,6 +65,12 @@ impl Subscription {
                 Err(mpsc::error::TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    /// [`drain`](Self::drain) after so long, or when it is over. False: it is over too.
+    pub async fn look(&mut self, after: Duration, over: &CancellationToken, into: &mut Vec<Arc<Event>>) -> bool {
+        let is_over = over.run_until_cancelled(sleep(after)).await.is_none();
+        self.drain(into) && !is_over
     }
 }
 

@@ -47,18 +47,15 @@ pub(crate) struct Alerts {
 impl Alerts {
     /// From now on. None: nobody wants to know.
     pub(crate) fn begin(runs: &Runs<'_>) -> Option<Self> {
-        let (_, first) = runs.runs.first()?;
+        let first = runs.runs.first()?;
         let settings = first.settings.alerts.clone();
         if !settings.enabled {
             return None;
         }
-        let program = settings
-            .program
-            .clone()
-            .zip(runs.paths)
-            .and_then(|(words, paths)| program(words, paths, std::path::Path::new(&first.identity.project)));
+        let program =
+            settings.program.clone().zip(runs.paths).and_then(|(words, paths)| program(words, paths, first.project));
         let hook = Hook::begin(Receivers { webhook: settings.webhook.clone(), program });
-        let streams = runs.runs.iter().map(|(_, session)| session.events.clone());
+        let streams = runs.runs.iter().map(|run| run.events.clone());
         let watch = Watch::new(settings, streams, runs.common.cloned(), hook);
         let over = CancellationToken::new();
         let watching = tokio::spawn(watch.go(over.clone()));

@@ -60,11 +60,7 @@ async fn hear(trail: Trail, mut heard: Subscription, over: CancellationToken) {
     let mut told = Vec::new();
     let mut goes_on = true;
     while goes_on {
-        tokio::select! {
-            () = over.cancelled() => goes_on = false,
-            () = tokio::time::sleep(MOMENT) => {}
-        }
-        goes_on &= heard.drain(&mut told);
+        goes_on = heard.look(MOMENT, &over, &mut told).await;
         told.drain(..).for_each(|event| note(&trail, &event));
     }
 }

@@ -21,7 +21,7 @@ use crate::audit::Audit;
 use crate::audit::watch::Watch;
 use crate::config::{Budget, Paths};
 use crate::logs::{Format as LogFormat, To};
-use crate::observe::{Observers, Runs};
+use crate::observe::{Observers, Run, Runs};
 use crate::policy::InUse;
 use crate::progress::{Detail, Show, show};
 use crate::report::baseline::Baseline;
@@ -126,7 +126,7 @@ pub(super) async fn go(
     }
     let shown = show(&session.events, how(options, terminal), detail(options, terminal));
     let stop = Stop::default();
-    let runs = Runs { runs: vec![(&session.command, &session)], common: None, paths: Some(&paths) };
+    let runs = Runs { runs: vec![Run::of(&session.command, &session)], common: None, paths: Some(&paths) };
     let (mut observers, unwatched) = Observers::begin(&runs, wanted);
     notice(&unwatched);
     let under_way = signals::under_way(&stop, &session.events);

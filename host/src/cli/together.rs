@@ -23,7 +23,7 @@ use super::terminal::{Terminal, put, say};
 use super::{load_file, plan, signals, typed, watching};
 use crate::audit::watch::Watch;
 use crate::config::Budget;
-use crate::observe::{Observers, Runs as Watched, Wanted};
+use crate::observe::{Observers, Run, Runs as Watched, Wanted};
 use crate::progress::show_together;
 use crate::report::together::{Runs, render};
 use crate::report::{ExitCode, Report, RuleInfo, clean, sarif};
@@ -198,7 +198,7 @@ async fn go(
     let streams = names.iter().map(String::as_str).zip(sessions.iter().map(|session| &session.events));
     let shown = show_together(&common, streams, how(options, terminal), detail(options, terminal));
     let stop = Stop::default();
-    let watched = names.iter().map(String::as_str).zip(&sessions).collect();
+    let watched = names.iter().zip(&sessions).map(|(name, session)| Run::of(name, session)).collect();
     let watched = Watched { runs: watched, common: Some(&common), paths: paths.as_ref() };
     let (mut observers, unwatched) = Observers::begin(&watched, wanted);
     notice(&unwatched);

@@ -22,7 +22,7 @@ use super::history::History;
 use super::protocol::{Answer, LONGEST_REQUEST, Request, Wish};
 use super::requests::{answer, meant};
 use super::{folder, status};
-use crate::observe::{Observer, Runs};
+use crate::observe::{Observer, Run, Runs};
 use crate::report::{Report, clean};
 use crate::run::steer::Steering;
 
@@ -78,11 +78,11 @@ impl Control {
     /// Listens in this folder from now on. Where that can't be, the runs go on without, and that is said at their end.
     pub(crate) fn begin(runs: &Runs<'_>, folder: &Path) -> Self {
         let over = CancellationToken::new();
-        let served = |(name, session): &(&str, &crate::run::Session)| Served {
-            name: (*name).to_owned(),
-            events: session.events.clone(),
-            steering: session.steering.clone(),
-            history: Arc::new(History::of(&session.events)),
+        let served = |run: &Run<'_>| Served {
+            name: run.name.to_owned(),
+            events: run.events.clone(),
+            steering: run.steering.clone(),
+            history: Arc::new(History::of(run.events)),
         };
         let served: Arc<[Served]> = runs.runs.iter().map(served).collect();
         let hear = |served: &Served| tokio::spawn(served.history.clone().hear(over.clone()));

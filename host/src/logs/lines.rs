@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use convoke_runtime::event::{Event, Events, Fact};
+use convoke_runtime::event::{Event, Fact, Subscription};
 use convoke_runtime::levels::Level as Standing;
 use convoke_runtime::work::{Outcome, Status};
 use futures::FutureExt;
@@ -15,7 +15,7 @@ use tracing::Level;
 
 use super::clock;
 use crate::observe::words::harmless;
-use crate::observe::{Observer, Runs};
+use crate::observe::{Observer, Run, Runs};
 use crate::report::Report;
 
 /// How often what was told is written.
@@ -126,8 +126,11 @@ impl Lines {
             return None;
         }
         let over = CancellationToken::new();
-        let hear =
-            |(_, session): &(&str, &crate::run::Session)| tokio::spawn(write(session.events.clone(), over.clone()));
+        let hear = |run: &Run<'_>| {
+            // It listens from here on, whenever its task comes to run.
+            let heard = (run.events.listen(), run.events.started());
+            tokio::spawn(write(heard, over.clone()))
+        };
         Some(Self { tasks: runs.runs.iter().map(hear).collect(), over })
     }
 }
@@ -147,15 +150,11 @@ impl Observer for Lines {
 }
 
 /// Writes the lines of a run until it is over.
-async fn write(events: Events, over: CancellationToken) {
-    let (mut heard, began, mut told, mut scribe) = (events.listen(), events.started(), Vec::new(), Scribe::default());
+async fn write((mut heard, began): (Subscription, Timestamp), over: CancellationToken) {
+    let (mut told, mut scribe) = (Vec::new(), Scribe::default());
     let mut goes_on = true;
     while goes_on {
-        tokio::select! {
-            () = over.cancelled() => goes_on = false,
-            () = tokio::time::sleep(EVERY) => {}
-        }
-        goes_on &= heard.drain(&mut told);
+        goes_on = heard.look(EVERY, &over, &mut told).await;
         for event in told.drain(..) {
             scribe.write(&event, began);
         }

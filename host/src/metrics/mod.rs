@@ -197,7 +197,7 @@ impl Metrics {
             return Ok(None);
         }
         let failed = |error: &dyn std::fmt::Display| format!("there are no metrics: {error}");
-        let streams = runs.runs.iter().map(|(_, session)| (session.command.as_str(), &session.events));
+        let streams = runs.runs.iter().map(|run| (run.command, run.events));
         let shared = Watched::new(streams, runs.common).map_err(|error| failed(&error))?;
         let shared = Arc::new(Shared(Mutex::new(shared)));
         let mut tasks = vec![tokio::spawn(keep_up(shared.clone()))];

@@ -7,27 +7,57 @@ mod recorder;
 pub(crate) mod words;
 
 use std::future::ready;
+use std::path::Path;
+use std::sync::Arc;
 
 use convoke_runtime::event::Events;
+use convoke_runtime::journal::Journal;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::alerts::Alerts;
-use crate::config::Paths;
+use crate::config::{Paths, Settings};
 use crate::logs::Lines;
 use crate::metrics::{self, Metrics};
 use crate::report::Report;
 use crate::run::Session;
+use crate::run::steer::Steering;
 use crate::traces::Traces;
 
 /// The runs of a process that are watched.
 pub struct Runs<'a> {
-    /// Each with its name among the others, in their order.
-    pub runs: Vec<(&'a str, &'a Session)>,
+    /// In their order.
+    pub runs: Vec<Run<'a>>,
     /// Where it is told what happens to all of them; none: there is only one, which tells it itself.
     pub common: Option<&'a Events>,
     /// The user's own folders.
     pub paths: Option<&'a Paths>,
+}
+
+/// What is to know of a run for who watches it.
+pub struct Run<'a> {
+    /// Its name among the others.
+    pub name: &'a str,
+    /// What the user typed: `agent-audit`.
+    pub command: &'a str,
+    /// The folder of the project.
+    pub project: &'a Path,
+    /// Where everything is told.
+    pub events: &'a Events,
+    /// Where what was told is kept.
+    pub journal: &'a Journal,
+    /// By which it can be changed while it goes on.
+    pub steering: &'a Arc<Steering>,
+    /// What the user set.
+    pub settings: &'a Settings,
+}
+
+impl<'a> Run<'a> {
+    /// Of a run that is about to begin.
+    pub fn of(name: &'a str, session: &'a Session) -> Self {
+        let Session { command, identity, events, journal, steering, settings, .. } = session;
+        Self { name, command, project: Path::new(&identity.project), events, journal, steering, settings }
+    }
 }
 
 /// What the user wants beside the report.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Observer, Runs};
+use super::{Observer, Run, Runs};
 use crate::report::{Report, kept};
 
 /// How often it is written: what a kill takes is at most so old.
@@ -26,13 +26,13 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn begin(runs: &Runs<'_>) -> Self {
         let over = CancellationToken::new();
-        let task = |(_, session): &(&str, &crate::run::Session)| {
+        let task = |run: &Run<'_>| {
             // It listens from here on, whenever its task comes to run.
-            let heard = (session.events.listen(), session.events.started());
-            tokio::spawn(record(heard, session.journal.clone(), over.clone()))
+            let heard = (run.events.listen(), run.events.started());
+            tokio::spawn(record(heard, run.journal.clone(), over.clone()))
         };
         let tasks = runs.runs.iter().map(task).collect();
-        Self { journal: runs.runs.first().map(|(_, session)| session.journal.clone()), over, tasks }
+        Self { journal: runs.runs.first().map(|run| run.journal.clone()), over, tasks }
     }
 }
 
@@ -71,11 +71,7 @@ async fn record(
     let mut told = Vec::new();
     let mut goes_on = true;
     while goes_on {
-        tokio::select! {
-            () = over.cancelled() => goes_on = false,
-            () = tokio::time::sleep(EVERY) => {}
-        }
-        goes_on &= heard.drain(&mut told);
+        goes_on = heard.look(EVERY, &over, &mut told).await;
         for event in &told {
             if let Fact::RunStarted(facts) = &event.fact {
                 run = facts.run.parse().ok();

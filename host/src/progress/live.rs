@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use convoke_runtime::event::{Event, Fact};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Detail;
@@ -31,16 +31,10 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, over: Cancellatio
         detail,
     };
     let began = Instant::now();
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut goes_on = true;
     while goes_on {
-        tokio::select! {
-            () = over.cancelled() => goes_on = false,
-            _ = tick.tick() => {}
-        }
         let mut heard = Vec::new();
-        goes_on &= streams.drain(&mut heard);
+        goes_on = streams.look(TICK, &over, &mut heard).await;
         let now = began.elapsed();
         for (run, event) in heard {
             if let Some(text) = scene.hear(run, &event, now) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use console::Style;
 use convoke_runtime::event::Fact;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Detail;
@@ -28,16 +28,10 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, items: bool, over
     let mut states: Vec<State> = (0..streams.count()).map(|_| State::default()).collect();
     let (names, mut labels, mut eta) = (streams.names(), HashMap::new(), Eta::default());
     let (began, mut spoken) = (Instant::now(), Duration::ZERO);
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut goes_on = true;
     while goes_on {
-        tokio::select! {
-            () = over.cancelled() => goes_on = false,
-            _ = tick.tick() => {}
-        }
         let mut heard = Vec::new();
-        goes_on &= streams.drain(&mut heard);
+        goes_on = streams.look(TICK, &over, &mut heard).await;
         let now = began.elapsed();
         for (run, event) in heard {
             let stops = match &event.fact {

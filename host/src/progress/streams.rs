@@ -1,8 +1,11 @@
 //! The events of one run, or of several that share their backends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use convoke_runtime::event::{Event, Events, Fact, Subscription};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 /// Where events come from.
 pub(super) struct Streams {
@@ -61,6 +64,17 @@ impl Streams {
             }
         }
         self.runs.iter().any(|stream| stream.facts.is_some())
+    }
+
+    /// [`drain`](Self::drain) after so long, or when it is over. False: it is over too.
+    pub(super) async fn look(
+        &mut self,
+        after: Duration,
+        over: &CancellationToken,
+        into: &mut Vec<(Option<usize>, Arc<Event>)>,
+    ) -> bool {
+        let is_over = over.run_until_cancelled(sleep(after)).await.is_none();
+        self.drain(into) && !is_over
     }
 }
 

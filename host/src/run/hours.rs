@@ -5,7 +5,6 @@ use std::time::Duration;
 use convoke_runtime::event::{Events, Subscription};
 use convoke_runtime::timeline::timesheet::Timesheet;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How often it looks at what was told: seldom enough to cost the teller nothing.
@@ -36,15 +35,9 @@ impl Hours {
 
 async fn keep(mut heard: Subscription, events: Events, over: CancellationToken) -> Timesheet {
     let (mut sheet, mut told) = (Timesheet::default(), Vec::new());
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut goes_on = true;
     while goes_on {
-        tokio::select! {
-            () = over.cancelled() => goes_on = false,
-            _ = ticks.tick() => {}
-        }
-        goes_on &= heard.drain(&mut told);
+        goes_on = heard.look(EVERY, &over, &mut told).await;
         told.drain(..).for_each(|event| sheet.hear(&event));
     }
     sheet.until(events.elapsed());

@@ -58,6 +58,17 @@ pub(super) trait Signal: Send + Sync + 'static {
     fn post(&self, batch: &[Self::Item]) -> impl Future<Output = Result<u64, Refused>> + Send;
 }
 
+/// An exporter to this collector.
+fn set<B: WithExportConfig + WithHttpConfig>(builder: B, to: &Target, client: &Client) -> B {
+    builder
+        .with_http_client(client.clone())
+        .with_endpoint(to.endpoint.as_str())
+        .with_protocol(Protocol::HttpBinary)
+        .with_timeout(to.timeout)
+        // Its own way to wait holds up a thread of the run.
+        .with_retry_policy(RetryPolicy::disabled())
+}
+
 /// Spans of traces.
 pub(super) struct Spans {
     exporter: SpanExporter,
@@ -69,15 +80,7 @@ impl Spans {
     /// Why they can't be sent, in words for the user.
     pub(super) fn new(target: &Target, resource: &Resource) -> Result<Self, String> {
         let client = Client::new(&target.endpoint, target.timeout)?;
-        let built = SpanExporter::builder()
-            .with_http()
-            .with_http_client(client.clone())
-            .with_endpoint(target.endpoint.as_str())
-            .with_protocol(Protocol::HttpBinary)
-            .with_timeout(target.timeout)
-            // Its own way to wait holds up a thread of the run.
-            .with_retry_policy(RetryPolicy::disabled())
-            .build();
+        let built = set(SpanExporter::builder().with_http(), target, &client).build();
         let mut exporter = built.map_err(|error| error.to_string())?;
         exporter.set_resource(resource);
         Ok(Self { exporter, client })
@@ -110,14 +113,7 @@ impl Lines {
     /// Why they can't be sent, in words for the user.
     pub(super) fn new(target: &Target, resource: &Resource) -> Result<Self, String> {
         let client = Client::new(&target.endpoint, target.timeout)?;
-        let built = LogExporter::builder()
-            .with_http()
-            .with_http_client(client.clone())
-            .with_endpoint(target.endpoint.as_str())
-            .with_protocol(Protocol::HttpBinary)
-            .with_timeout(target.timeout)
-            .with_retry_policy(RetryPolicy::disabled())
-            .build();
+        let built = set(LogExporter::builder().with_http(), target, &client).build();
         let mut exporter = built.map_err(|error| error.to_string())?;
         exporter.set_resource(resource);
         let scope = InstrumentationScope::builder("convoke").with_version(env!("CARGO_PKG_VERSION")).build();
