@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use convoke_runtime::levels::Level;
-use prometheus::{CounterVec, GaugeVec, Opts, Registry, Result, TextEncoder};
+use prometheus::core::{MetricVec, MetricVecBuilder};
+use prometheus::{Counter, CounterVec, Gauge, GaugeVec, Opts, Registry, Result, TextEncoder};
 
 use super::Watched;
 use super::figures::{Asking, Figures, PHASES};
@@ -48,10 +49,8 @@ impl Sheet {
         labels: &[&str],
         rows: impl IntoIterator<Item = Row<'a>>,
     ) -> Result<()> {
-        let gauge = GaugeVec::new(Opts::new(name, help).namespace(NAMESPACE), labels)?;
-        for (values, number) in rows {
-            gauge.get_metric_with_label_values(&values)?.set(number);
-        }
+        let gauge = GaugeVec::new(opts(name, help), labels)?;
+        fill(&gauge, rows, Gauge::set)?;
         self.0.register(Box::new(gauge))
     }
 
@@ -63,12 +62,26 @@ impl Sheet {
         labels: &[&str],
         rows: impl IntoIterator<Item = Row<'a>>,
     ) -> Result<()> {
-        let counter = CounterVec::new(Opts::new(name, help).namespace(NAMESPACE), labels)?;
-        for (values, number) in rows {
-            counter.get_metric_with_label_values(&values)?.inc_by(number);
-        }
+        let counter = CounterVec::new(opts(name, help), labels)?;
+        fill(&counter, rows, Counter::inc_by)?;
         self.0.register(Box::new(counter))
     }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace(NAMESPACE)
+}
+
+/// Gives each row's number to the metric that its values name.
+fn fill<'a, B: MetricVecBuilder>(
+    metric: &MetricVec<B>,
+    rows: impl IntoIterator<Item = Row<'a>>,
+    give: impl Fn(&B::M, f64),
+) -> Result<()> {
+    for (values, number) in rows {
+        give(&metric.get_metric_with_label_values(&values)?, number);
+    }
+    Ok(())
 }
 
 fn of_runs(sheet: &Sheet, runs: &[Run<'_>]) -> Result<()> {

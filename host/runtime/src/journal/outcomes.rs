@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::read::{Reader, Trouble, outcome_of};
+use super::read::{Reader, Trouble};
 use super::write::{Fault, run_seq};
 use super::{JournalError, RunId};
 use crate::work::{Outcome, Status};
@@ -20,14 +20,7 @@ impl Reader<'_> {
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let id: String = row.get(0)?;
-                let outcome = match row.get::<_, Option<String>>(1)? {
-                    None => Outcome::Pending,
-                    Some(state) => {
-                        let reason = row.get::<_, Option<String>>(2)?.unwrap_or_default();
-                        let what = || format!("item {id:?} of run {run}");
-                        outcome_of(&state, reason).ok_or_else(|| self.senseless(&what(), &state))?
-                    }
-                };
+                let outcome = self.outcome(row, [1, 2], &format!("item {id:?} of run {run}"))?;
                 found.push((id, outcome));
             }
             Ok::<_, Trouble>(found)

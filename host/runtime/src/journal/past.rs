@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 use serde_json::Value;
 
-use super::read::{Reader, Trouble, number, outcome_of};
+use super::read::{Reader, Trouble, number};
 use super::{Journal, JournalError, RunId};
 use crate::money::Usd;
 use crate::work::{Census, Outcome};
@@ -141,14 +141,7 @@ impl Reader<'_> {
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let id: String = row.get(0)?;
-                let outcome = match row.get::<_, Option<String>>(1)? {
-                    None => Outcome::Pending,
-                    Some(state) => {
-                        let reason = row.get::<_, Option<String>>(2)?.unwrap_or_default();
-                        let senseless = || self.senseless(&format!("item {id:?} of run {run}"), &state);
-                        outcome_of(&state, reason).ok_or_else(senseless)?
-                    }
-                };
+                let outcome = self.outcome(row, [1, 2], &format!("item {id:?} of run {run}"))?;
                 let took = Duration::from_micros(row.get::<_, Option<i64>>(3)?.map_or(0, number));
                 found.push(ItemTime { id, outcome, took });
             }

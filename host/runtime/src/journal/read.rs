@@ -258,6 +258,13 @@ impl Reader<'_> {
         Timestamp::from_microsecond(microseconds).map_err(|error| self.senseless(what, &error.to_string()))
     }
 
+    /// How an item of a row stands, by the columns of its state and its reason; no state: it is pending.
+    pub(super) fn outcome(&self, row: &Row<'_>, [state, reason]: [usize; 2], what: &str) -> Result<Outcome, Trouble> {
+        let Some(state) = row.get::<_, Option<String>>(state)? else { return Ok(Outcome::Pending) };
+        let reason = row.get::<_, Option<String>>(reason)?.unwrap_or_default();
+        outcome_of(&state, reason).ok_or_else(|| self.senseless(what, &state))
+    }
+
     pub(super) fn senseless(&self, what: &str, detail: &str) -> Trouble {
         let (path, what, detail) = (self.path.to_owned(), what.to_owned(), detail.to_owned());
         Trouble::Record(JournalError::Unreadable { path, what, detail })
