@@ -5,7 +5,9 @@
 //! what counts is the median of the pairs' ratios. CPU time is that of this process and of the `convoke` it starts.
 //!
 //! The subjects, each with all that the one before has: the backend; the broker, with somebody who listens to its events,
-//! first without a journal, then with one on disk; the program, from its start to its end, with a plugin whose items ask one question each.
+//! first without a journal, then with one on disk; the program, from its start to its end, with a plugin whose items ask
+//! one question each; and the same with all that can watch it: metrics that are served and in a file, traces and logs that
+//! go to a collector, a log file, and a page.
 //!
 //! `cargo bench -p convoke-tests --bench overhead -- [--questions 1000] [--at-once 64] [--latency 50] [--pairs 9]
 //! [--only program]`
@@ -13,6 +15,7 @@
 //! Exits with 1 when a subject takes more than 1.15 times the peer's wall time.
 
 mod built;
+mod collector;
 mod ledger;
 mod program;
 mod support;
@@ -36,16 +39,19 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use sse_stream::SseByteStream;
 
+use collector::{Collector, become_one};
 use ledger::JournalLedger;
 use program::Convoke;
 use support::{Failed, bounds_count, median};
 
 /// What the peer and the subjects need.
+#[derive(Clone)]
 struct Setting {
     url: Arc<str>,
     questions: usize,
     at_once: usize,
     convoke: Arc<Convoke>,
+    collector: Arc<Collector>,
 }
 
 /// What a run gave.
@@ -66,14 +72,14 @@ impl From<usize> for Gave {
 type Run = fn(&Setting) -> BoxFuture<'static, Result<Gave, Failed>>;
 
 /// What is measured against the peer.
-const SUBJECTS: [(&str, Run); 4] = [
+const SUBJECTS: [(&str, Run); 5] = [
     ("backend", |setting| Box::pin(backend(setting.url.clone(), setting.questions, setting.at_once))),
     ("unwritten", |setting| Box::pin(broker(setting.url.clone(), setting.questions, setting.at_once, false))),
     ("broker", |setting| Box::pin(broker(setting.url.clone(), setting.questions, setting.at_once, true))),
-    ("program", |setting| {
-        Box::pin(whole(setting.convoke.clone(), setting.url.clone(), setting.questions, setting.at_once))
-    }),
+    ("program", |setting| Box::pin(whole(setting, false))),
+    ("watched", |setting| Box::pin(whole(setting, true))),
 ];
+
 /// As much wall time may a subject take, as a multiple of the peer's.
 const ALLOWED: f64 = 1.15;
 
@@ -247,21 +253,33 @@ async fn broker(url: Arc<str>, questions: usize, at_once: usize, written: bool) 
 }
 
 /// The program: the same questions, each asked by an item of a plugin, a worker for each at once.
-async fn whole(convoke: Arc<Convoke>, url: Arc<str>, questions: usize, at_once: usize) -> Result<Gave, Failed> {
-    let report = tokio::task::spawn_blocking(move || {
-        let (items, groups) = (questions.to_string(), at_once.to_string());
-        let sized = ["--items", &items, "--groups", &groups, "--instances", &groups, "--mode", "performance"];
-        let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/prebuilt/flood.wasm");
-        convoke.run(&url, &[&[plugin][..], &sized].concat())
-    })
-    .await??;
-    let requests = report["usage"]["requests"].as_u64();
-    if requests != Some(questions as u64) {
-        return Err(format!("{requests:?} requests for {questions} questions").into());
+///
+/// `watched`: with all that can watch it.
+fn whole(setting: &Setting, watched: bool) -> impl Future<Output = Result<Gave, Failed>> + use<> {
+    let Setting { convoke, url, collector, questions, at_once } = setting.clone();
+    async move {
+        let report = tokio::task::spawn_blocking(move || {
+            let (items, groups) = (questions.to_string(), at_once.to_string());
+            let sized = ["--items", &items, "--groups", &groups, "--instances", &groups, "--mode", "performance"];
+            let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/prebuilt/flood.wasm");
+            convoke.run(&url, &[&[plugin][..], &sized].concat(), |command, folder| {
+                if watched {
+                    command.args(["--metrics-addr", "127.0.0.1:0", "--timings", "--log-format", "json"]);
+                    command.arg("--metrics-file").arg(folder.join("metrics.prom"));
+                    command.arg("--log-file").arg(folder.join("log.ndjson"));
+                    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).env("OTEL_LOGS_EXPORTER", "otlp");
+                }
+            })
+        })
+        .await??;
+        let requests = report["usage"]["requests"].as_u64();
+        if requests != Some(questions as u64) {
+            return Err(format!("{requests:?} requests for {questions} questions").into());
+        }
+        let output = report["usage"]["output_tokens"].as_u64().and_then(|tokens| usize::try_from(tokens).ok());
+        let inside = report["timing"]["wall_ms"].as_f64().map(|ms| Duration::from_secs_f64(ms / 1e3));
+        Ok(Gave { bytes: output.unwrap_or(0), inside })
     }
-    let output = report["usage"]["output_tokens"].as_u64().and_then(|tokens| usize::try_from(tokens).ok());
-    let inside = report["timing"]["wall_ms"].as_f64().map(|ms| Duration::from_secs_f64(ms / 1e3));
-    Ok(Gave { bytes: output.unwrap_or(0), inside })
 }
 
 /// A stand-in in a process of its own, ended when dropped.
@@ -376,15 +394,15 @@ async fn measure(questions: usize, run: impl Future<Output = Result<Gave, Failed
 async fn compare(options: &Options, out: &mut impl Write) -> Result<bool, Failed> {
     let server = Server::start(options.latency)?;
     let Options { questions, at_once, latency, pairs, .. } = *options;
-    let setting = Setting { url: server.url.clone(), questions, at_once, convoke: Arc::new(Convoke::new()?) };
+    let (convoke, collector) = (Arc::new(Convoke::new()?), Arc::new(Collector::start()?));
+    let setting = Setting { url: server.url.clone(), questions, at_once, convoke, collector };
     let bound = questions.div_ceil(at_once) as f64 * latency as f64 / 1_000.0;
     writeln!(out, "{questions} questions, {at_once} at once, {latency} ms each: no less than {bound:.3} s")?;
     bare(setting.url.clone(), questions.min(at_once * 2), at_once).await?;
     let mut all_within = true;
     for (name, run) in SUBJECTS.iter().filter(|(name, _)| options.only.as_deref().is_none_or(|only| only == *name)) {
         // The first run of the program compiles the plugin.
-        run(&Setting { questions: at_once, convoke: setting.convoke.clone(), url: setting.url.clone(), at_once })
-            .await?;
+        run(&Setting { questions: at_once, ..setting.clone() }).await?;
         writeln!(out, "\n{name}\n pair   bare s   subject s   ratio   bare CPU µs   subject CPU µs   without start s")?;
         let (mut ratios, mut inner, mut bare_cpu, mut subject_cpu) = (vec![], vec![], vec![], vec![]);
         for pair in 1..=pairs {
@@ -428,6 +446,9 @@ async fn compare(options: &Options, out: &mut impl Write) -> Result<bool, Failed
 fn main() -> ExitCode {
     // `reqwest` is built without a choice of its own.
     let _: Result<(), _> = rustls::crypto::ring::default_provider().install_default();
+    if matches!(become_one(), Ok(true)) {
+        return ExitCode::SUCCESS;
+    }
     let result = Options::read().and_then(|options| {
         let runtime = tokio::runtime::Runtime::new()?;
         runtime.block_on(compare(&options, &mut io::stdout()))

@@ -1,6 +1,6 @@
 //! `convoke` as a benchmark runs it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -24,11 +24,17 @@ impl Convoke {
         Ok(Self { program, home: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))? })
     }
 
-    /// Runs a command in an empty project, without what earlier runs have done. Gives its report.
+    /// Runs a command in an empty project, without what earlier runs have done. Gives its report. `more`
+    /// sets what else is wanted; it gets the folder that all of that may be written to.
     ///
     /// # Errors
     /// It did not do all that there was to do.
-    pub(crate) fn run(&self, url: &str, arguments: &[&str]) -> Result<Value, Failed> {
+    pub(crate) fn run(
+        &self,
+        url: &str,
+        arguments: &[&str],
+        more: impl FnOnce(&mut Command, &Path),
+    ) -> Result<Value, Failed> {
         let folder = |name: &str| self.home.path().join(name);
         std::fs::create_dir_all(folder("project"))?;
         std::fs::write(folder("bench.toml"), POLICY)?;
@@ -45,6 +51,7 @@ impl Convoke {
         command.env("CONVOKE_CONFIG_DIR", folder("config"));
         command.env("CONVOKE_DATA_DIR", folder("data")).env("CONVOKE_CACHE_DIR", folder("cache"));
         command.env("ANTHROPIC_API_KEY", "bench").env("ANTHROPIC_BASE_URL", url);
+        more(&mut command, self.home.path());
         // With its progress, as somebody sees it who keeps it in a file.
         let progress = std::fs::File::create(folder("progress.txt"))?;
         let output = command.stderr(Stdio::from(progress)).output()?;

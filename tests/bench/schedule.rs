@@ -150,7 +150,7 @@ async fn run(convoke: &Convoke, case: &Case<'_>, latency: u64, seed: u64) -> Res
     let began = Instant::now();
     // The stand-in serves on the other threads meanwhile.
     let arguments: Vec<&str> = case.command.iter().copied().chain([folder, "--instances", &workers]).collect();
-    let report = tokio::task::block_in_place(|| convoke.run(&url, &arguments))?;
+    let report = tokio::task::block_in_place(|| convoke.run(&url, &arguments, |_, _| ()))?;
     let wall = began.elapsed();
     let requests = standin.requests();
     standin.shutdown().await;
