@@ -12,8 +12,8 @@ const HOSTS: [(Ecosystem, &[&str]); 5] = [
     (Ecosystem::RubyGems, &["rubygems", "org"]),
 ];
 
-/// The repository that was cargo's index before: its host, owner and name.
-const GIT_INDEX: [&str; 3] = ["github.com", "rust-lang", "crates.io-index"];
+/// The repository that was cargo's index before: the labels of its host, its owner, and the parts of its name.
+const GIT_INDEX: (&[&str], &str, &[&str]) = (&["github", "com"], "rust-lang", &["crates", "io-index"]);
 
 /// Whether an address leads to the registry that the ecosystem's managers ask where nothing else is said.
 pub fn is_default(ecosystem: Ecosystem, address: &str) -> bool {
@@ -25,17 +25,25 @@ pub fn is_default(ecosystem: Ecosystem, address: &str) -> bool {
         labels.iter().all(|label| parts.next().is_some_and(|part| part.eq_ignore_ascii_case(label)))
             && parts.next().is_none()
     };
-    let [host, of_index @ ..] = GIT_INDEX;
+    let (host, owner, repository) = GIT_INDEX;
+    let is_index = || {
+        let parts = path.trim_matches('/').split_once('/');
+        parts.is_some_and(|(of, name)| of == owner && name.split('.').eq(repository.iter().copied()))
+    };
     HOSTS.iter().any(|(of, labels)| *of == ecosystem && is_host(labels))
-        || ecosystem == Ecosystem::CratesIo
-            && name.eq_ignore_ascii_case(host)
-            && path.trim_matches('/').split('/').eq(of_index)
+        || ecosystem == Ecosystem::CratesIo && is_host(host) && is_index()
+}
+
+#[cfg(test)]
+fn git_index() -> String {
+    let (host, owner, name) = GIT_INDEX;
+    format!("{}/{owner}/{}", host.join("."), name.join("."))
 }
 
 /// The hosts of an ecosystem, for tests of what its files say of them.
 #[cfg(test)]
 pub(crate) fn hosts(ecosystem: Ecosystem) -> Vec<String> {
-    let index = (ecosystem == Ecosystem::CratesIo).then(|| GIT_INDEX.join("/"));
+    let index = (ecosystem == Ecosystem::CratesIo).then(git_index);
     let hosts = HOSTS.iter().filter(|(of, _)| *of == ecosystem).map(|(_, labels)| labels.join("."));
     index.into_iter().chain(hosts).collect()
 }
@@ -69,8 +77,9 @@ mod tests {
                 assert!(!is_default(Ecosystem::Go, &host), "of another ecosystem");
             }
         }
-        let [host, owner, name] = GIT_INDEX;
-        for other in [format!("{host}/{owner}"), format!("{host}/evil/{name}"), format!("{host}/{owner}/{name}/x")] {
+        let index = git_index();
+        let of_another = index.replace("rust-lang", "evil");
+        for other in [index.rsplit_once('/').unwrap().0.to_owned(), of_another, format!("{index}/x")] {
             assert!(!is_default(Ecosystem::CratesIo, &other), "{other}");
         }
         assert!(is_default(
