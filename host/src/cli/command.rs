@@ -5,12 +5,14 @@ use std::sync::Arc;
 use clap::ArgMatches;
 use convoke_runtime::journal::{Journal, Typed};
 use convoke_runtime::shared::Shared;
+use futures::future::OptionFuture;
 
 use super::carry_out::CarryOut;
 use super::delivery::{beside as say_beside, delivered, go_on, handed_out, rendered};
 use super::error::CliError;
 use super::options::{Format, Options};
 use super::prepare::{Prepared, prepare};
+use super::report::picture;
 use super::runs::prune;
 use super::taped::Taped;
 use super::terminal::{Terminal, put, say};
@@ -22,6 +24,7 @@ use crate::audit::watch::Watch;
 use crate::config::{Budget, Paths};
 use crate::logs::{Format as LogFormat, To};
 use crate::observe::{Observers, Run, Runs};
+use crate::page::Picture;
 use crate::policy::InUse;
 use crate::progress::{Detail, Show, show};
 use crate::report::baseline::Baseline;
@@ -127,6 +130,7 @@ pub(super) async fn go(
     let shown = show(&session.events, how(options, terminal), detail(options, terminal));
     let stop = Stop::default();
     let runs = Runs { runs: vec![Run::of(&session.command, &session)], common: None, paths: Some(&paths) };
+    let picture = picture(&session, options);
     let (mut observers, unwatched) = Observers::begin(&runs, wanted);
     notice(&unwatched);
     let under_way = signals::under_way(&stop, &session.events);
@@ -142,13 +146,14 @@ pub(super) async fn go(
     audited.end(&mut report).await;
     session.amend(&mut report, before).await;
     let mut noticed = observers.ended(&[&report]).await;
+    let picture = OptionFuture::from(picture.map(Picture::end)).await.flatten();
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
     let rendered = match options.format {
-        Format::Html => report::page_of(&session.journal, &report).await?,
+        Format::Html => report::page_of(&session.journal, &report, picture.as_ref()).await?,
         _ => rendered(&report, &session, options, terminal)?,
     };
-    let page = report::timings(&paths, &session.journal, (&report, None), options).await;
+    let page = report::timings(&paths, &session.journal, (&report, picture.as_ref(), None), options).await;
     let code = match handed_out([&report], options, terminal) {
         Some(text) => {
             let code = delivered(&text, options, terminal, report.exit_code());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use convoke_runtime::journal::{Journal, RunId};
+use convoke_runtime::timeline::Timeline;
 
 use super::delivery::Shown;
 use super::error::CliError;
@@ -12,9 +13,10 @@ use super::options::{Color, Format, Options};
 use super::runs::{alone, named, no_runs, to_read};
 use super::terminal::{Terminal, put, say};
 use crate::config::Paths;
-use crate::page::{self, PageError};
+use crate::page::{self, PageError, Picture};
 use crate::report::kept::{self, KeptError};
 use crate::report::{ExitCode, Report, RuleInfo, clean};
+use crate::run::Session;
 
 /// How it is shown.
 #[derive(Args, Clone, Debug)]
@@ -137,11 +139,29 @@ async fn page(journal: &Journal, run: &RunId) -> Result<String, CliError> {
 }
 
 /// The page of a run that has just ended so.
-pub(super) async fn page_of(journal: &Journal, report: &Report) -> Result<String, CliError> {
+/// `picture`: what was made of the run meanwhile; none: the journal tells it.
+pub(super) async fn page_of(
+    journal: &Journal,
+    report: &Report,
+    picture: Option<&Timeline>,
+) -> Result<String, CliError> {
     let run: RunId = report.run.id.parse().map_err(|_| CliError::nothing("the run has no id"))?;
     let value = serde_json::to_value(report).map_err(|error| CliError::nothing(error.to_string()))?;
-    journal.flush().await?;
-    page::of_run(journal, &run, Some(&value)).await.map_err(|error| no_page(&run, error))
+    let page = match picture {
+        Some(picture) => page::of_picture(picture, &value),
+        None => {
+            journal.flush().await?;
+            page::of_run(journal, &run, Some(&value)).await
+        }
+    };
+    page.map_err(|error| no_page(&run, error))
+}
+
+/// The picture for the page of a run that is about to begin, if a page is wanted. One that goes on has a part in the
+/// journal, and its page is made of that.
+pub(super) fn picture(session: &Session, options: &Options) -> Option<Picture> {
+    let is_wanted = options.timings.is_some() || options.format == Format::Html;
+    (is_wanted && session.resume.is_none()).then(|| Picture::begin(&session.events))
 }
 
 fn short(report: &Report) -> String {
@@ -169,7 +189,7 @@ pub(super) fn no_common_page() -> CliError {
 pub(super) async fn timings(
     paths: &Paths,
     journal: &Journal,
-    of: (&Report, Option<&str>),
+    of: (&Report, Option<&Timeline>, Option<&str>),
     options: &Options,
 ) -> Result<Option<PathBuf>, CliError> {
     match &options.timings {
@@ -202,10 +222,10 @@ pub(super) fn paged(
 async fn write_page(
     paths: &Paths,
     journal: &Journal,
-    (report, name): (&Report, Option<&str>),
+    (report, picture, name): (&Report, Option<&Timeline>, Option<&str>),
     file: Option<&Path>,
 ) -> Result<PathBuf, CliError> {
-    let (text, short) = (page_of(journal, report).await?, short(report));
+    let (text, short) = (page_of(journal, report, picture).await?, short(report));
     let file = match file {
         Some(file) => named_for(file, name),
         None => paths.timings().join(format!("convoke-timings-{short}.html")),

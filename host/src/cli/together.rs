@@ -245,7 +245,7 @@ async fn go(
     let mut pages = Vec::new();
     if let Some(paths) = &paths {
         for (name, session, report) in &done {
-            pages.push(timings(paths, &session.journal, (report, Some(name)), options).await);
+            pages.push(timings(paths, &session.journal, (report, None, Some(name)), options).await);
         }
     }
     let code = ExitCode::strongest(codes);

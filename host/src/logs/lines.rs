@@ -19,7 +19,7 @@ use crate::observe::{Observer, Run, Runs};
 use crate::report::Report;
 
 /// How often what was told is written.
-const EVERY: Duration = Duration::from_millis(200);
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Which part of a run a line is about: a filter can name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

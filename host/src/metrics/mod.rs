@@ -34,7 +34,7 @@ use labels::Labels;
 use times::Times;
 
 /// How often is counted what was told: far oftener than a listener's buffer could fill.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Where numbers are wanted.
 #[derive(Debug, Default)]

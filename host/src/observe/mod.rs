@@ -6,6 +6,8 @@
 mod recorder;
 pub(crate) mod words;
 
+pub(crate) use recorder::is_kept;
+
 use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::Journal;
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 
 use crate::alerts::Alerts;
 use crate::config::{Paths, Settings};
@@ -111,16 +113,14 @@ impl Observers {
 
     /// The runs have ended. See [`Observer::ended`].
     pub async fn ended(&mut self, reports: &[&Report]) -> Vec<String> {
-        let mut said = Vec::new();
-        for observer in &mut self.0 {
-            said.extend(observer.ended(reports).await);
-        }
-        said
+        // Each has something left to do, and none needs the others.
+        let said = join_all(self.0.iter_mut().map(|observer| observer.ended(reports))).await;
+        said.into_iter().flatten().collect()
     }
 
     /// The process is about to end. See [`Observer::close`].
     pub async fn close(self) -> Vec<String> {
-        let closed = futures::future::join_all(self.0.into_iter().map(Observer::close)).await;
+        let closed = join_all(self.0.into_iter().map(Observer::close)).await;
         closed.into_iter().flatten().collect()
     }
 }

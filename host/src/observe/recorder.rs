@@ -14,7 +14,7 @@ use super::{Observer, Run, Runs};
 use crate::report::{Report, kept};
 
 /// How often it is written: what a kill takes is at most so old.
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(250);
 
 /// Writes down what runs tell.
 pub(super) struct Recorder {
@@ -93,6 +93,6 @@ async fn record(
 }
 
 /// Whether it says something afterwards.
-fn is_kept(fact: &Fact) -> bool {
+pub(crate) fn is_kept(fact: &Fact) -> bool {
     !matches!(fact, Fact::ItemProgress { .. } | Fact::QuestionProgress { .. } | Fact::Logged { .. })
 }

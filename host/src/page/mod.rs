@@ -9,6 +9,7 @@
 //! event as the stream has it.
 
 mod of_run;
+mod picture;
 
 use std::fmt::Write as _;
 
@@ -19,8 +20,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use of_run::of_picture;
 pub(crate) use of_run::{Gathered, gather};
 pub use of_run::{PageError, of_run};
+pub(crate) use picture::Picture;
 
 use crate::report::clean;
 

@@ -35,6 +35,15 @@ pub async fn of_run(journal: &Journal, run: &RunId, report: Option<&Value>) -> R
     Ok(render(&Data { timeline: &timeline, report: report.as_ref(), missing: &missing })?)
 }
 
+/// The page of a run that has just ended, of the picture that was made of it meanwhile.
+///
+/// # Errors
+/// See [`PageError::Unwritten`].
+pub(crate) fn of_picture(timeline: &Timeline, report: &Value) -> Result<String, PageError> {
+    let missing = missing(timeline, 0, true);
+    Ok(render(&Data { timeline, report: Some(report), missing: &missing })?)
+}
+
 /// What the journal has of a run, for its page.
 pub(crate) struct Gathered {
     /// The picture.

@@ -33,6 +33,8 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, items: bool, over
         let mut heard = Vec::new();
         goes_on = streams.look(TICK, &over, &mut heard).await;
         let now = began.elapsed();
+        // All at once: a write for each line would take longer than what is told.
+        let mut lines = String::new();
         for (run, event) in heard {
             let stops = match &event.fact {
                 Fact::Stopping { at_most } => Some(stopping(&states, *at_most)),
@@ -50,12 +52,14 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, items: bool, over
             };
             let front = front(run.map_or("", |run| &names[run]));
             if let Some(text) = stops.or_else(|| text.map(|text| format!("{front}{text}"))) {
-                say(&text);
+                lines.push_str(&text);
+                lines.push('\n');
                 spoken = now;
             }
         }
+        say(&lines);
         if items && goes_on && now.saturating_sub(spoken) >= SILENCE {
-            say(&goes_on_with(&names, &states, now, &mut eta));
+            say(&format!("{}\n", goes_on_with(&names, &states, now, &mut eta)));
             spoken = now;
         }
     }
@@ -75,9 +79,9 @@ fn goes_on_with(names: &[String], states: &[State], now: Duration, eta: &mut Eta
     format!("{}{workers}", parts.join(", "))
 }
 
-fn say(line: &str) {
+fn say(lines: &str) {
     // Nobody may be reading any more; the run goes on.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = std::io::stderr().write_all(lines.as_bytes());
 }
 
 /// That the user stops it, and for how long it goes on.

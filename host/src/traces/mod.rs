@@ -33,7 +33,7 @@ use settings::Settings;
 use tree::Tree;
 
 /// How often it is looked what was told.
-const EVERY: Duration = Duration::from_millis(200);
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Makes traces of runs.
 pub(crate) struct Traces {
