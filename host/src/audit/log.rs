@@ -389,7 +389,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Begins the next file, and removes those that are no longer kept. What tells of their going is on the disk before.
+    /// Begins the next file, and removes those that are no longer kept. What tells of their going is on the disk before, and
+    /// the head knows of it: what was only added to the log is no word of a rotation ([`verify`](super::verify)).
     fn rotate(&mut self, batch: &mut Batch) -> Result<(), AuditError> {
         self.file.sync_data().map_err(|source| self.io(source))?;
         self.file = self.log.open_file(self.head.file + 1)?;
@@ -402,7 +403,9 @@ impl Turn<'_> {
         self.put(batch)?;
         if !leaving.is_empty() {
             self.file.sync_data().map_err(|source| self.io(source))?;
-            for (path, _) in leaving {
+            let is_known = read_head(&self.head_file).is_ok_and(|head| head.as_ref() == Some(&self.head))
+                && self.head_file.sync_data().is_ok();
+            for (path, _) in leaving.into_iter().filter(|_| is_known) {
                 // One that can't be removed now is named again with the next file.
                 let _ = fs::remove_file(path);
             }

@@ -20,6 +20,7 @@ pub mod read;
 pub mod record;
 #[cfg(test)]
 mod tests;
+mod verdict;
 pub mod verify;
 pub mod watch;
 mod writer;

@@ -192,7 +192,9 @@ fn what_was_written_after_the_head_counts() {
     let mut log = Log::new(folder.path().to_owned(), AuditKeep::default());
     log.append(&records(2), false).unwrap();
     fs::write(folder.path().join("head"), head).unwrap();
-    assert!(verdict(folder.path()).is_whole());
+    let ahead = verdict(folder.path());
+    assert!(ahead.is_whole() && ahead.notes.len() == 1, "{ahead:?}");
+    assert!(ahead.notes[0].message.contains("records 5 to 6 are not known to the head"), "{ahead:?}");
     log.append(&records(1), false).unwrap();
     let verdict = verdict(folder.path());
     assert!(verdict.is_whole(), "{verdict:?}");
@@ -237,6 +239,41 @@ fn a_rotation_keeps_the_chain_and_what_goes_is_told() {
         pruned.notes.iter().any(|note| note.message.contains("no longer kept, as the log itself says")),
         "{pruned:?}"
     );
+}
+
+#[test]
+fn only_a_rotation_may_say_that_old_files_went() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = AuditKeep { files: 1_000, ..small() };
+    Log::new(folder.path().to_owned(), keep).append(&records(60), false).unwrap();
+    let files = log::files(folder.path()).unwrap();
+    let (oldest, newest) = (files[..3].iter(), *files.last().unwrap());
+    let last = verdict(folder.path()).last.unwrap();
+    oldest.for_each(|number| fs::remove_file(folder.path().join(log::name(*number))).unwrap());
+    let first = fs::read_to_string(folder.path().join(log::name(files[3]))).unwrap();
+    let first = Line::read(first.lines().next().unwrap().as_bytes()).unwrap();
+    let details = json!({"first_sequence": 1, "last_sequence": first.seq - 1, "last_hash": first.prev});
+    let pruned = Record::new(kind::LOG_PRUNED, log::name(files[2]), details);
+    // At the end of the newest file, with all hashes right.
+    let path = folder.path().join(log::name(newest));
+    let whole = fs::read(&path).unwrap();
+    let (line, _) = pruned.line(last.0 + 1, &last.1);
+    fs::write(&path, [&whole[..], line.as_bytes()].concat()).unwrap();
+    let found = verdict(folder.path());
+    assert_eq!(wrongs(&found), BTreeSet::from([Wrong::Foreign, Wrong::Missing]), "{found:?}");
+    // As if a rotation had been, of which the head knows nothing.
+    fs::write(&path, &whole).unwrap();
+    let details = json!({"last_sequence": last.0, "last_hash": last.1});
+    let (begin, hash) = Record::new(kind::LOG_ROTATED, log::name(newest), details).line(last.0 + 1, &last.1);
+    let (line, _) = pruned.line(last.0 + 2, &hash);
+    let next = folder.path().join(log::name(newest + 1));
+    fs::write(&next, [begin, line].concat()).unwrap();
+    assert_eq!(wrongs(&verdict(folder.path())), BTreeSet::from([Wrong::Missing]));
+    // What convoke itself writes afterwards excuses nothing in the middle of a file.
+    fs::remove_file(&next).unwrap();
+    let mut log = Log::new(folder.path().to_owned(), AuditKeep { most_bytes: 1 << 20, ..keep });
+    log.append(&[pruned], false).unwrap();
+    assert_eq!(wrongs(&verdict(folder.path())), BTreeSet::from([Wrong::Foreign, Wrong::Missing]));
 }
 
 #[test]

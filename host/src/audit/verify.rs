@@ -1,21 +1,21 @@
 //! Whether the log is as it was written.
 //!
 //! Each line is compared with its hash, and each with the one before it. That finds what was changed, taken out, moved or
-//! put in, as long as somebody did not write all lines anew from there to the end: against that only a hash helps that is
-//! kept elsewhere ([`Anchor`]). Such are the head beside the files, the reports in the journal, and what a user has kept.
+//! put in, as long as somebody did not write all lines anew from there to the end, or add some there: against that only a
+//! hash helps that is kept elsewhere ([`Anchor`]). Such are the head beside the files, the reports in the journal, and what
+//! a user has kept.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use super::AuditError;
 use super::lines::{Lines, Part};
 use super::log::Head;
 use super::read::Source;
 use super::record::{Line, NOTHING_BEFORE, NoLine, kind};
+pub use super::verdict::{Anchor, Said, Verdict, Wrong};
 use crate::plugin::sha256_hex;
 
 /// So many problems and notes are kept; the others are counted.
@@ -23,82 +23,6 @@ const MOST_SAID: usize = 1_000;
 
 /// So many gaps are remembered, in case that what is missing turns up later.
 const MOST_GAPS: usize = 10_000;
-
-/// A hash that is known from elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchor {
-    /// The number of the record that has it, if that is known.
-    pub sequence: Option<u64>,
-    /// The hash.
-    pub hash: String,
-    /// From where it is known, for messages.
-    pub from: String,
-}
-
-/// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Wrong {
-    /// A line is not what its hash says.
-    Changed,
-    /// Records are not there.
-    Missing,
-    /// A record stands in another place than its own.
-    Moved,
-    /// A record stands there twice, or another one has its number.
-    Repeated,
-    /// A line doesn't follow from the one before it: it was put in, or that one was replaced.
-    Foreign,
-    /// A line is no record.
-    Unreadable,
-    /// The end is missing.
-    Truncated,
-    /// A hash that is known from elsewhere is not there.
-    Unknown,
-}
-
-/// Something about a line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Said {
-    /// What is wrong; none: it is only to be known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wrong: Option<Wrong>,
-    /// The file.
-    pub file: PathBuf,
-    /// The line, counted from 1; none: it is about the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u64>,
-    /// In words.
-    pub message: String,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// How many files were read.
-    pub files: usize,
-    /// How many records stand there.
-    pub records: u64,
-    /// The number of the first one.
-    pub first: Option<u64>,
-    /// The number and the hash of the last one.
-    pub last: Option<(u64, String)>,
-    /// What is wrong, in the order of the lines.
-    pub problems: Vec<Said>,
-    /// What else there is to know.
-    pub notes: Vec<Said>,
-    /// How many problems are not among these, because there are too many.
-    pub more: u64,
-    /// How many of the hashes that are known from elsewhere stand where they should.
-    pub confirmed: usize,
-}
-
-impl Verdict {
-    /// Whether nothing is wrong.
-    pub fn is_whole(&self) -> bool {
-        self.problems.is_empty()
-    }
-}
 
 /// Looks through a log.
 ///
@@ -168,6 +92,8 @@ struct Check<'a> {
     before: String,
     /// The last hashes of files that the log says it has removed.
     pruned: Vec<String>,
+    /// The last of the lines that a rotation has written at the beginning of a file: the file and the line.
+    opening: Option<(&'a Path, u64)>,
     anchors: Vec<(Anchor, Sought)>,
     by_hash: HashMap<String, Vec<usize>>,
     by_number: HashMap<u64, Vec<usize>>,
@@ -190,9 +116,9 @@ impl<'a> Check<'a> {
             }
         }
         let verdict = Verdict { files: source.files.len(), ..Verdict::default() };
-        let (last, gaps, fragments, pruned) = Default::default();
+        let (last, gaps, fragments, pruned, opening) = Default::default();
         let before = NOTHING_BEFORE.to_owned();
-        Self { source, verdict, last, gaps, fragments, before, pruned, anchors, by_hash, by_number }
+        Self { source, verdict, last, gaps, fragments, before, pruned, opening, anchors, by_hash, by_number }
     }
 
     fn wrong(&mut self, wrong: Wrong, place: Place<'_>, message: String) {
@@ -350,11 +276,37 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Whether a line is among those that a rotation writes at the beginning of a file.
+    fn is_of_a_rotation(&mut self, place: Place<'a>, line: &Line) -> bool {
+        let is_of_one = match line.kind.as_str() {
+            kind::LOG_ROTATED => place.line == 1,
+            kind::LOG_PRUNED => self.opening == Some((place.path, place.line - 1)),
+            _ => false,
+        };
+        if is_of_one {
+            self.opening = Some((place.path, place.line));
+        }
+        is_of_one
+    }
+
+    /// Files are only removed by a rotation, when it has said so and the head knows of that. Said elsewhere it is an excuse
+    /// for somebody else who has removed them.
+    fn removed(&mut self, place: Place<'_>, line: &Line, is_of_a_rotation: bool) {
+        if !is_of_a_rotation {
+            let message =
+                format!("record {} says that {} was removed, where no rotation says so", line.seq, line.subject);
+            self.wrong(Wrong::Foreign, place, message);
+        } else if self.source.head.as_ref().is_none_or(|head| line.seq <= head.sequence) {
+            self.pruned.extend(line.detail("last_hash").map(str::to_owned));
+        }
+    }
+
     /// What the log tells of itself.
-    fn say_what_it_says(&mut self, place: Place<'_>, line: &Line) {
+    fn say_what_it_says(&mut self, place: Place<'a>, line: &Line) {
         let number = |name: &str| line.details.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        let is_of_a_rotation = self.is_of_a_rotation(place, line);
         match line.kind.as_str() {
-            kind::LOG_PRUNED => self.pruned.extend(line.detail("last_hash").map(str::to_owned)),
+            kind::LOG_PRUNED => self.removed(place, line, is_of_a_rotation),
             kind::LOG_HEAD_LOST => {
                 let message = "until here nothing tells whether the end was cut off: the head was gone".to_owned();
                 self.note(place.path, Some(place.line), message);
@@ -402,20 +354,36 @@ impl<'a> Check<'a> {
                     format!("{before} not here; the hash that you gave is that of the last"),
                 );
             } else if is_whole_log {
-                let message = format!("{before} missing, and no record says that their files were removed");
+                let message = format!("{before} missing, and no rotation says that it removed their files");
                 self.wrong_at(Wrong::Missing, &first_path, Some(1), message);
             } else {
                 self.note(&first_path, Some(1), format!("{before} in none of the files that were named"));
             }
         }
         self.ask_the_anchors();
-        if self.source.is_whole_log && self.source.head.is_none() && self.verdict.records > 0 {
-            let message =
-                "the head is not there: nothing beside the journal tells whether the end was cut off".to_owned();
-            self.note(&first_path, None, message);
-        }
+        self.compare_with_the_head();
         self.verdict.last = self.last;
         self.verdict
+    }
+
+    /// What the head doesn't tell. Who writes holds its lock until it has moved, so only an end in between leaves it behind.
+    fn compare_with_the_head(&mut self) {
+        let last = self.last.as_ref().map_or(0, |(sequence, _)| *sequence);
+        let path = |file: Option<&(PathBuf, u64)>| file.map(|(path, _)| path.clone()).unwrap_or_default();
+        match &self.source.head {
+            None if self.source.is_whole_log && self.verdict.records > 0 => {
+                let message = "the head is not there: nothing beside the journal tells whether the end was cut off";
+                self.note(&path(self.source.files.first()), None, message.to_owned());
+            }
+            Some(head) if head.sequence < last => {
+                let message = format!(
+                    "{} not known to the head: whoever wrote there ended in the middle of it, or it was not convoke",
+                    records(head.sequence + 1, last)
+                );
+                self.note(&path(self.source.files.last()), None, message);
+            }
+            _ => {}
+        }
     }
 
     /// What is known from elsewhere and was not found.

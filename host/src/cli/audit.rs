@@ -31,8 +31,10 @@ const REPORTS: usize = 200;
 const SHOWN: usize = 300;
 
 /// What no log can prove of itself.
-const NOT_PROVEN: &str = "What this can't show: whether somebody who can write these files, the journal and the head wrote all of the log anew, or \
-     cut its end off everywhere. Against that keep the last hash elsewhere, and compare: convoke audit verify --from-hash HASH";
+const NOT_PROVEN: &str = "What this can't show: whether somebody who can write these files added records at the end; or, where they can write the \
+     head too, cut off or wrote anew all behind the last hash that is known from elsewhere, or removed the oldest files in \
+     convoke's name. The journal is elsewhere only for those who can't write it. Keep the last hash yourself, and compare: \
+     convoke audit verify --from-hash HASH";
 
 pub(super) fn command() -> Command {
     let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON");
