@@ -242,6 +242,22 @@ fn a_rotation_keeps_the_chain_and_what_goes_is_told() {
 }
 
 #[test]
+fn what_another_process_removes_meanwhile_breaks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::new(folder.path().to_owned(), small());
+    log.append(&records(10), false).unwrap();
+    let taken = Source::of_folder(folder.path()).unwrap();
+    log.append(&records(30), false).unwrap();
+    assert!(!taken.files[0].0.exists(), "the oldest has gone");
+    let verdict = verify(&taken, &[]).unwrap();
+    assert!(verdict.is_whole(), "{verdict:?}");
+    assert!(verdict.notes.iter().any(|note| note.message.contains("as the log itself says")), "{verdict:?}");
+    // Files that somebody named have to be there.
+    let named = Source { is_whole_log: false, ..taken };
+    assert!(matches!(verify(&named, &[]), Err(AuditError::Io { .. })));
+}
+
+#[test]
 fn only_a_rotation_may_say_that_old_files_went() {
     let folder = tempfile::tempdir().unwrap();
     let keep = AuditKeep { files: 1_000, ..small() };

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::AuditError;
@@ -24,14 +24,26 @@ const MOST_SAID: usize = 1_000;
 /// So many gaps are remembered, in case that what is missing turns up later.
 const MOST_GAPS: usize = 10_000;
 
-/// Looks through a log.
+/// Looks through a log. Where its oldest files were removed since it was taken up, it is taken up once more.
 ///
 /// # Errors
 /// A file can't be read.
 pub fn verify(source: &Source, anchors: &[Anchor]) -> Result<Verdict, AuditError> {
+    let failed = |(path, error): (PathBuf, io::Error)| AuditError::io(path, &error);
+    match look_through(source, anchors) {
+        // The lock of who writes is not held meanwhile: it takes longer than they wait. What tells of the removal stands
+        // there now.
+        Err((_, error)) if error.kind() == io::ErrorKind::NotFound && source.is_whole_log => {
+            look_through(&Source::of_folder(&source.folder)?, anchors).map_err(failed)
+        }
+        looked => looked.map_err(failed),
+    }
+}
+
+fn look_through(source: &Source, anchors: &[Anchor]) -> Result<Verdict, (PathBuf, io::Error)> {
     let mut check = Check::new(source, anchors);
     for (number, (path, length)) in source.files.iter().enumerate() {
-        let failed = |error: std::io::Error| AuditError::io(path.clone(), &error);
+        let failed = |error| (path.clone(), error);
         let mut lines = Lines::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?), *length);
         let mut place = Place { path, line: 0, is_last_file: number + 1 == source.files.len() };
         while let Some(part) = lines.next().map_err(failed)? {
