@@ -5,7 +5,8 @@
 //! - [`work`]: work items, partials, outcomes and their census; [`outcome`]: the states of an item, and the ways between
 //!   them; [`allocate`]: how many workers, and what each gets; [`board`]: who gets which next; [`ladder`]: what becomes of a run in which a part has failed;
 //! - [`question`]: what is asked, what comes back, what it costs;
-//! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`],
+//! - [`broker`]: the life of one question, with its steps: [`route`] and [`prices`], [`cache`] and [`responses`], [`scan`] for
+//!   [`credentials`],
 //!   [`queue`], [`admission`] ([`breaker`], [`quota`], [`limiter`], [`pool`], each a [`gate`], and the [`budget`]; what
 //!   of them all processes of a user have in common is [`shared`]),
 //!   [`watch`], [`schema`], [`retry`];
@@ -28,6 +29,7 @@ pub mod broker;
 pub mod budget;
 pub mod cache;
 pub mod cassette;
+pub mod credentials;
 pub mod event;
 pub mod forecast;
 pub mod gate;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::backend::Request;
+use crate::credentials;
 use crate::question::{Failure, FailureKind};
 
 /// What a secret in a question leads to.
@@ -100,7 +101,7 @@ pub fn find(mode: ScanMode, request: &mut Request) -> Found {
 }
 
 fn look(text: &mut String, place: &'static str, found: &mut Found) {
-    let secrets = convoke_secrets::find(text);
+    let secrets = credentials::find(text);
     if secrets.is_empty() {
         return;
     }
@@ -111,7 +112,7 @@ fn look(text: &mut String, place: &'static str, found: &mut Found) {
         found.first = Some((place, before.matches('\n').count() + 1));
     }
     if found.redacted
-        && let Cow::Owned(redacted) = convoke_secrets::redact(text)
+        && let Cow::Owned(redacted) = credentials::without(text, &secrets)
     {
         *text = redacted;
     }
@@ -170,6 +171,15 @@ mod tests {
         assert!(warning.contains("context, instructions, prompt, schema was redacted"), "{warning}");
         assert!(!format!("{request:?}{warning}").contains(&secret()));
         assert!(request.prompt.starts_with("key "));
+    }
+
+    #[test]
+    fn what_stands_behind_a_colour_is_found_and_the_colour_is_sent() {
+        let text = format!("\u{1b}[1m{}\u{1b}[0m", secret());
+        assert!(scan(ScanMode::Strict, &mut request(&text)).is_err());
+        let mut request = request(&text);
+        scan(ScanMode::Standard, &mut request).unwrap();
+        assert_eq!(request.prompt, "\u{1b}[1m[redacted: aws-access-key-id]\u{1b}[0m");
     }
 
     #[test]

@@ -207,7 +207,7 @@ struct Written<'a> {
 /// A text without the credentials in it, and not too long.
 fn text(text: &str) -> String {
     let looked_at = &text[..text.floor_char_boundary(LONGEST_LOOK)];
-    crate::report::clean::bounded(&convoke_secrets::redact(looked_at), LONGEST_TEXT).into_owned()
+    crate::report::clean::bounded(&convoke_runtime::credentials::redact(looked_at), LONGEST_TEXT).into_owned()
 }
 
 fn bounded(value: &Value, deep: usize) -> Value {
@@ -329,6 +329,9 @@ mod tests {
         let (line, _) = Record::new(kind::PROCESS_RUN, format!("git clone {secret}"), details).line(1, NOTHING_BEFORE);
         assert!(!line.contains(&secret), "{line}");
         assert!(line.contains("redacted"), "{line}");
+        let coloured = json!({"arguments": [format!("\u{1b}[1m{secret}"), format!("\u{1b}[1m{}\u{1b}[0m{}", &secret[..9], &secret[9..])]});
+        let (line, _) = Record::new(kind::PROCESS_RUN, "git", coloured).line(1, NOTHING_BEFORE);
+        assert!(!line.contains(&secret) && !line.contains(&secret[9..]), "{line}");
     }
 
     #[test]

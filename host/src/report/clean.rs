@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use convoke_runtime::credentials::sequences;
+
 /// Stands for what was cut off.
 const CUT: char = '…';
 
@@ -160,46 +162,17 @@ pub(crate) fn is_unsafe(character: char) -> bool {
 
 /// Removes whole escape sequences, so that `ESC [ 31 m` leaves no `[31m`.
 fn without_sequences(text: &str) -> Cow<'_, str> {
-    if !text.contains(['\u{1b}', '\u{9b}', '\u{9d}']) {
+    let sequences = sequences(text);
+    if sequences.is_empty() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    while let Some(character) = rest.next() {
-        let introducer = match character {
-            '\u{1b}' => rest.next(),
-            '\u{9b}' => Some('['),
-            '\u{9d}' => Some(']'),
-            other => {
-                out.push(other);
-                continue;
-            }
-        };
-        match introducer {
-            // CSI: parameters and intermediates, then one final character.
-            Some('[') => {
-                while rest.next_if(|next| matches!(next, ' '..='?')).is_some() {}
-                rest.next_if(|next| matches!(next, '@'..='~'));
-            }
-            // OSC and other strings: up to BEL or ST, but never over a line's end, so that an open one hides no more.
-            Some(']' | 'P' | 'X' | '^' | '_') => {
-                while let Some(next) = rest.next_if(|next| *next != '\n') {
-                    if matches!(next, '\u{7}' | '\u{9c}') {
-                        break;
-                    }
-                    if next == '\u{1b}' {
-                        rest.next_if_eq(&'\\');
-                        break;
-                    }
-                }
-            }
-            Some('\n') => out.push('\n'),
-            Some(' '..='/') => {
-                rest.next_if(|next| matches!(next, '0'..='~'));
-            }
-            _ => {}
-        }
+    let mut from = 0;
+    for sequence in sequences {
+        out.push_str(&text[from..sequence.start]);
+        from = sequence.end;
     }
+    out.push_str(&text[from..]);
     Cow::Owned(out)
 }
 
@@ -258,6 +231,7 @@ mod tests {
     fn an_open_sequence_hides_no_more_than_its_line() {
         assert_eq!(block("a \u{1b}]0;title\nnext line"), "a \nnext line");
         assert_eq!(line("end \u{1b}"), "end");
+        assert_eq!(line("\u{1b}\u{1b}[1mtwice"), "twice");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::credentials;
+
 /// Redacting can bring two halves of something together. So often it is looked again.
 const ROUNDS: usize = 4;
 
@@ -49,8 +51,8 @@ impl Text {
 pub fn scrubbed(text: &str) -> String {
     let mut clean = text.to_owned();
     for _ in 0..ROUNDS {
-        let whole = convoke_secrets::redact(&clean);
-        let next = whole.split('\n').map(convoke_secrets::redact).collect::<Vec<_>>().join("\n");
+        let whole = credentials::redact(&clean);
+        let next = whole.split('\n').map(credentials::redact).collect::<Vec<_>>().join("\n");
         if next == clean {
             break;
         }
@@ -65,7 +67,7 @@ pub fn scrub(value: &mut Value) {
         Value::String(text) => *text = scrubbed(text),
         Value::Array(values) => values.iter_mut().for_each(scrub),
         Value::Object(members) => {
-            if members.keys().any(|name| !convoke_secrets::find(name).is_empty()) {
+            if members.keys().any(|name| !credentials::find(name).is_empty()) {
                 *members = std::mem::take(members).into_iter().map(|(name, value)| (scrubbed(&name), value)).collect();
             }
             members.values_mut().for_each(scrub);

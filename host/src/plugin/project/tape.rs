@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use convoke_runtime::cassette::{Text, hex, scrubbed};
+use convoke_runtime::credentials;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -131,7 +132,7 @@ impl Content {
     pub fn of(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let mut redacted: Vec<String> =
-            convoke_secrets::find(&text).into_iter().map(|secret| secret.kind.to_owned()).collect();
+            credentials::find(&text).into_iter().map(|secret| secret.kind.to_owned()).collect();
         redacted.sort();
         redacted.dedup();
         if redacted.is_empty() && std::str::from_utf8(bytes).is_err() {
