@@ -27,7 +27,7 @@ const FEWEST: u64 = 20;
 pub(super) fn look(
     settings: &Settings,
     shared: Result<Option<Overview>, SharedError>,
-    lately: Option<&Lately>,
+    lately: &Result<Lately, String>,
     records: &Path,
 ) -> Vec<Check> {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
@@ -82,16 +82,28 @@ fn budget(of_day: Option<Usd>, spent: Option<SpentView>) -> Check {
     }
 }
 
-fn errors(lately: Option<&Lately>) -> Check {
-    let Some(lately) = lately.filter(|lately| lately.requests > 0) else {
-        return Check::new("errors", State::Ok, "no model was asked in the last day");
+/// What the journal can't tell is not known; why not.
+fn unknown(name: &'static str, why: &str) -> Check {
+    Check::new(name, State::Unsure, format!("not known for the last day: {why}"))
+        .hint(Some("see the lines of the journal, and look again"))
+}
+
+fn errors(lately: &Result<Lately, String>) -> Check {
+    let lately = match lately {
+        Ok(lately) => lately,
+        Err(why) => return unknown("errors", why),
     };
+    if lately.requests == 0 {
+        return Check::new("errors", State::Ok, "no model was asked in the last day");
+    }
     let share = lately.failed as f64 / lately.requests as f64;
+    let newest = lately.of_newest.map(|newest| format!(", of the newest {} questions", thousands(newest)));
     let found = format!(
-        "{} of {} failed in the last day ({:.1} %)",
+        "{} of {} failed in the last day ({:.1} %{})",
         thousands(lately.failed),
         counted(lately.requests, "request", "requests"),
         share * 100.0,
+        newest.unwrap_or_default(),
     );
     if share > ERRORS && lately.requests >= FEWEST {
         let hint = "`convoke runs` shows which runs; `convoke doctor --online` tries the service now";
@@ -100,9 +112,11 @@ fn errors(lately: Option<&Lately>) -> Check {
     Check::new("errors", State::Ok, found)
 }
 
-fn response(lately: Option<&Lately>) -> Check {
-    let first = lately.map(|lately| lately.first_ms.as_slice()).unwrap_or_default();
-    let took = lately.map(|lately| lately.took_ms.as_slice()).unwrap_or_default();
+fn response(lately: &Result<Lately, String>) -> Check {
+    let (first, took) = match lately {
+        Ok(lately) => (lately.first_ms.as_slice(), lately.took_ms.as_slice()),
+        Err(why) => return unknown("response", why),
+    };
     let (Some(middle), Some(most)) = (median(took), quantile(took, 0.95)) else {
         return Check::new("response", State::Ok, "no model has answered in the last day");
     };
@@ -198,9 +212,23 @@ mod tests {
 
     #[test]
     fn more_than_a_twentieth_of_errors_is_a_warning_where_enough_was_asked() {
-        let of = |failed, requests| errors(Some(&Lately { requests, failed, ..Lately::default() })).state;
-        assert_eq!([of(5, 100), of(6, 100), of(2, 4)], [State::Ok, State::Warn, State::Ok]);
-        assert_eq!(errors(None).state, State::Ok);
+        let of = |failed, requests| errors(&Ok(Lately { requests, failed, ..Lately::default() })).state;
+        assert_eq!([of(5, 100), of(6, 100), of(2, 4), of(0, 0)], [State::Ok, State::Warn, State::Ok, State::Ok]);
+        let some = Lately { requests: 30_000, failed: 30, of_newest: Some(20_000), ..Lately::default() };
+        let words = "30 of 30,000 requests failed in the last day (0.1 %, of the newest 20,000 questions)";
+        assert_eq!(errors(&Ok(some)).found, words);
+    }
+
+    #[test]
+    fn what_the_journal_can_not_tell_is_not_known() {
+        let why = Err("it is damaged".to_owned());
+        for check in [errors(&why), response(&why)] {
+            assert_eq!(
+                (check.state, check.found.as_str()),
+                (State::Unsure, "not known for the last day: it is damaged")
+            );
+            assert!(check.hint.is_some());
+        }
     }
 
     #[test]
@@ -210,12 +238,12 @@ mod tests {
             took_ms: vec![9_000.0, 10_000.0, 30_000.0],
             ..Lately::default()
         };
-        let quick = response(Some(&of(800.0)));
+        let quick = response(&Ok(of(800.0)));
         let words =
             "an answer begins after 800 ms and is there after 10.00 s (median of 3 answers; 95 % within 30.00 s)";
         assert_eq!((quick.state, quick.found.as_str()), (State::Ok, words));
-        assert_eq!(response(Some(&of(5_100.0))).state, State::Warn);
-        assert_eq!(response(None).state, State::Ok);
+        assert_eq!(response(&Ok(of(5_100.0))).state, State::Warn);
+        assert_eq!(response(&Ok(Lately::default())).state, State::Ok);
     }
 
     #[test]

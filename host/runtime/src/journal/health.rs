@@ -129,10 +129,12 @@ pub struct Lately {
     pub first_ms: Vec<f64>,
     /// From asking to the end, in milliseconds, of each that was answered.
     pub took_ms: Vec<f64>,
+    /// Only so many questions were looked at, the newest. None: all of them.
+    pub of_newest: Option<u64>,
 }
 
 /// So many questions are looked at, the newest.
-const QUESTIONS: i64 = 20_000;
+const QUESTIONS: u32 = 20_000;
 
 impl Journal {
     /// How the questions went that were asked since then, of all runs and projects: the newest 20,000.
@@ -140,22 +142,29 @@ impl Journal {
     /// # Errors
     /// The storage fails.
     pub async fn lately(&self, since: Timestamp) -> Result<Lately, JournalError> {
-        self.read(move |reader| reader.lately(since)).await
+        self.read(move |reader| reader.lately(since, QUESTIONS)).await
     }
 }
 
 impl Reader<'_> {
-    fn lately(&self, since: Timestamp) -> Result<Lately, JournalError> {
+    fn lately(&self, since: Timestamp, most: u32) -> Result<Lately, JournalError> {
         let read = || {
             let mut select = self.connection.prepare(
                 "SELECT outcome, requests, first, took FROM questions
                  WHERE asked >= ?1 AND requests > 0 AND outcome NOT IN ('dropped', 'cancelled', 'cache')
                  ORDER BY asked DESC LIMIT ?2",
             )?;
-            let mut rows = select.query(rusqlite::params![since.as_microsecond(), QUESTIONS])?;
+            // One more tells that there are more.
+            let mut rows = select.query(rusqlite::params![since.as_microsecond(), i64::from(most) + 1])?;
             let mut lately = Lately::default();
             let millis = |micros: i64| number(micros) as f64 / 1e3;
+            let mut left = most;
             while let Some(row) = rows.next()? {
+                let Some(fewer) = left.checked_sub(1) else {
+                    lately.of_newest = Some(u64::from(most));
+                    break;
+                };
+                left = fewer;
                 let requests = number(row.get(1)?);
                 lately.requests += requests;
                 if row.get::<_, String>(0)? == "model" {
@@ -245,5 +254,19 @@ mod tests {
         assert_eq!((lately.requests, lately.failed, lately.answered), (5, 4, 1));
         assert_eq!((lately.first_ms, lately.took_ms), (vec![700.0], vec![2.0]));
         assert_eq!(journal.lately(then() + jiff::SignedDuration::from_secs(1)).await.unwrap(), Lately::default());
+    }
+
+    #[tokio::test]
+    async fn where_only_the_newest_were_looked_at_that_is_told() {
+        let journal = Journal::in_memory().unwrap();
+        let run = begun(&journal, &[]).await;
+        for _ in 0..3 {
+            journal.record_question(question(run, then(), Usd::ZERO)).await.unwrap();
+        }
+        journal.flush().await.unwrap();
+        let of = async |most| journal.read(move |reader| reader.lately(then(), most)).await.unwrap();
+        let (all, two) = (of(3).await, of(2).await);
+        assert_eq!((all.answered, all.of_newest), (3, None));
+        assert_eq!((two.answered, two.of_newest), (2, Some(2)));
     }
 }
