@@ -175,18 +175,16 @@ fn elsewhere(place: &crate::report::Place) -> String {
     }
 }
 
-/// Where findings were hidden: how many each rule has in all, the worst and most frequent first.
+/// Where findings were hidden: how many of each severity each rule has in all, the worst and most frequent first.
 fn by_rule(out: &mut Out, report: &Report) {
-    let mut rules: BTreeMap<&str, (Severity, u64)> = BTreeMap::new();
+    let mut counts: BTreeMap<(Severity, &str), u64> = BTreeMap::new();
     for finding in report.open_findings() {
-        let (worst, count) = rules.entry(&finding.rule).or_insert((finding.severity, 0));
-        *worst = (*worst).max(finding.severity);
-        *count += 1;
+        *counts.entry((finding.severity, &finding.rule)).or_default() += 1;
     }
-    let mut rules: Vec<(&str, (Severity, u64))> = rules.into_iter().collect();
-    rules.sort_by_key(|(_, count)| Reverse(*count));
+    let mut counts: Vec<((Severity, &str), u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|((severity, _), count)| Reverse((*severity, *count)));
     out.title("By rule");
-    for (rule, (severity, count)) in rules {
+    for ((severity, rule), count) in counts {
         let name = out.paint(&paint_of(severity), &format!("{:<8}", severity.name()));
         out.line(&format!("  {:>7}  {name}  {}", words::thousands(count), clean::line(rule)));
     }
@@ -218,6 +216,15 @@ mod tests {
         let verbose = render(&report, &Style { verbosity: Verbosity::Verbose, ..Style::default() });
         assert_eq!(rows(&verbose), 45);
         assert!(!verbose.contains("-v shows"));
+    }
+
+    #[test]
+    fn one_high_and_twelve_low_of_a_rule_are_not_thirteen_high() {
+        let mut report = many(Severity::Low, 12);
+        report.findings.extend(many(Severity::High, 1).findings);
+        let text = render(&report, &Style::default());
+        assert!(text.contains(" 1  high      a-rule\n       12  low       a-rule\n"), "{text}");
+        assert!(!text.contains("13  high"), "{text}");
     }
 
     #[test]
