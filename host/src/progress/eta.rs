@@ -35,13 +35,13 @@ impl State {
         if self.is_stopping || self.paused.is_some() || left == 0 {
             return None;
         }
-        let since = now.checked_sub(self.first_start?)?.as_secs_f64();
+        let since = now.checked_sub(self.first_start? + self.rested)?.as_secs_f64();
         let worked = self.ended.saturating_sub(self.cached);
         let own = (worked >= SAYS_SOMETHING).then(|| {
             // What is in hands is partly done, so that it does not look longer and longer until an item ends.
             let average = (self.took.as_secs_f64() / worked as f64).max(0.001);
             let held = self.workers.values().filter(|line| line.item.is_some());
-            let begun: f64 = held.map(|line| (now.saturating_sub(line.taken).as_secs_f64() / average).min(0.9)).sum();
+            let begun: f64 = held.map(|line| (line.held(now) / average).min(0.9)).sum();
             let begun = begun.min(left as f64 * 0.9);
             let done = worked as f64 + begun;
             Left { seconds: since * (left as f64 - begun) / done, error: (worked as f64).sqrt().recip() }
@@ -71,7 +71,7 @@ impl State {
     fn longest(&self, now: Duration, worked: usize) -> Option<f64> {
         let average = self.took.as_secs_f64() / (worked > 0).then_some(worked as f64)?;
         let left = |line: &Line| {
-            let held = now.saturating_sub(line.taken).as_secs_f64();
+            let held = line.held(now);
             let rest = if held < average { average - held } else { held / 2.0 };
             match self.doing(line, now).kind {
                 Kind::Retrying(at, _) => at.saturating_sub(now).as_secs_f64() + average / 2.0,
@@ -80,6 +80,13 @@ impl State {
         };
         let held = self.workers.values().filter(|line| line.item.is_some());
         held.map(left).max_by(f64::total_cmp)
+    }
+}
+
+impl Line {
+    /// For how many seconds it has worked on its item.
+    fn held(&self, now: Duration) -> f64 {
+        now.saturating_sub(self.taken + self.rested).as_secs_f64()
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Line {
     pub(super) since: Duration,
     /// When it took the item.
     pub(super) taken: Duration,
+    /// For how long the run was paused since then.
+    pub(super) rested: Duration,
     /// Whether it could take an item.
     pub(super) is_ready: bool,
 }
@@ -98,6 +100,8 @@ pub(super) struct State {
     pub(super) tried_again: Option<Duration>,
     /// By whom, and since when.
     pub(super) paused: Option<(String, Duration)>,
+    /// For how long it was paused before, since the first worker began.
+    pub(super) rested: Duration,
     /// The alerts that are raised.
     pub(super) alerts: BTreeSet<String>,
     /// Whether what is left is not begun any more.
@@ -143,7 +147,7 @@ impl State {
                     line.item = Some((*item, label.clone()));
                     line.group.clone_from(group);
                     line.note.clear();
-                    (line.is_ready, line.since, line.taken) = (true, at, at);
+                    (line.is_ready, line.since, line.taken, line.rested) = (true, at, at, Duration::ZERO);
                     self.measure(*worker);
                 }
             }
@@ -157,7 +161,8 @@ impl State {
                 self.ended += 1;
                 self.failed += usize::from(outcome.name() == "failed");
                 if worker.is_some() {
-                    self.took += *took;
+                    let line = self.holders.get(item).and_then(|worker| self.workers.get(worker));
+                    self.took += took.saturating_sub(line.map_or(Duration::ZERO, |line| line.rested));
                 }
                 self.let_go(*item, at);
             }
@@ -175,8 +180,11 @@ impl State {
             Fact::BreakerChanged { state, lasts, .. } => {
                 self.tried_again = lasts.filter(|_| *state == "open").map(|lasts| at + lasts);
             }
-            Fact::Paused { by, .. } => self.paused = Some((by.clone(), at)),
-            Fact::Resumed { .. } => self.paused = None,
+            Fact::Paused { by, .. } => {
+                self.resume(at);
+                self.paused = Some((by.clone(), at));
+            }
+            Fact::Resumed { .. } => self.resume(at),
             Fact::AlertRaised { alert, .. } => drop(self.alerts.insert(alert.to_string())),
             Fact::AlertCleared { alert, .. } => drop(self.alerts.remove(&**alert)),
             Fact::LimitChanged { account, limit, .. } => drop(self.limits.insert(account.clone(), *limit)),
@@ -268,6 +276,16 @@ impl State {
             Stage::Answered(..) => answering(&open, now),
         };
         Doing { kind, since: first.since, tier: first.tier, questions: open.len() }
+    }
+
+    /// A pause is over: it was no time of work.
+    fn resume(&mut self, at: Duration) {
+        let Some((_, paused)) = self.paused.take() else { return };
+        let since = |from: Duration| at.saturating_sub(paused.max(from));
+        self.rested += since(self.first_start.unwrap_or(at));
+        for line in self.workers.values_mut().filter(|line| line.item.is_some()) {
+            line.rested += since(line.taken);
+        }
     }
 
     /// What is said when the user stops it.

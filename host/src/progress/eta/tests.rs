@@ -90,6 +90,22 @@ fn nothing_is_said_while_it_is_paused_or_being_stopped() {
 }
 
 #[test]
+fn a_pause_of_an_hour_leaves_as_much_as_before_it() {
+    let mut state = planned(20, None);
+    for item in 0..10 {
+        ends(&mut state, item, 60.0, 6.0);
+    }
+    let started = Fact::ItemStarted { worker: 0, item: 10, label: String::new(), group: None, attempt: 1 };
+    state.hear(&started, seconds(60.0));
+    let before = state.left(seconds(63.0)).expect("something");
+    state.hear(&Fact::Paused { by: String::new(), at_once: true }, seconds(63.0));
+    state.hear(&Fact::Resumed { by: String::new() }, seconds(3_663.0));
+    assert_eq!(state.left(seconds(3_663.0)), Some(before));
+    ends(&mut state, 10, 3_666.0, 3_606.0);
+    assert_eq!(state.took, seconds(66.0), "nor did the item take that long");
+}
+
+#[test]
 fn while_nobody_may_be_asked_it_takes_at_least_that_long() {
     let mut state = planned(20, Some(30));
     let lasts = Some(Duration::from_secs(60));
