@@ -15,8 +15,10 @@ const AS_MUCH_AS_HISTORY: f64 = 4.0;
 /// How far off an estimate of earlier runs may well be, as a share of it.
 const ERROR_OF_HISTORY: f64 = 0.4;
 
-/// In so long two thirds of a change are shown.
-const SETTLES: Duration = Duration::from_secs(8);
+/// In so long two thirds of a change are shown, at most; and in such a part of what is left, so that what was thought at the
+/// beginning of a short run is not shown until its end.
+const SETTLES: f64 = 8.0;
+const SETTLES_PART: f64 = 0.25;
 
 /// What can be shown, in seconds: the first that is not finer than the estimate.
 const STEPS: [u64; 11] = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600];
@@ -37,14 +39,11 @@ impl State {
         }
         let since = now.checked_sub(self.first_start? + self.rested)?.as_secs_f64();
         let worked = self.ended.saturating_sub(self.cached);
-        let own = (worked >= SAYS_SOMETHING).then(|| {
-            // What is in hands is partly done, so that it does not look longer and longer until an item ends.
-            let average = (self.took.as_secs_f64() / worked as f64).max(0.001);
-            let held = self.workers.values().filter(|line| line.item.is_some());
-            let begun: f64 = held.map(|line| (line.held(now) / average).min(0.9)).sum();
-            let begun = begun.min(left as f64 * 0.9);
-            let done = worked as f64 + begun;
-            Left { seconds: since * (left as f64 - begun) / done, error: (worked as f64).sqrt().recip() }
+        let pace = self.pace(now, since, worked);
+        let longest = pace.as_ref().and_then(|pace| pace.rests.iter().copied().max_by(f64::total_cmp));
+        let own = pace.filter(|_| worked >= SAYS_SOMETHING).map(|pace| {
+            let seconds = pace.seconds(left.saturating_sub(pace.rests.len()));
+            Left { seconds, error: (worked as f64).sqrt().recip() }
         });
         let history = self
             .expected
@@ -62,24 +61,65 @@ impl State {
         // While nobody may be asked nothing ends.
         let alone = self.tried_again.map_or(0.0, |at| at.saturating_sub(now).as_secs_f64());
         let known = Left { seconds: known.seconds.max(alone), error: known.error.clamp(0.1, 1.0) };
-        let longest = self.longest(now, worked).filter(|longest| *longest > known.seconds);
+        let longest = longest.filter(|longest| *longest >= known.seconds);
         Some(longest.map_or(known, |seconds| Left { seconds, error: 1.0 }))
     }
 
-    /// How long the item in hands that will take longest will take, as far as can be told: one that takes longer than
-    /// others do takes half as long again as it has taken, and nothing is better known.
-    fn longest(&self, now: Duration, worked: usize) -> Option<f64> {
-        let average = self.took.as_secs_f64() / (worked > 0).then_some(worked as f64)?;
-        let left = |line: &Line| {
-            let held = line.held(now);
-            let rest = if held < average { average - held } else { held / 2.0 };
-            match self.doing(line, now).kind {
-                Kind::Retrying(at, _) => at.saturating_sub(now).as_secs_f64() + average / 2.0,
-                _ => rest,
-            }
-        };
-        let held = self.workers.values().filter(|line| line.item.is_some());
-        held.map(left).max_by(f64::total_cmp)
+    /// How fast it goes; none before a worker has ended an item.
+    fn pace(&self, now: Duration, since: f64, worked: usize) -> Option<Pace> {
+        if worked == 0 {
+            return None;
+        }
+        // Nothing takes no time at all, whatever the clock says.
+        let took = self.took.as_secs_f64().max(worked as f64 * 1e-6);
+        let ended = took / worked as f64;
+        let lines = || self.workers.values().filter(|line| line.item.is_some());
+        let held: f64 = lines().map(|line| line.held(now)).sum();
+        // The first to end are the shortest: what the others have taken so far counts too, and as so much of an item as
+        // they seem to be through with.
+        let begun: f64 = lines().map(|line| line.held(now)).map(|held| held / (held + rest(held, ended))).sum();
+        let average = (took + held) / (worked as f64 + begun);
+        let rests = lines().map(|line| {
+            let waits = match self.doing(line, now).kind {
+                Kind::Retrying(at, _) | Kind::Waiting(_, Some(at)) => at.saturating_sub(now).as_secs_f64(),
+                Kind::Waiting(_, None) => 0.0,
+                _ => return rest(line.held(now), average),
+            };
+            // What it waits to ask is not answered yet.
+            rest(line.held(now), average).max(waits + average / 2.0)
+        });
+        let at_once = (took + held) / since.max(0.001);
+        Some(Pace { average, at_once, rests: rests.collect() })
+    }
+}
+
+/// How long an item will take that was worked on for so long, as far as can be told: one that takes longer than others do
+/// takes half as long again as it has taken, and nothing is better known.
+fn rest(held: f64, average: f64) -> f64 {
+    (average - held).max(held / 2.0)
+}
+
+/// How fast a run goes, in seconds.
+struct Pace {
+    /// What an item takes.
+    average: f64,
+    /// How many were worked on at once, all the time.
+    at_once: f64,
+    /// How long each of the items in hands will take.
+    rests: Vec<f64>,
+}
+
+impl Pace {
+    /// How long it takes until all is done, with so many items that nobody has begun.
+    fn seconds(&self, waiting: usize) -> f64 {
+        let longest = self.rests.iter().copied().fold(0.0, f64::max);
+        if waiting == 0 {
+            return longest;
+        }
+        let work = self.rests.iter().sum::<f64>() + waiting as f64 * self.average;
+        // The workers don't end at the same moment: the last one half an item after the others' middle.
+        let last = self.average / 2.0 * (1.0 - self.at_once.recip()).max(0.0);
+        (work / self.at_once + last).max(longest)
     }
 }
 
@@ -111,7 +151,8 @@ impl Eta {
         let end = match self.end {
             Some((end, at)) => {
                 let passed = now.saturating_sub(at).as_secs_f64();
-                end + (new - end) * (1.0 - (-passed / SETTLES.as_secs_f64()).exp())
+                let settles = (seconds * SETTLES_PART).clamp(1.0, SETTLES);
+                end + (new - end) * (1.0 - (-passed / settles).exp())
             }
             None => new,
         };

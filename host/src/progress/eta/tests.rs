@@ -1,4 +1,4 @@
-use convoke_runtime::event::Fact;
+use convoke_runtime::event::{Fact, Settled};
 use convoke_runtime::work::Outcome;
 
 use super::*;
@@ -158,4 +158,65 @@ fn it_does_not_jump() {
     assert!(shown.windows(2).all(|pair| pair[1].abs_diff(pair[0]) <= (pair[0] / 3).max(10)), "in steps: {shown:?}");
     let first = *shown.first().expect("something") as f64;
     assert!((first - at).abs() < at * 0.5, "it was about right from the beginning: {shown:?}, {at}");
+}
+
+/// 42 items of 3 s to 9 s on eight workers: every third waits 5 s for quota first, and one stalls for 20 s more.
+#[test]
+fn where_items_wait_and_one_stalls_it_is_not_half_as_long_as_it_takes() {
+    const ITEMS: usize = 42;
+    let mut state = planned(ITEMS, None);
+    (1..8).for_each(|worker| state.hear(&Fact::WorkerStarted { worker, segment: String::new() }, Duration::ZERO));
+    let waits = |item: usize| if item.is_multiple_of(3) { 5.0 } else { 0.0 };
+    let takes = |item: usize| waits(item) + 3.0 + (item * 5 % 7) as f64 + if item == 20 { 20.0 } else { 0.0 };
+    // When each worker is free, and its item with the time at which it ends.
+    let mut free = [0.0_f64; 8];
+    let plan: Vec<(usize, f64, f64)> = (0..ITEMS)
+        .map(|item| {
+            let worker = (0..8).min_by(|one, other| free[*one].total_cmp(&free[*other])).expect("a worker");
+            let began = free[worker];
+            free[worker] += takes(item);
+            (worker, began, free[worker])
+        })
+        .collect();
+    let end = free.into_iter().fold(0.0, f64::max);
+    let (mut eta, mut shown): (Eta, Vec<u64>) = (Eta::default(), Vec::new());
+    let passes = |from: f64, at: f64, to: f64| from < to && to <= at;
+    let (mut before, mut ended) = (-0.1, 0);
+    for at in (0..).map(|tick| f64::from(tick) * 0.1).take_while(|at| *at < end - 3.0) {
+        for (item, (worker, began, ends)) in plan.iter().copied().enumerate() {
+            let question = item as u64;
+            if passes(before, at, ends) {
+                let settled = Settled { question, item, ..Settled::default() };
+                state.hear(&Fact::QuestionSettled(Box::new(settled)), seconds(at));
+                let (worker, took) = (Some(worker), seconds(takes(item)));
+                state.hear(&Fact::ItemEnded { worker, item, outcome: Outcome::Done, took }, seconds(at));
+                ended += 1;
+            }
+            if passes(before, at, began) {
+                let started = Fact::ItemStarted { worker, item, label: String::new(), group: None, attempt: 1 };
+                state.hear(&started, seconds(at));
+                let lasts = Some(seconds(waits(item)));
+                if waits(item) > 0.0 {
+                    state.hear(&Fact::QuestionWaits { question, item, reason: "quota".into(), lasts }, seconds(at));
+                }
+            }
+            if passes(before, at, began + waits(item)) {
+                let (model, backend) = (String::new(), "scripted".into());
+                state.hear(&Fact::QuestionSent { question, item, model, backend, attempt: 1 }, seconds(at));
+            }
+        }
+        before = at;
+        eta.next(state.left(seconds(at)), seconds(at));
+        let Some((value, step)) = eta.shown else { continue };
+        if shown.last() != Some(&value) {
+            shown.push(value);
+        }
+        if ended * 3 >= ITEMS {
+            let (said, left) = (if value == 0 { step } else { value } as f64, end - at);
+            assert!(said >= left * 0.6, "at {at:.1} s, {ended} ended: {said} s, and it takes {left:.1} s: {shown:?}");
+            assert!(said <= left * 1.5 + 10.0, "at {at:.1} s: {said} s, and it takes {left:.1} s: {shown:?}");
+        }
+    }
+    assert!(shown.windows(2).all(|pair| pair[1].abs_diff(pair[0]) <= (pair[0] / 3).max(10)), "in steps: {shown:?}");
+    assert!(shown.windows(2).filter(|pair| pair[1] > pair[0]).count() <= 2, "it goes down: {shown:?}");
 }
