@@ -195,7 +195,11 @@ async fn go(
         None => Wanted::default(),
     };
     let common = share_lanes(&mut sessions);
-    let streams = names.iter().map(String::as_str).zip(sessions.iter().map(|session| &session.events));
+    let streams = names
+        .iter()
+        .zip(&planned)
+        .zip(&sessions)
+        .map(|((name, planned), session)| (name.as_str(), planned.items(), &session.events));
     let shown = show_together(&common, streams, how(options, terminal), detail(options, terminal));
     let stop = Stop::default();
     let watched = names.iter().zip(&sessions).map(|(name, session)| Run::of(name, session)).collect();

@@ -30,11 +30,22 @@ pub(super) struct Left {
     pub(super) error: f64,
 }
 
+impl Left {
+    /// How long it takes until all runs have ended: as long as the last one. None where that can't be said, as while one
+    /// of them waits for its turn.
+    pub(super) fn of_all(states: &[State], now: Duration) -> Option<Self> {
+        if states.iter().any(State::waits_for_its_turn) {
+            return None;
+        }
+        states.iter().filter_map(|state| state.left(now)).max_by(|a, b| a.seconds.total_cmp(&b.seconds))
+    }
+}
+
 impl State {
     /// How long the rest will take from now on; none where that can't be said.
     pub(super) fn left(&self, now: Duration) -> Option<Left> {
         let left = self.items.saturating_sub(self.ended);
-        if self.is_stopping || self.paused.is_some() || left == 0 {
+        if self.has_ended || self.is_stopping || self.paused.is_some() || left == 0 {
             return None;
         }
         let since = now.checked_sub(self.first_start? + self.rested)?.as_secs_f64();

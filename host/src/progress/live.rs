@@ -25,7 +25,7 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, over: Cancellatio
     let mut screen = Screen::new(detail);
     let mut scene = Scene {
         names: streams.names(),
-        states: (0..streams.count()).map(|_| State::default()).collect(),
+        states: streams.states(),
         until: None,
         eta: Eta::default(),
         detail,
@@ -75,10 +75,7 @@ impl Scene {
     }
 
     fn frame(&mut self, look: &Look, now: Duration) -> Vec<String> {
-        // All have ended when the last one has.
-        let left = self.states.iter().filter_map(|state| state.left(now));
-        let left = left.max_by(|a: &Left, b: &Left| a.seconds.total_cmp(&b.seconds));
-        let eta = self.eta.next(left, now);
+        let eta = self.eta.next(Left::of_all(&self.states, now), now);
         let stops_in = self.until.map(|until| until.saturating_sub(now));
         frame(look, &View { names: &self.names, states: &self.states, now, stops_in, eta })
     }

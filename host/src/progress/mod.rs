@@ -61,11 +61,12 @@ pub fn show(events: &Events, how: Show, detail: Detail) -> Shown {
     begin(Streams::one(events), how, detail)
 }
 
-/// Shows several runs that share their backends until all have ended, each with its name in front. `common`: where it is
-/// told what happens to all of them; of their own streams that is left out.
+/// Shows several runs that share their backends until all have ended, each with its name in front, and with how many items
+/// are planned: some wait for their turn. `common`: where it is told what happens to all of them; of their own streams that
+/// is left out.
 pub fn show_together<'a>(
     common: &Events,
-    runs: impl IntoIterator<Item = (&'a str, &'a Events)>,
+    runs: impl IntoIterator<Item = (&'a str, usize, &'a Events)>,
     how: Show,
     detail: Detail,
 ) -> Shown {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Detail;
-use super::eta::Eta;
+use super::eta::{Eta, Left};
 use super::frame::{View, parts};
 use super::state::{State, clock};
 use super::streams::Streams;
@@ -25,7 +25,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// Says it until they have ended, or until it is over. `items`: how items end too, and that it goes on.
 pub(super) async fn show(mut streams: Streams, detail: Detail, items: bool, over: CancellationToken) {
-    let mut states: Vec<State> = (0..streams.count()).map(|_| State::default()).collect();
+    let mut states = streams.states();
     let (names, mut labels, mut eta) = (streams.names(), HashMap::new(), Eta::default());
     let (began, mut spoken) = (Instant::now(), Duration::ZERO);
     let mut goes_on = true;
@@ -67,8 +67,7 @@ pub(super) async fn show(mut streams: Streams, detail: Detail, items: bool, over
 
 /// How the whole stands, in a line.
 fn goes_on_with(names: &[String], states: &[State], now: Duration, eta: &mut Eta) -> String {
-    let left = states.iter().filter_map(|state| state.left(now)).max_by(|a, b| a.seconds.total_cmp(&b.seconds));
-    let view = View { names, states, now, stops_in: None, eta: eta.next(left, now) };
+    let view = View { names, states, now, stops_in: None, eta: eta.next(Left::of_all(states, now), now) };
     let parts: Vec<String> = parts(&view).into_iter().map(|(text, _)| text).collect();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for doing in states.iter().flat_map(|state| state.workers.values().map(|line| state.doing(line, now))) {

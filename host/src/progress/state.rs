@@ -106,6 +106,7 @@ pub(super) struct State {
     pub(super) alerts: BTreeSet<String>,
     /// Whether what is left is not begun any more.
     pub(super) is_stopping: bool,
+    pub(super) has_ended: bool,
     /// How long the run will take, as runs before it did.
     pub(super) expected: Option<Duration>,
     /// The widest group and label so far, in columns, so that columns only grow.
@@ -120,6 +121,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// That of a run of which nothing is known but how many items it has.
+    pub(super) fn planned(items: usize) -> Self {
+        Self { items, ..Self::default() }
+    }
+
     /// Takes a fact in.
     pub(super) fn hear(&mut self, fact: &Fact, at: Duration) {
         match fact {
@@ -192,6 +198,7 @@ impl State {
                 self.limits = sample.accounts.iter().map(|one| (one.account.to_string(), one.limit)).collect();
             }
             Fact::DispatchStopped { .. } | Fact::Stopping { .. } => self.is_stopping = true,
+            Fact::Ended { .. } => self.has_ended = true,
             fact => self.hear_of_a_question(fact, at),
         }
     }
@@ -286,6 +293,11 @@ impl State {
         for line in self.workers.values_mut().filter(|line| line.item.is_some()) {
             line.rested += since(line.taken);
         }
+    }
+
+    /// Whether it has items and none of its workers has begun yet.
+    pub(super) fn waits_for_its_turn(&self) -> bool {
+        !self.has_ended && self.first_start.is_none() && self.ended < self.items
     }
 
     /// What is said when the user stops it.

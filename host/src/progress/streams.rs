@@ -7,6 +7,8 @@ use convoke_runtime::event::{Event, Events, Fact, Subscription};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::state::State;
+
 /// Where events come from.
 pub(super) struct Streams {
     runs: Vec<Stream>,
@@ -17,6 +19,8 @@ pub(super) struct Streams {
 struct Stream {
     /// Empty: there is only this one.
     name: String,
+    /// How many items are planned, as far as it is known before it begins.
+    items: usize,
     /// None: it has ended.
     facts: Option<Subscription>,
 }
@@ -24,19 +28,23 @@ struct Stream {
 impl Streams {
     /// Those of one run.
     pub(super) fn one(events: &Events) -> Self {
-        let run = Stream { name: String::new(), facts: Some(events.listen()) };
+        let run = Stream { name: String::new(), items: 0, facts: Some(events.listen()) };
         Self { runs: vec![run], common: None }
     }
 
-    /// Those of several.
-    pub(super) fn several<'a>(common: &Events, runs: impl IntoIterator<Item = (&'a str, &'a Events)>) -> Self {
-        let stream = |(name, events): (&str, &Events)| Stream { name: name.to_owned(), facts: Some(events.listen()) };
+    /// Those of several, each with its name and how many items are planned.
+    pub(super) fn several<'a>(common: &Events, runs: impl IntoIterator<Item = (&'a str, usize, &'a Events)>) -> Self {
+        let stream = |(name, items, events): (&str, usize, &Events)| Stream {
+            name: name.to_owned(),
+            items,
+            facts: Some(events.listen()),
+        };
         Self { runs: runs.into_iter().map(stream).collect(), common: Some(common.listen()) }
     }
 
-    /// How many runs there are.
-    pub(super) fn count(&self) -> usize {
-        self.runs.len()
+    /// Where each run stands before anything is heard of it.
+    pub(super) fn states(&self) -> Vec<State> {
+        self.runs.iter().map(|stream| State::planned(stream.items)).collect()
     }
 
     /// What stands in front of each run's lines: its name, or nothing where it is the only one.
@@ -100,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn what_happens_to_all_is_heard_once_and_the_end_is_that_of_the_last() {
         let (common, one, two) = (Events::new(), Events::new(), Events::new());
-        let mut streams = Streams::several(&common, [("audit", &one), ("docs", &two)]);
+        let mut streams = Streams::several(&common, [("audit", 40, &one), ("docs", 40, &two)]);
         for events in [&common, &one, &two] {
             events.tell(Fact::DispatchStopped { reason: "spent".to_owned() }).await;
         }
@@ -119,5 +127,11 @@ mod tests {
             _ => None,
         });
         assert_eq!(said.collect::<Vec<_>>(), ["stopped None", "audit1", "docs2"]);
+    }
+    #[test]
+    fn what_waits_for_its_turn_is_counted_from_the_beginning() {
+        let (common, one, two) = (Events::new(), Events::new(), Events::new());
+        let states = Streams::several(&common, [("audit", 40, &one), ("docs", 2, &two)]).states();
+        assert_eq!(states.iter().map(|state| state.items).collect::<Vec<_>>(), [40, 2]);
     }
 }

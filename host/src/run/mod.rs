@@ -40,7 +40,7 @@ use convoke_runtime::journal::{
 use convoke_runtime::machine::Meter;
 use convoke_runtime::money::Usd;
 use convoke_runtime::shared::claims::Claims;
-use convoke_runtime::work::{Census, Outcome, Status, Work};
+use convoke_runtime::work::{Census, Outcome, Status};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -154,6 +154,12 @@ impl Planned {
         self.history.forecast(self.now(asks)?)
     }
 
+    /// How many items there are, the conclusion among them.
+    pub fn items(&self) -> usize {
+        let work = &self.assessed.work;
+        work.items.len() + usize::from(work.conclusion.is_some())
+    }
+
     /// What is about to run. None: there is nothing to do.
     fn now(&self, asks: bool) -> Option<Now> {
         let conclusion = usize::from(self.assessed.work.conclusion.is_some());
@@ -219,6 +225,7 @@ impl Session {
             }
         };
         let expected = planned.now(self.has_model()).and_then(|now| planned.history.expected(now));
+        let items = planned.items();
         let Planned { assessed, allocated, took, history } = planned;
         let (unmetered, arms, tried) = (Arc::default(), Arc::default(), Arc::default());
         let broker = Box::new(self.broker(&id, &self.journal, &unmetered, &arms, &tried));
@@ -231,7 +238,7 @@ impl Session {
         let Assessed { work, reusable, kept, explained, .. } = assessed;
         let hours = Hours::begin(&self.events);
         self.tell_begin(&id, started).await;
-        self.tell_plan(&work, reusable.len() + kept.ends.len(), &allocated, (took, expected)).await;
+        self.tell_plan(items, reusable.len() + kept.ends.len(), &allocated, (took, expected)).await;
         let conclusion = work.conclusion.clone();
         let written = match &self.resume {
             Some(_) => self.journal.written(&id).await?,
@@ -482,12 +489,11 @@ impl Session {
 
     async fn tell_plan(
         &self,
-        work: &Work,
+        items: usize,
         cached: usize,
         allocated: &Allocated,
         ((assessed_in, allocated_in), expected): ((Duration, Duration), Option<Duration>),
     ) {
-        let items = work.items.len() + usize::from(work.conclusion.is_some());
         let workers = allocated.segments.len();
         self.events.tell(Fact::Planned { items, cached, workers, assessed_in, allocated_in, expected }).await;
         if let Some(decided) = &allocated.decided {

@@ -1,5 +1,5 @@
 use convoke_runtime::event::{Fact, Settled};
-use convoke_runtime::work::Outcome;
+use convoke_runtime::work::{Census, Outcome, Status};
 
 use super::*;
 
@@ -103,6 +103,20 @@ fn a_pause_of_an_hour_leaves_as_much_as_before_it() {
     assert_eq!(state.left(seconds(3_663.0)), Some(before));
     ends(&mut state, 10, 3_666.0, 3_606.0);
     assert_eq!(state.took, seconds(66.0), "nor did the item take that long");
+}
+
+#[test]
+fn while_a_run_waits_for_its_turn_nothing_is_said_of_all() {
+    let mut first = planned(8, None);
+    (0..4).for_each(|item| ends(&mut first, item, 10.0, 2.0));
+    let second = State::planned(40);
+    let now = seconds(10.0);
+    assert_eq!(Left::of_all(&[first, second], now), None);
+    let mut over = State::planned(40);
+    over.hear(&Fact::Ended { census: Census::default(), status: Status::Failed }, now);
+    let mut first = planned(8, None);
+    (0..4).for_each(|item| ends(&mut first, item, 10.0, 2.0));
+    assert_eq!(Left::of_all(&[first, over], now).map(|left| left.seconds.round()), Some(10.0), "it does not wait");
 }
 
 #[test]
