@@ -5,6 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::bounded_reason;
+use super::words;
+
+/// So many alerts are shown to people; the report in JSON has all.
+pub(super) const SHOWN: usize = 10;
 
 /// An alert that was raised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,4 +34,20 @@ impl AlertInfo {
             cleared_ms: alert.cleared.map(millis),
         }
     }
+}
+
+/// `errors after 2 min 05 s, for 40.00 s: 12 % of 50 requests failed; the threshold is 5 %`.
+pub(super) fn line(alert: &AlertInfo) -> String {
+    let AlertInfo { alert, reason, raised_ms, cleared_ms } = alert;
+    let lasted = match cleared_ms {
+        Some(cleared) => format!("for {}", words::duration(cleared.saturating_sub(*raised_ms))),
+        None => "until the end".to_owned(),
+    };
+    format!("{alert} after {}, {lasted}: {reason}", words::duration(*raised_ms))
+}
+
+/// `and 3 more; the report in JSON has all`; none where all are shown.
+pub(super) fn more(alerts: &[AlertInfo]) -> Option<String> {
+    let more = alerts.len().saturating_sub(SHOWN);
+    (more > 0).then(|| format!("and {} more; the report in JSON has all", words::thousands(more as u64)))
 }

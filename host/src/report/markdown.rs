@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use convoke_runtime::work::{Severity, Status};
 
-use super::{ActionState, Counts, Edit, EditState, Finding, Report, clean, cost, words};
+use super::{ActionState, Counts, Edit, EditState, Finding, Report, alerts, clean, cost, words};
 
 /// GitHub takes 65,536 characters; what comes around the report needs some of them.
 const LONGEST: usize = 60_000;
@@ -23,6 +23,7 @@ pub fn render(report: &Report) -> String {
     page.comparison(report);
     page.documents(report);
     page.controls(report);
+    page.alerts(report);
     page.warnings(report);
     page.end(report)
 }
@@ -169,6 +170,17 @@ impl Page {
         }
     }
 
+    fn alerts(&mut self, report: &Report) {
+        if report.alerts.is_empty() {
+            return;
+        }
+        self.push("\n### Alerts\n\n");
+        let shown = report.alerts.iter().take(alerts::SHOWN).map(alerts::line);
+        for alert in shown.chain(alerts::more(&report.alerts)) {
+            self.push(&format!("- {}\n", clean::markdown(&alert)));
+        }
+    }
+
     fn warnings(&mut self, report: &Report) {
         if report.warnings.is_empty() {
             return;
@@ -255,7 +267,7 @@ fn proposal(edit: &Edit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{ControlInfo, samples};
+    use crate::report::{AlertInfo, ControlInfo, samples};
 
     #[test]
     fn the_whole_page_is_as_expected() {
@@ -295,6 +307,17 @@ mod tests {
     }
 
     #[test]
+    fn alerts_have_a_section_and_many_are_counted() {
+        let mut report = samples::full();
+        let reason = "90 % of the memory is in use".to_owned();
+        report.alerts =
+            vec![AlertInfo { alert: "memory".to_owned(), reason, raised_ms: 1_300, cleared_ms: Some(1_800) }; 12];
+        let page = render(&report);
+        assert!(page.contains("\n### Alerts\n\n- memory after 1.30 s, for 500 ms: 90 % of the memory"), "{page}");
+        assert!(page.contains("\n- and 2 more; the report in JSON has all\n"), "{page}");
+    }
+
+    #[test]
     fn text_from_strangers_is_text() {
         let mut report = samples::full();
         let hostile = "</details><script>x</script> [a](http://evil) @team\n# heading ``` `";
@@ -303,6 +326,7 @@ mod tests {
         report.groups[0].name = Some(hostile.to_owned());
         report.warnings.push(hostile.to_owned());
         let control = || hostile.to_owned();
+        report.alerts.push(AlertInfo { alert: control(), reason: control(), raised_ms: 1, cleared_ms: None });
         report.controls.push(ControlInfo { at_ms: 1, by: control(), what: control(), became: control() });
         report.run.command = hostile.to_owned();
         let page = render(&report);

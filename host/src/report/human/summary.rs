@@ -7,7 +7,9 @@ use textwrap::core::display_width;
 use super::{Out, Verbosity, offline_words, paint_of};
 use crate::report::explain::{self, Explain};
 use crate::report::go_on::how_to_go_on;
-use crate::report::{ApplyOutcome, AttemptEnd, Counts, Report, attempts, clean, comparison, cost, timing, words};
+use crate::report::{
+    ApplyOutcome, AttemptEnd, Counts, Report, alerts, attempts, clean, comparison, cost, timing, words,
+};
 
 /// So many warnings are shown.
 const WARNINGS: usize = 20;
@@ -198,6 +200,10 @@ pub(super) fn sums(out: &mut Out, report: &Report) {
     for level in report.levels.iter().take(most) {
         labelled(out, "Level", &Paint::new().yellow().bold(), &attempts::level_line(level));
     }
+    let shown = report.alerts.iter().take(alerts::SHOWN).map(alerts::line);
+    for alert in shown.chain(alerts::more(&report.alerts)) {
+        labelled(out, "Alert", &Paint::new().red().bold(), &alert);
+    }
     let times = if out.style.unicode { '×' } else { 'x' };
     labelled(out, "Time", &good, &words::timing(&report.timing, report.workers.len(), times));
     if let Some(slowest) = timing::slowest(&report.timing, report.workers.len()) {
@@ -278,7 +284,7 @@ fn capital(word: &str) -> String {
 mod tests {
     use super::super::{Style, render};
     use super::*;
-    use crate::report::{FailureInfo, samples};
+    use crate::report::{AlertInfo, FailureInfo, samples};
 
     #[test]
     fn what_to_do_next_is_said_only_where_something_was_lost() {
@@ -299,6 +305,24 @@ mod tests {
         report.failures[0].log = (1..=20).map(|line| format!("line {line}\n")).collect();
         let text = render(&report, &Style::default());
         assert!(!text.contains("line 12\n") && text.contains("line 13\n") && text.contains("line 20\n"), "{text}");
+    }
+
+    #[test]
+    fn alerts_are_listed_with_how_long_they_stood_and_many_are_counted() {
+        let mut report = samples::full();
+        let alert = AlertInfo {
+            alert: "errors".to_owned(),
+            reason: "12 % of 50 requests failed\u{1b}[2J".to_owned(),
+            raised_ms: 125_000,
+            cleared_ms: Some(165_000),
+        };
+        report.alerts = vec![alert.clone(), AlertInfo { alert: "cpu".to_owned(), cleared_ms: None, ..alert.clone() }];
+        let text = render(&report, &Style::default());
+        assert!(text.contains("Alert errors after 2 min 05 s, for 40.00 s: 12 % of 50 requests failed"), "{text}");
+        assert!(text.contains("Alert cpu after 2 min 05 s, until the end: "), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains("more; the report"), "{text}");
+        report.alerts = vec![alert; 13];
+        assert!(render(&report, &Style::default()).contains("Alert and 3 more; the report in JSON has all"));
     }
 
     #[test]
