@@ -50,8 +50,15 @@ impl Signal {
 #[derive(Clone, Default)]
 struct Run {
     stop: Stop,
-    events: Events,
+    events: Vec<Events>,
     over: CancellationToken,
+}
+
+impl Run {
+    /// Says for how long it may still go on.
+    fn mention(&self, at_most: Duration) {
+        self.events.iter().for_each(|events| events.mention(Fact::Stopping { at_most }));
+    }
 }
 
 /// What convoke does at this moment.
@@ -90,11 +97,16 @@ impl Drop for UnderWay {
 
 /// From now on signals stop this run, and it is told so to its listeners.
 pub(super) fn under_way(stop: &Stop, events: &Events) -> UnderWay {
-    under(now(), stop, events)
+    all_under_way(stop, [events])
 }
 
-fn under(now: Now, stop: &Stop, events: &Events) -> UnderWay {
-    let run = Run { stop: stop.clone(), events: events.clone(), over: CancellationToken::new() };
+/// The same of several runs that are stopped together: it is told on all of these streams.
+pub(super) fn all_under_way<'a>(stop: &Stop, events: impl IntoIterator<Item = &'a Events>) -> UnderWay {
+    under(now(), stop, events.into_iter().cloned().collect())
+}
+
+fn under(now: Now, stop: &Stop, events: Vec<Events>) -> UnderWay {
+    let run = Run { stop: stop.clone(), events, over: CancellationToken::new() };
     let over = run.over.clone();
     *look(&now) = Doing::Run(run);
     UnderWay(now, over)
@@ -146,14 +158,14 @@ async fn obey(mut heard: impl Hears, now: &Now) {
                 }
             }
         };
-        run.events.mention(Fact::Stopping { at_most: signal.grace() });
+        run.mention(signal.grace());
         run.stop.soft.cancel();
         tokio::select! {
             _ = heard.next() => {}
             () = tokio::time::sleep(signal.grace()) => {}
             () = run.over.cancelled() => continue,
         }
-        run.events.mention(Fact::Stopping { at_most: Duration::ZERO });
+        run.mention(Duration::ZERO);
         run.stop.hard.cancel();
         tokio::select! {
             _ = heard.next() => return,
@@ -295,7 +307,7 @@ mod tests {
 
     impl World {
         fn begin(&self) -> UnderWay {
-            under(self.now.clone(), &self.stop, &self.events)
+            under(self.now.clone(), &self.stop, vec![self.events.clone()])
         }
 
         async fn hears(&self, signal: Signal) {
@@ -361,6 +373,18 @@ mod tests {
                 bounds.push(at_most.as_secs());
             }
             assert_eq!(bounds, [seconds, 0]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_runs_each_is_told_that_it_is_stopped() {
+        let world = world();
+        let streams = [Events::new(), Events::new(), Events::new()];
+        let mut told = streams.each_ref().map(Events::listen);
+        let _runs = under(world.now.clone(), &world.stop, streams.to_vec());
+        world.hears(Signal::Interrupt).await;
+        for heard in &mut told {
+            assert!(heard.try_recv().is_some_and(|event| matches!(event.fact, Fact::Stopping { .. })));
         }
     }
 

@@ -206,7 +206,8 @@ async fn go(
     let watched = Watched { runs: watched, common: Some(&common), paths: paths.as_ref() };
     let (mut observers, unwatched) = Observers::begin(&watched, wanted);
     notice(&unwatched);
-    let under_way = signals::under_way(&stop, &common);
+    let streams = sessions.iter().map(|session| &session.events).chain([&common]);
+    let under_way = signals::all_under_way(&stop, streams);
 
     let workers = planned.iter().map(|planned| planned.allocated.segments.len()).collect();
     let turns = Turns::new(instances(&sessions), workers, after);

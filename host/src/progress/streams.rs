@@ -96,6 +96,7 @@ fn is_common(fact: &Fact) -> bool {
             | Fact::PolicyChanged { .. }
             | Fact::AlertRaised { .. }
             | Fact::AlertCleared { .. }
+            | Fact::Stopping { .. }
     )
 }
 
@@ -111,6 +112,7 @@ mod tests {
         let mut streams = Streams::several(&common, [("audit", 40, &one), ("docs", 40, &two)]);
         for events in [&common, &one, &two] {
             events.tell(Fact::DispatchStopped { reason: "spent".to_owned() }).await;
+            events.mention(Fact::Stopping { at_most: Duration::ZERO });
         }
         let ended = || Fact::Ended { census: Census::default(), status: Status::Completed };
         one.tell(Fact::Warned { message: "1".to_owned() }).await;
@@ -124,9 +126,10 @@ mod tests {
         let said = heard.iter().filter_map(|(run, event)| match &event.fact {
             Fact::Warned { message } => Some(format!("{}{message}", run.map_or("", |run| &names[run]))),
             Fact::DispatchStopped { .. } => Some(format!("stopped {run:?}")),
+            Fact::Stopping { .. } => Some(format!("stopping {run:?}")),
             _ => None,
         });
-        assert_eq!(said.collect::<Vec<_>>(), ["stopped None", "audit1", "docs2"]);
+        assert_eq!(said.collect::<Vec<_>>(), ["stopped None", "stopping None", "audit1", "docs2"]);
     }
     #[test]
     fn what_waits_for_its_turn_is_counted_from_the_beginning() {
