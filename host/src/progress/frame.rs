@@ -257,12 +257,13 @@ pub(super) fn parts(view: &View<'_>) -> Vec<(String, Style)> {
     parts
 }
 
-/// `$0.42 of $1.00`; with what requests that broke off may have cost beyond that.
+/// `$0.42 of $1.00`; with what requests that broke off may have cost beyond that, and what of it is not billed.
 fn spent(states: &[State]) -> Option<String> {
-    let (mut usage, mut uncertain) = (Usage::default(), Usd::ZERO);
+    let (mut usage, mut uncertain, mut notional) = (Usage::default(), Usd::ZERO, Usd::ZERO);
     for state in states {
         usage += state.usage;
         uncertain += state.uncertain;
+        notional += state.notional;
     }
     let budget = states.iter().filter_map(|state| state.budget).min();
     if usage.requests == 0 && uncertain == Usd::ZERO {
@@ -270,7 +271,12 @@ fn spent(states: &[State]) -> Option<String> {
     }
     let beyond = if uncertain == Usd::ZERO { String::new() } else { format!(" to {}", usage.usd + uncertain) };
     let of = budget.map_or_else(String::new, |budget| format!(" of {budget}"));
-    Some(format!("{}{beyond}{of}", usage.usd))
+    let billed = match notional {
+        Usd::ZERO => String::new(),
+        all if all >= usage.usd => ", not billed".to_owned(),
+        some => format!(", {some} of it not billed"),
+    };
+    Some(format!("{}{beyond}{of}{billed}", usage.usd))
 }
 
 /// How many may be in flight at the accounts that were asked; none before any was.

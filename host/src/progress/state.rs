@@ -89,6 +89,8 @@ pub(super) struct State {
     pub(super) usage: Usage,
     /// What requests that broke off may have cost beyond that.
     pub(super) uncertain: Usd,
+    /// The part of the dollars that a subscription pays: it is not billed.
+    pub(super) notional: Usd,
     pub(super) budget: Option<Usd>,
     /// How many questions may be in flight, by account.
     pub(super) limits: BTreeMap<String, usize>,
@@ -238,9 +240,13 @@ impl State {
                 self.is_at(*question, *item, Stage::Retried(at + *wait, why), at);
             }
             Fact::QuestionSettled(settled) => {
-                let Settled { question, item, usage, uncertain, .. } = &**settled;
+                let Settled { question, item, usage, uncertain, notional, by_model, .. } = &**settled;
                 self.usage += *usage;
                 self.uncertain += *uncertain;
+                self.notional += match &by_model[..] {
+                    [] if *notional => usage.usd,
+                    shares => shares.iter().filter(|one| one.notional).map(|one| one.usage.usd).sum(),
+                };
                 self.questions.remove(question);
                 let is_last = !self.questions.values().any(|open| open.item == *item);
                 if let Some(line) = self.holders.get(item).and_then(|worker| self.workers.get_mut(worker))

@@ -1,4 +1,4 @@
-use convoke_runtime::event::{AccountSample, Fact, RunFacts, Sample, Settled};
+use convoke_runtime::event::{AccountSample, Fact, RunFacts, Sample, Settled, Spent};
 use convoke_runtime::work::Outcome;
 
 use super::*;
@@ -185,4 +185,22 @@ fn what_strangers_named_does_nothing_to_the_terminal() {
     hear(Fact::AlertRaised { alert: evil.to_owned().into(), reason: String::new() });
     let text = drawn(&UNICODE, &[evil], &[state]).join("|");
     assert!(!text.contains(['\u{1b}', '\u{7}', '\n', '\u{202e}']), "{text:?}");
+}
+
+#[test]
+fn what_a_subscription_pays_is_not_shown_as_money_spent() {
+    let usage = |dollars| Usage { requests: 1, usd: Usd::from_dollars(dollars), ..Usage::default() };
+    let settled = |notional, by_model| {
+        Fact::QuestionSettled(Box::new(Settled { usage: usage(0.4), notional, by_model, ..Settled::default() }))
+    };
+    let share = |dollars, notional| Spent { notional, usage: usage(dollars), ..Spent::default() };
+    let said = |fact| {
+        let mut state = State::default();
+        state.hear(&fact, seconds(1));
+        spent(&[state])
+    };
+    assert_eq!(said(settled(false, Vec::new())).as_deref(), Some("$0.4000"));
+    assert_eq!(said(settled(true, Vec::new())).as_deref(), Some("$0.4000, not billed"));
+    let both = vec![share(0.3, false), share(0.1, true)];
+    assert_eq!(said(settled(false, both)).as_deref(), Some("$0.4000, $0.1000 of it not billed"));
 }
