@@ -49,7 +49,7 @@ impl State {
             return None;
         }
         let since = now.checked_sub(self.first_start? + self.rested)?.as_secs_f64();
-        let worked = self.ended.saturating_sub(self.cached);
+        let worked = self.worked;
         let pace = self.pace(now, since, worked);
         let longest = pace.as_ref().and_then(|pace| pace.rests.iter().copied().max_by(f64::total_cmp));
         let own = pace.filter(|_| worked >= SAYS_SOMETHING).map(|pace| {

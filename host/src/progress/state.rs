@@ -113,7 +113,9 @@ pub(super) struct State {
     pub(super) expected: Option<Duration>,
     /// The widest group and label so far, in columns, so that columns only grow.
     pub(super) widest: (usize, usize),
-    /// How long the items that workers ended were in their hands, all together.
+    /// How many items workers have ended; the others were done before.
+    pub(super) worked: usize,
+    /// How long those were in their hands, all together.
     pub(super) took: Duration,
     /// When the first worker began.
     pub(super) first_start: Option<Duration>,
@@ -169,6 +171,7 @@ impl State {
                 self.ended += 1;
                 self.failed += usize::from(outcome.name() == "failed");
                 if worker.is_some() {
+                    self.worked += 1;
                     let line = self.holders.get(item).and_then(|worker| self.workers.get(worker));
                     self.took += took.saturating_sub(line.map_or(Duration::ZERO, |line| line.rested));
                 }

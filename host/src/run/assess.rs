@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use convoke_runtime::journal::{ItemKey, Journal, JournalError, KeyParts, Reusable, item_key};
-use convoke_runtime::work::{Item, Work};
+use convoke_runtime::work::{Item, Outcome, Work};
 use serde_json::Value;
 
 use super::explain::why_not;
@@ -34,6 +34,13 @@ impl Assessed {
     pub fn to_do(&self) -> impl Iterator<Item = (usize, &Item)> {
         let stands = |number: &usize| self.reusable.contains_key(number) || self.kept.ends.contains_key(number);
         self.work.items.iter().enumerate().filter(move |(number, _)| !stands(number))
+    }
+
+    /// How many items were taken from earlier runs, as the census counts them: of a run that goes on others have ended
+    /// too.
+    pub fn cached(&self) -> usize {
+        let kept = self.kept.ends.values().filter(|end| end.outcome == Outcome::Cached);
+        self.reusable.len() + kept.count()
     }
 }
 

@@ -235,10 +235,11 @@ impl Session {
         };
         let shared =
             self.shared(id, started, &assessed, &allocated, self.journal.clone(), answers, &self.events, tried).await?;
+        let cached = assessed.cached();
         let Assessed { work, reusable, kept, explained, .. } = assessed;
         let hours = Hours::begin(&self.events);
         self.tell_begin(&id, started).await;
-        self.tell_plan(items, reusable.len() + kept.ends.len(), &allocated, (took, expected)).await;
+        self.tell_plan(items, cached, &allocated, (took, expected)).await;
         let conclusion = work.conclusion.clone();
         let written = match &self.resume {
             Some(_) => self.journal.written(&id).await?,

@@ -195,6 +195,8 @@ fn is_over(partial: &Partial, ended: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use convoke_runtime::work::Work;
+
     use super::*;
 
     fn item(id: &str) -> Item {
@@ -237,6 +239,24 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left, [3, 4]);
         assert_eq!(kept.again.len(), 3);
+    }
+
+    #[test]
+    fn what_the_run_itself_had_ended_is_not_cached() {
+        let mut ends: HashMap<usize, ItemEnd> = (0..18).map(|number| (number, end("it", []))).collect();
+        for number in [3, 4] {
+            ends.insert(number, ItemEnd { outcome: Outcome::Failed("no".to_owned()), ..end("it", []) });
+        }
+        ends.insert(5, ItemEnd { outcome: Outcome::Cached, ..end("it", []) });
+        let assessed = Assessed {
+            work: Work::default(),
+            keys: Vec::new(),
+            reusable: HashMap::new(),
+            kept: Kept { ends, again: HashMap::new() },
+            why: HashMap::new(),
+            explained: Vec::new(),
+        };
+        assert_eq!(assessed.cached(), 1);
     }
 
     #[test]

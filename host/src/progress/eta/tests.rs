@@ -106,6 +106,18 @@ fn a_pause_of_an_hour_leaves_as_much_as_before_it() {
 }
 
 #[test]
+fn what_a_run_that_goes_on_had_done_before_says_nothing_of_its_pace() {
+    let mut state = planned(20, None);
+    for item in 0..10 {
+        let kept = Fact::ItemEnded { worker: None, item, outcome: Outcome::Done, took: Duration::ZERO };
+        state.hear(&kept, Duration::ZERO);
+    }
+    assert_eq!(state.left(seconds(10.0)), None);
+    (10..15).for_each(|item| ends(&mut state, item, 10.0, 2.0));
+    assert_eq!(state.left(seconds(10.0)).map(|left| left.seconds.round()), Some(10.0));
+}
+
+#[test]
 fn while_a_run_waits_for_its_turn_nothing_is_said_of_all() {
     let mut first = planned(8, None);
     (0..4).for_each(|item| ends(&mut first, item, 10.0, 2.0));
