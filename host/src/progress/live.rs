@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use convoke_runtime::event::{Event, Fact};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use textwrap::{Options, WordSplitter};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,16 +21,14 @@ use super::streams::Streams;
 /// who draws.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Narrower than this, a text is not wrapped to fit but breaks out.
+const NARROWEST: usize = 20;
+
 /// Shows them until they have ended, or until it is over.
 pub(super) async fn show(mut streams: Streams, detail: Detail, over: CancellationToken) {
     let mut screen = Screen::new(detail);
-    let mut scene = Scene {
-        names: streams.names(),
-        states: streams.states(),
-        until: None,
-        eta: Eta::default(),
-        detail,
-    };
+    let mut scene =
+        Scene { names: streams.names(), states: streams.states(), until: None, eta: Eta::default(), detail };
     let began = Instant::now();
     let mut goes_on = true;
     while goes_on {
@@ -105,6 +104,7 @@ impl Screen {
     }
 
     fn say(&self, text: &str) {
+        let text = wrapped(text, self.look().width);
         // A terminal that can't be written to shows nothing; the report comes all the same.
         let _ = self.lines.draw(|bars| bars.println(text));
     }
@@ -115,5 +115,26 @@ impl Screen {
             self.lines.draw(|_| self.bar.set_message(frame.join("\n")));
             self.shown = frame;
         }
+    }
+}
+
+/// A text in lines that end between words, the further ones indented, so that the terminal does not cut it anywhere.
+fn wrapped(text: &str, width: usize) -> String {
+    let width = width.max(NARROWEST);
+    let options = Options::new(width).word_splitter(WordSplitter::NoHyphenation).subsequent_indent("  ");
+    textwrap::fill(text, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_above_the_lines_is_cut_between_words() {
+        let text = "\u{1b}[33mwarning\u{1b}[0m: anthropic goes on as in safe mode for now";
+        let lines = wrapped(text, 30);
+        let lines: Vec<&str> = lines.lines().collect();
+        assert_eq!(lines, ["\u{1b}[33mwarning\u{1b}[0m: anthropic goes on as", "  in safe mode for now"]);
+        assert_eq!(wrapped("short", 30), "short");
     }
 }
