@@ -95,7 +95,7 @@ impl Rules {
     fn sampled(&mut self, at: Duration, sample: &Sample, changes: &mut Vec<Change>) {
         let lasting = self.settings.lasting;
         for (alert, value, threshold, what) in [
-            ("cpu", sample.cpu, self.settings.cpu, "of the processors is in use"),
+            ("cpu", sample.cpu, self.settings.cpu, "of the processors are in use"),
             ("memory", sample.memory, self.settings.memory, "of the memory is in use"),
         ] {
             let seen = value.map_or(Seen::Unknown, |value| Seen::of(value, threshold));

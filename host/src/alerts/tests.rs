@@ -56,6 +56,14 @@ fn the_processors_over_eighty_percent_for_ten_seconds_are_an_alert() {
 }
 
 #[test]
+fn several_processors_are_in_use() {
+    let mut rules = rules();
+    let raised = (0..=20_u32).flat_map(|second| rules.hear(second * SECOND, &sampled(1.0))).next();
+    let reason = raised.map(|change| change.reason);
+    assert_eq!(reason.as_deref(), Some("100 % of the processors are in use; the threshold is 80 %"));
+}
+
+#[test]
 fn errors_over_five_percent_of_the_last_minute_are_one_alert_until_they_are_over() {
     let mut rules = rules();
     // Ten attempts a second, one of which fails from second 20 to 50.

@@ -129,8 +129,7 @@ impl Page {
         self.push("\n| metric | value |\n|---|---|\n");
         for metric in &report.metrics {
             let name = clean::markdown(&metric.name);
-            let unit = clean::markdown(&metric.unit);
-            self.push(&format!("| {name} | {} |\n", format!("{} {unit}", metric.value).trim_end()));
+            self.push(&format!("| {name} | {} |\n", clean::markdown(&words::metric(metric))));
         }
     }
 

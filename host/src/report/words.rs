@@ -3,7 +3,7 @@
 use convoke_runtime::work::{Census, Severity};
 
 use super::timing::percent;
-use super::{Counts, SuppressedCounts, Timing, UsageInfo};
+use super::{Counts, Metric, SuppressedCounts, Timing, UsageInfo};
 
 /// `1 item`, `2 items`, `1,234 items`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
@@ -110,6 +110,13 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
+/// `1,234 bytes`, `16`: the value of a metric with its unit, unless that is a word of its name. Nobody counts parts of bytes.
+pub(super) fn metric(metric: &Metric) -> String {
+    let value = if metric.unit == "bytes" { metric.value.round() } else { metric.value };
+    let is_named = metric.unit.is_empty() || metric.name.split_whitespace().any(|word| word == metric.unit);
+    if is_named { number(value) } else { format!("{} {}", number(value), metric.unit) }
+}
+
 fn listed(parts: &[(u64, &str)]) -> String {
     let parts: Vec<String> = parts
         .iter()
@@ -121,11 +128,25 @@ fn listed(parts: &[(u64, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use convoke_runtime::work::Reduction;
+
     use super::*;
 
     #[test]
     fn numbers_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_metric_has_no_parts_of_bytes_and_no_unit_that_its_name_says() {
+        let of = |name: &str, value, unit: &str| {
+            let (name, unit) = (name.to_owned(), unit.to_owned());
+            metric(&Metric { name, value, unit, reduce: Reduction::Sum, values: 1, item: None })
+        };
+        assert_eq!(of("instructions, mean", 3_767.904, "bytes"), "3,768 bytes");
+        assert_eq!(of("findings by rules", 16.0, "findings"), "16");
+        assert_eq!(of("read", 1.256, "files"), "1.26 files");
+        assert_eq!(of("words", 2.0, ""), "2");
     }
 
     #[test]

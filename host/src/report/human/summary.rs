@@ -36,12 +36,9 @@ pub(super) fn metrics(out: &mut Out, report: &Report) {
         report.metrics.iter().map(|metric| clean::line(&clean::bounded(&metric.name, NAME))).collect();
     let width = names.iter().map(|name| display_width(name)).max().unwrap_or_default();
     for (metric, name) in report.metrics.iter().zip(names) {
-        let unit = if metric.unit == metric.name { "" } else { &metric.unit };
-        let mut text = words::number(metric.value);
-        for part in [unit, metric.item.as_deref().unwrap_or_default()] {
-            if !part.is_empty() {
-                text = format!("{text} {part}");
-            }
+        let mut text = words::metric(metric);
+        if let Some(item) = &metric.item {
+            text = format!("{text} {item}");
         }
         let gap = " ".repeat(width - display_width(&name) + 2);
         out.wrapped(&format!("  {name}{gap}"), width + 4, &text, &Paint::new());

@@ -81,7 +81,9 @@ async fn many_failures_begin_safe_mode_and_a_quiet_minute_ends_it() {
     ask_many(&bench, 60).await;
     assert!(bench.broker.standing()[0].1.safe);
     assert_eq!(bench.broker.standing()[0].1.limit, 8);
-    assert!(bench.facts().iter().any(|fact| fact.starts_with("warned scripted goes on as in safe mode")));
+    let facts = bench.facts();
+    let warned = facts.iter().find(|fact| fact.starts_with("warned scripted goes on as in safe mode"));
+    assert_eq!(warned.map(|fact| fact.matches("safe mode").count()), Some(1), "{warned:?}");
     for number in 0..30 {
         tokio::time::sleep(seconds(5)).await;
         bench.ask(question(&format!("later {number}"))).await.unwrap();

@@ -268,8 +268,7 @@ impl Table<'_> {
         }
         let failing = format!("{:.0} % of {judged} questions failed within a minute", load.error_rate * 100.0);
         if load.error_rate > 2.0 * tolerance {
-            let begins = if self.facts.safe { "" } else { "; it goes on as in safe mode" };
-            return Some(Adapt { safe: true, ..self.to(load.limit / 2, format!("{failing}{begins}")) });
+            return Some(Adapt { safe: true, ..self.to(load.limit / 2, failing) });
         }
         (load.error_rate > tolerance).then(|| self.to(lowered(load.limit, 0.75), failing))
     }
