@@ -72,6 +72,7 @@ fn life(number: usize) -> [Fact; 9] {
         Fact::ItemStarted {
             worker: number % 8,
             item,
+            id: format!("agents/{number}.md"),
             label: format!("agents/{number}.md"),
             group: Some("agents".to_owned()),
             attempt: 1,

@@ -239,6 +239,53 @@ async fn the_page_makes_of_events_what_the_host_makes_of_them() {
     assert_eq!(seen.as_object().map(serde_json::Map::len), expected.as_object().map(serde_json::Map::len));
 }
 
+/// What the scripts of the page and the dashboard say of a picture: what each piece of code comes to, in which `data` is
+/// what a page is made of.
+async fn says(browser: &Browser, timeline: &Timeline, report: &Value, asks: &[&str]) -> Value {
+    let place = folder();
+    let asked = place.path().join("asked.json");
+    let data = json!({ "timeline": timeline, "report": report });
+    fs::write(&asked, json!({ "data": data, "asks": asks }).to_string()).expect("written");
+    let host = repository().join("host/src");
+    let scripts = ["page/assets/base.js", "page/assets/rows.js", "page/assets/story.js"];
+    let scripts: Vec<PathBuf> = scripts.iter().map(|script| host.join(script)).collect();
+    let scripts: Vec<&Path> = scripts.iter().map(PathBuf::as_path).collect();
+    browser.sees("says", &asked, &scripts).await
+}
+
+#[tokio::test]
+async fn the_story_of_a_failure_is_that_of_its_item_whatever_its_label() {
+    let Some(browser) = Browser::find() else { return };
+    let ms = Duration::from_millis;
+    let part = |ends: &[(&str, &str, Outcome)]| {
+        let mut facts = vec![Fact::WorkerStarted { worker: 0, segment: String::new() }];
+        for (item, (id, label, outcome)) in ends.iter().enumerate() {
+            let (id, label, outcome) = ((*id).to_owned(), (*label).to_owned(), outcome.clone());
+            facts.push(Fact::ItemStarted { worker: 0, item, id, label, group: None, attempt: 1 });
+            facts.push(Fact::ItemEnded { worker: Some(0), item, outcome, took: ms(5) });
+        }
+        facts.into_iter().zip(0..).map(|(fact, at)| Event { at: ms(at), fact }).collect::<Vec<_>>()
+    };
+    let failed = || Outcome::Failed("it broke".to_owned());
+    let fallback = || Outcome::Fallback("no answer".to_owned());
+    let began = |second| Timestamp::from_second(second).expect("a time");
+    let first = part(&[("a/one", "one", Outcome::Done), ("b/one", "one", failed()), ("c/two", "two", fallback())]);
+    let second = part(&[("b/one", "one", failed()), ("c/two", "two", Outcome::Done), ("d/two", "two", fallback())]);
+    let timeline =
+        Timeline::of(&[Told { began: began(1_000), events: first }, Told { began: began(1_060), events: second }]);
+    let asks = [
+        "['a/one', 'b/one', 'c/two', 'e'].map((id) => Convoke.placeOf(data.timeline, id))",
+        "Convoke.steps(data.timeline, Convoke.placeOf(data.timeline, 'b/one')).map(([at, said]) => [Convoke.time(at), said])",
+        "Convoke.fallen(data.timeline, new Set(), true)",
+        "Convoke.placeOf({ items: [{ label: 'one' }] }, 'one')",
+    ];
+    let seen = says(&browser, &timeline, &Value::Null, &asks).await;
+    assert_eq!(seen[0], json!([0, 3, 4, -1]), "of what came last");
+    assert_eq!(seen[1], json!([["1:00", "attempt 1: taken by worker 1"], ["1:00", "failed"]]));
+    assert_eq!(seen[2], json!([5]), "that which was done when the run was continued is not told again");
+    assert_eq!(seen[3], 0, "what an earlier version told has no ids");
+}
+
 /// Numbers with a point, to nine places.
 fn round(value: &mut Value) {
     match value {
@@ -303,7 +350,14 @@ fn told(text: &str) -> Vec<Event> {
     };
     let sample =
         Sample { cpu: Some(0.25), memory: None, accounts: vec![account], retries_left: 9, budgets: Vec::new() };
-    let item = |worker, item, attempt| Fact::ItemStarted { worker, item, label: said(), group: Some(said()), attempt };
+    let item = |worker, item, attempt| Fact::ItemStarted {
+        worker,
+        item,
+        id: said(),
+        label: said(),
+        group: Some(said()),
+        attempt,
+    };
     let facts = vec![
         run_facts(text),
         Fact::Planned {
@@ -395,7 +449,7 @@ fn many(count: u64) -> Vec<Event> {
         let at = 10 + (question / 80) * 1_500 + (question % 2) * 700 + (worker as u64) * 7;
         if question % 2 == 0 {
             let label = format!("folder/file-{item}.md");
-            tell(at, Fact::ItemStarted { worker, item, label, group: None, attempt: 1 });
+            tell(at, Fact::ItemStarted { worker, item, id: label.clone(), label, group: None, attempt: 1 });
         }
         tell(at + 1, Fact::QuestionQueued { question, item, role: "reviewer".to_owned(), tier: Tier::Speed });
         if question % 3 == 0 {

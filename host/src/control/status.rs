@@ -129,6 +129,7 @@ mod tests {
         let started = |worker, item: usize| Fact::ItemStarted {
             worker,
             item,
+            id: String::new(),
             label: format!("item {item}"),
             group: None,
             attempt: 1,

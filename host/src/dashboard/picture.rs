@@ -263,7 +263,7 @@ mod tests {
         for item in 0..30 {
             let (worker, question) = (item % 3, item as u64);
             let label = format!("item {item}");
-            facts.push(Fact::ItemStarted { worker, item, label, group: None, attempt: 1 });
+            facts.push(Fact::ItemStarted { worker, item, id: label.clone(), label, group: None, attempt: 1 });
             let role = "reviewer".to_owned();
             facts.push(Fact::QuestionQueued { question, item, role: role.clone(), tier: Tier::Speed });
             facts.push(Fact::QuestionWaits { question, item, reason: "quota".into(), lasts: None });

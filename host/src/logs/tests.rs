@@ -83,7 +83,7 @@ fn item_fails(reason: &str) -> [Fact; 3] {
     let (label, outcome) = ("a.toml".to_owned(), Outcome::Failed(reason.to_owned()));
     [
         began(),
-        Fact::ItemStarted { worker: 1, item: 4, label, group: None, attempt: 1 },
+        Fact::ItemStarted { worker: 1, item: 4, id: String::new(), label, group: None, attempt: 1 },
         Fact::ItemEnded { worker: Some(1), item: 4, outcome, took: std::time::Duration::from_millis(1_500) },
     ]
 }

@@ -51,7 +51,7 @@ async fn told(events: &Events) {
         tell(Fact::WorkerStarted { worker, segment: "all".to_owned() }).await;
         tell(Fact::WorkerReady { worker, after: took }).await;
         let label = "secret-item".to_owned();
-        tell(Fact::ItemStarted { worker, item: worker, label, group: None, attempt: 1 }).await;
+        tell(Fact::ItemStarted { worker, item: worker, id: String::new(), label, group: None, attempt: 1 }).await;
     }
     for question in 0..2 {
         tell(Fact::QuestionQueued { question, item: 0, role: "r".to_owned(), tier: Tier::Speed }).await;

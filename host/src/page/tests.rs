@@ -74,7 +74,7 @@ fn hostile(text: &str) -> (Timeline, Value) {
     let told = [
         Fact::RunStarted(facts),
         Fact::WorkerStarted { worker: 0, segment: said() },
-        Fact::ItemStarted { worker: 0, item: 0, label: said(), group: Some(said()), attempt: 1 },
+        Fact::ItemStarted { worker: 0, item: 0, id: said(), label: said(), group: Some(said()), attempt: 1 },
         Fact::ItemProgress { item: 0, done: 0.5, note: said() },
         Fact::QuestionQueued { question: 0, item: 0, role: said(), tier: Tier::Speed },
         Fact::QuestionSent { question: 0, item: 0, model: said(), backend: said().into(), attempt: 1 },
@@ -184,7 +184,14 @@ fn a_small_page() {
     let told = [
         started(),
         Fact::WorkerStarted { worker: 0, segment: "core".to_owned() },
-        Fact::ItemStarted { worker: 0, item: 0, label: "a.md".to_owned(), group: None, attempt: 1 },
+        Fact::ItemStarted {
+            worker: 0,
+            item: 0,
+            id: "a.md".to_owned(),
+            label: "a.md".to_owned(),
+            group: None,
+            attempt: 1,
+        },
         Fact::ItemEnded { worker: Some(0), item: 0, outcome: Outcome::Done, took: Duration::from_millis(2) },
     ];
     for (number, fact) in told.into_iter().enumerate() {

@@ -231,7 +231,14 @@ mod tests {
         state.hear(&planned, Duration::ZERO);
         for worker in 0..2 {
             state.hear(&Fact::WorkerStarted { worker, segment: String::new() }, Duration::ZERO);
-            let started = Fact::ItemStarted { worker, item: worker, label: String::new(), group: None, attempt: 1 };
+            let started = Fact::ItemStarted {
+                worker,
+                item: worker,
+                id: String::new(),
+                label: String::new(),
+                group: None,
+                attempt: 1,
+            };
             state.hear(&started, Duration::ZERO);
         }
         let said = goes_on_with(&[String::new()], &[state], Duration::from_secs(30), &mut Eta::default());

@@ -58,7 +58,9 @@ mod tests {
         for worker in 0..2 {
             events.tell(Fact::WorkerStarted { worker, segment: "core".to_owned() }).await;
             let label = "a".to_owned();
-            events.tell(Fact::ItemStarted { worker, item: worker, label, group: None, attempt: 1 }).await;
+            events
+                .tell(Fact::ItemStarted { worker, item: worker, id: String::new(), label, group: None, attempt: 1 })
+                .await;
         }
         tokio::time::sleep(Duration::from_secs(3)).await;
         let sheet = hours.end().await;

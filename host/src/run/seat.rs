@@ -154,9 +154,9 @@ impl Seat {
                             continue;
                         }
                     }
-                    let (label, group) = (item.label.clone(), item.group.clone());
+                    let (id, label, group) = (item.id.clone(), item.label.clone(), item.group.clone());
                     let task = self.begin(number, item);
-                    shared.events.tell(Fact::ItemStarted { worker, item: number, label, group, attempt }).await;
+                    shared.events.tell(Fact::ItemStarted { worker, item: number, id, label, group, attempt }).await;
                     return Ok(Some(task));
                 }
             }

@@ -3,6 +3,7 @@
 //   node browser.mjs look PAGE FOLDER      clicks, filters, types; pictures go to the folder
 //   node browser.mjs smooth PAGE FOLDER    pans over many questions, and measures the frames
 //   node browser.mjs fold EVENTS SCRIPT…   what the page's scripts make of events, without a browser
+//   node browser.mjs says ASKED SCRIPT…    what they say of a picture, without a browser: ASKED is { data, asks: [code] }
 //
 // CONVOKE_CHROMIUM and CONVOKE_PUPPETEER name the browser and the folder of puppeteer-core, beside which axe-core lies.
 import { readFileSync, statSync } from 'node:fs';
@@ -27,6 +28,13 @@ const fold = () => {
      JSON.stringify(whole.value);`,
     context,
   );
+};
+
+const says = () => {
+  const scripts = rest.map((script) => readFileSync(script, 'utf8').replaceAll(/^export /gm, '')).join('\n');
+  const { data, asks } = JSON.parse(readFileSync(file, 'utf8'));
+  const context = { data, Node: class {}, Intl };
+  return runInNewContext(`${scripts}\nJSON.stringify([${asks.map((code) => `(${code})`).join()}]);`, context);
 };
 
 const browse = async (drive) => {
@@ -264,5 +272,5 @@ const smooth = async (page, seen) => {
   await page.screenshot({ path: join(rest[0], 'many.png') });
 };
 
-const said = what === 'fold' ? fold() : await browse(what === 'smooth' ? smooth : look);
+const said = what === 'fold' ? fold() : what === 'says' ? says() : await browse(what === 'smooth' ? smooth : look);
 process.stdout.write(`${said}\n`);

@@ -79,7 +79,10 @@ pub enum Fact {
         worker: usize,
         /// Which.
         item: usize,
-        /// Its label.
+        /// Its id, by which reports name it; empty in what an earlier version told.
+        #[serde(default)]
+        id: String,
+        /// Its label, which need not be its alone.
         label: String,
         /// Its group, which need not be one that its worker was dealt.
         group: Option<String>,

@@ -87,8 +87,8 @@ impl Timeline {
                     worker.died = died.as_deref().map(bounded);
                 }
             }
-            Fact::ItemStarted { worker, item, label, group, attempt } => {
-                self.item_started(at, *worker, (*item, *attempt), label, group.as_deref());
+            Fact::ItemStarted { worker, item, id, label, group, attempt } => {
+                self.item_started(at, *worker, (*item, *attempt), (id, label), group.as_deref());
             }
             Fact::ItemProgress { item, done, note } => {
                 if let Some(item) = self.item(*item) {
@@ -291,12 +291,13 @@ impl Timeline {
         at: Duration,
         worker: usize,
         (item, attempt): (usize, u32),
-        label: &str,
+        (id, label): (&str, &str),
         group: Option<&str>,
     ) {
         let holder = self.index.workers.get(&worker).copied();
         let place = self.item_place(item);
         if let Some(item) = place.and_then(|place| self.items.get_mut(place)) {
+            item.id = bounded(id);
             item.label = bounded(label);
             item.group = group.map(bounded);
             item.worker = holder;

@@ -203,6 +203,9 @@ pub struct Hold {
 pub struct Item {
     /// Its number, which begins anew where a run is continued.
     pub item: usize,
+    /// By which reports name it; empty where it was not told.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// What people call it; empty where it was not told: of one that nobody took.
     pub label: String,
     /// Its group.

@@ -18,7 +18,7 @@ fn planned(items: usize) -> Fact {
 }
 
 fn took(worker: usize, item: usize, attempt: u32) -> Fact {
-    Fact::ItemStarted { worker, item, label: format!("file {item}"), group: None, attempt }
+    Fact::ItemStarted { worker, item, id: format!("id {item}"), label: format!("file {item}"), group: None, attempt }
 }
 
 fn ended(worker: usize, item: usize, outcome: Outcome) -> Fact {

@@ -9,12 +9,14 @@
     failed: 'failed',
   };
 
-  // What is known of an item by its label: what it went through, with moments. A report knows its id, events its label, so
-  // it is found only where they are the same.
-  const steps = (timeline, name) => {
-    const place = timeline.items.findIndex((item) => item.label === name);
-    if (place < 0) return [];
+  // The place of the item that a report names: by its id, and where events told none, by its label. A run that was
+  // continued has an item once for each time, and what is reported is what became of it last.
+  Convoke.placeOf = (timeline, id) => timeline.items.findLastIndex((item) => (item.id ?? item.label) === id);
+
+  // What an item went through, by its place: [moment, words].
+  Convoke.steps = (timeline, place) => {
     const item = timeline.items[place];
+    if (!item) return [];
     const told = [];
     timeline.workers.forEach((worker) => worker.holds.filter((hold) => hold.item === place).forEach((hold) => {
       told.push([hold.from, `attempt ${hold.attempt}: taken by worker ${worker.worker + 1}`]);
@@ -28,6 +30,17 @@
       if (question.end && question.end.by !== 'model') told.push([question.to, `${role}: ${Convoke.came(question)}`]);
     });
     return told.sort((one, other) => one[0] - other[0]);
+  };
+
+  // The places of the items that fell back, and without a report of those that failed, but for what is known already, and
+  // for what was taken again when the run was continued.
+  Convoke.fallen = (timeline, known, reported) => {
+    const latest = new Map(timeline.items.map((item, place) => [item.id, place]));
+    const states = reported ? ['fallback'] : ['fallback', 'failed'];
+    return [...timeline.items.keys()].filter((place) => {
+      const { id, outcome } = timeline.items[place];
+      return states.includes(outcome?.state) && !known.has(place) && (id === undefined || latest.get(id) === place);
+    });
   };
 
   const MOST = 100;
@@ -48,7 +61,7 @@
     const failed = (questions?.failures ?? []).map((one) => `${one.count} ${one.kind}`).join(', ');
     const asked = questions
       && `${counted(questions.asked, 'question')}, sent ${counted(questions.sent, 'time')}${failed ? `: ${failed}` : ''}`;
-    const told = steps(timeline, failure.item);
+    const told = Convoke.steps(timeline, Convoke.placeOf(timeline, failure.item));
     return [
       tried.length > 0 && el('ol', { class: 'story' }, tried),
       asked && el('p', { class: 'small', text: asked }),
@@ -77,13 +90,11 @@
         cards.push([one.item, one.outcome, `after ${counted(one.attempts, 'attempt')}`, () => reported(failure, timeline)]);
       });
     }
-    const known = new Set(cards.map(([name]) => name));
-    timeline.items.forEach((item) => {
-      const state = item.outcome?.state;
-      const name = item.label || `item ${item.item + 1}`;
-      if ((state !== 'failed' || report) && state !== 'fallback') return;
-      if (!known.has(name)) cards.push([name, state, item.outcome.reason ?? '', () => [story(steps(timeline, item.label))]]);
-    });
+    const known = new Set(cards.map(([id]) => Convoke.placeOf(timeline, id)));
+    for (const place of Convoke.fallen(timeline, known, Boolean(report))) {
+      const { state, reason } = timeline.items[place].outcome;
+      cards.push([Convoke.itemName(timeline, place), state, reason ?? '', () => [story(Convoke.steps(timeline, place))]]);
+    }
     if (cards.length === 0) return null;
     const shown = cards.slice(0, MOST_CARDS).map(([name, state, reason, more], place) => {
       const made = card(cards.length <= 3 && place === 0, name, state, reason, []);

@@ -345,11 +345,13 @@
       if (place !== null) change(this.value.items[place]);
     }
 
-    itemStarted(at, { worker, item, label, group, attempt }) {
+    itemStarted(at, { worker, item, id, label, group, attempt }) {
       const holder = this.workers.get(worker);
       const place = this.place(item);
       if (place !== null) {
         const one = this.value.items[place];
+        if (id) one.id = bounded(id);
+        else delete one.id;
         one.label = bounded(label);
         if (group === null || group === undefined) delete one.group;
         else one.group = bounded(group);

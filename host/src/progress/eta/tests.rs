@@ -39,7 +39,8 @@ fn what_is_in_hands_is_partly_done() {
     for item in 0..3 {
         ends(&mut state, item, 30.0, 10.0);
     }
-    let started = Fact::ItemStarted { worker: 0, item: 3, label: String::new(), group: None, attempt: 1 };
+    let started =
+        Fact::ItemStarted { worker: 0, item: 3, id: String::new(), label: String::new(), group: None, attempt: 1 };
     state.hear(&started, seconds(30.0));
     let left: Vec<f64> = [30.0, 35.0, 38.0].map(|at| state.left(seconds(at)).expect("something").seconds).into();
     assert!((left[0] - 10.0).abs() < 1e-6 && left.is_sorted_by(|a, b| a > b), "{left:?}");
@@ -70,7 +71,8 @@ fn an_item_that_takes_longer_than_all_others_is_not_about_to_end() {
     for item in 0..12 {
         ends(&mut state, item, 12.0, 4.0);
     }
-    let started = Fact::ItemStarted { worker: 0, item: 12, label: String::new(), group: None, attempt: 1 };
+    let started =
+        Fact::ItemStarted { worker: 0, item: 12, id: String::new(), label: String::new(), group: None, attempt: 1 };
     state.hear(&started, seconds(12.0));
     let left = state.left(seconds(32.0)).expect("something");
     assert!((left.seconds - 10.0).abs() < 1e-9 && (left.error - 1.0).abs() < 1e-9, "{left:?}");

@@ -31,7 +31,7 @@ fn busy() -> State {
         let label =
             ["api-designer", "web", "deploy", "an-agent-with-a-name-that-is-far-too-long", "backup", "etl", "rows"];
         let (label, group) = (label[worker].to_owned(), Some(group.to_owned()));
-        hear(1, Fact::ItemStarted { worker, item: worker, label, group, attempt: 1 });
+        hear(1, Fact::ItemStarted { worker, item: worker, id: String::new(), label, group, attempt: 1 });
         let tier = if worker % 2 == 0 { Tier::Speed } else { Tier::Comprehensive };
         let (question, item) = (worker as u64, worker);
         hear(2, Fact::QuestionQueued { question, item, role: String::new(), tier });
@@ -179,7 +179,7 @@ fn what_strangers_named_does_nothing_to_the_terminal() {
     let mut hear = |fact: Fact| state.hear(&fact, Duration::ZERO);
     hear(Fact::WorkerStarted { worker: 0, segment: evil.to_owned() });
     let (label, group) = (evil.to_owned(), Some(evil.to_owned()));
-    hear(Fact::ItemStarted { worker: 0, item: 0, label, group, attempt: 1 });
+    hear(Fact::ItemStarted { worker: 0, item: 0, id: String::new(), label, group, attempt: 1 });
     hear(Fact::ItemProgress { item: 0, done: 0.5, note: evil.to_owned() });
     hear(Fact::Paused { by: evil.to_owned(), at_once: false });
     hear(Fact::AlertRaised { alert: evil.to_owned().into(), reason: String::new() });

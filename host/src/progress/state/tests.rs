@@ -7,7 +7,7 @@ fn settled(question: u64, item: usize) -> Fact {
 }
 
 fn started(worker: usize, item: usize) -> Fact {
-    Fact::ItemStarted { worker, item, label: "a".to_owned(), group: None, attempt: 1 }
+    Fact::ItemStarted { worker, item, id: String::new(), label: "a".to_owned(), group: None, attempt: 1 }
 }
 
 fn sent(question: u64, item: usize) -> Fact {

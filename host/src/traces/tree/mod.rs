@@ -109,7 +109,7 @@ impl Tree {
                     ending.end(span, at);
                 }
             }
-            Fact::ItemStarted { worker, item, label, group, attempt } => {
+            Fact::ItemStarted { worker, item, label, group, attempt, .. } => {
                 let parent = self.workers.get(worker).map_or(&root, Open::context);
                 let mut span = self.item(&parent.clone(), *item, at);
                 span.set("convoke.item.label", text(label));

@@ -38,7 +38,7 @@ fn worker(worker: usize) -> Fact {
 }
 
 fn item(worker: usize, item: usize, attempt: u32) -> Fact {
-    Fact::ItemStarted { worker, item, label: format!("agents/{item}.md"), group: None, attempt }
+    Fact::ItemStarted { worker, item, id: String::new(), label: format!("agents/{item}.md"), group: None, attempt }
 }
 
 fn item_ends(worker: Option<usize>, item: usize, outcome: Outcome) -> Fact {

@@ -63,7 +63,14 @@ impl Told {
     }
 
     fn takes(&mut self, worker: usize, item: usize) {
-        self.now(Fact::ItemStarted { worker, item, label: format!("item {item}"), group: None, attempt: 1 });
+        self.now(Fact::ItemStarted {
+            worker,
+            item,
+            id: String::new(),
+            label: format!("item {item}"),
+            group: None,
+            attempt: 1,
+        });
     }
 
     fn ends(&mut self, worker: usize, item: usize) {
