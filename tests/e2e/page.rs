@@ -247,8 +247,8 @@ async fn says(browser: &Browser, timeline: &Timeline, report: &Value, asks: &[&s
     let data = json!({ "timeline": timeline, "report": report });
     fs::write(&asked, json!({ "data": data, "asks": asks }).to_string()).expect("written");
     let host = repository().join("host/src");
-    let scripts = ["page/assets/base.js", "page/assets/rows.js", "page/assets/story.js"];
-    let scripts: Vec<PathBuf> = scripts.iter().map(|script| host.join(script)).collect();
+    let scripts = ["base.js", "rows.js", "curves.js", "table.js", "summary.js", "story.js"];
+    let scripts: Vec<PathBuf> = scripts.iter().map(|script| host.join("page/assets").join(script)).collect();
     let scripts: Vec<&Path> = scripts.iter().map(PathBuf::as_path).collect();
     browser.sees("says", &asked, &scripts).await
 }
@@ -284,6 +284,27 @@ async fn the_story_of_a_failure_is_that_of_its_item_whatever_its_label() {
     assert_eq!(seen[1], json!([["1:00", "attempt 1: taken by worker 1"], ["1:00", "failed"]]));
     assert_eq!(seen[2], json!([5]), "that which was done when the run was continued is not told again");
     assert_eq!(seen[3], 0, "what an earlier version told has no ids");
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_budget_is_never_rounded_up() {
+    let Some(browser) = Browser::find() else { return };
+    let asks = [
+        "[Convoke.usd(0.0039), Convoke.usdLeft(1 - 0.0039, 0.0039)]",
+        "[Convoke.usd(0.3), Convoke.usdLeft(20 - 0.3, 0.3)]",
+        "[Convoke.usd(0.00001), Convoke.usdLeft(1 - 0.00001, 0.00001)]",
+        "[Convoke.usd(3.456), Convoke.usdLeft(5 - 3.456, 3.456)]",
+        "[Convoke.usd(0), Convoke.usdLeft(1, 0)]",
+    ];
+    let seen = says(&browser, &Timeline::default(), &Value::Null, &asks).await;
+    let expected = json!([
+        ["$0.0039", "$0.9961"],
+        ["$0.3000", "$19.7000"],
+        ["<$0.0001", "$0.9999"],
+        ["$3.46", "$1.54"],
+        ["$0.00", "$1.00"],
+    ]);
+    assert_eq!(seen, expected);
 }
 
 /// Numbers with a point, to nine places.

@@ -66,7 +66,16 @@ const Convoke = {};
     if (dollars === null || dollars === undefined) return '–';
     if (dollars === 0) return '$0.00';
     if (dollars < 0.0001) return '<$0.0001';
-    return `$${dollars.toFixed(dollars < 0.995 ? 4 : 2)}`;
+    return `$${dollars.toFixed(digits(dollars))}`;
+  };
+  const digits = (dollars) => (dollars < 0.995 ? 4 : 2);
+
+  // What is left of a budget: with as many digits as what was spent, and never rounded up, so that the two fit together.
+  Convoke.usdLeft = (left, spent) => {
+    if (!(spent > 0)) return Convoke.usd(left);
+    const parts = 10 ** digits(spent);
+    // What floating point makes of a whole number of parts is still that number.
+    return `$${(Math.floor(left * parts + 1e-6) / parts).toFixed(digits(spent))}`;
   };
 
   // 0.1234 as 12 %

@@ -1,6 +1,6 @@
 // What a run came to, in a few numbers: census, time, questions, tokens, money; then models, budgets and groups.
 (() => {
-  const { el, count, counted, usd, time, percent, short } = Convoke;
+  const { el, count, counted, usd, usdLeft, time, percent, short } = Convoke;
 
   // The status that is shown: that of the report, else of the events.
   Convoke.status = ({ timeline, report }) => {
@@ -53,6 +53,7 @@
     const ended = census.items - census.pending;
     const input = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
     const money = moneyOf(data);
+    const left = money.left ?? Math.max(0, money.budget - money.known - money.uncertain);
     const hits = totals.by.cache ?? 0;
     const asked = (totals.questions || 0) + timeline.questions.filter((one) => one.to === undefined).length;
     const waited = timeline.questions.reduce((sum, one) => sum + (one.end?.queued ?? 0), 0);
@@ -79,7 +80,7 @@
         money.uncertain > 0 && `at most ${usd(money.known + money.uncertain)}: some requests broke off`,
         money.notional > 0 && `${usd(money.notional)} of it is paid by a subscription`,
         money.estimate !== null && `${usd(money.estimate)} was thought before`,
-        money.budget !== null && `budget ${usd(money.budget)}, ${usd(money.left ?? Math.max(0, money.budget - money.known - money.uncertain))} left`,
+        money.budget !== null && `budget ${usd(money.budget)}, ${usdLeft(left, money.known || money.uncertain)} left`,
         'US dollars, list price',
       ]),
     );
@@ -120,9 +121,11 @@
     } else parts.push(el('p', { class: 'nothing', text: 'No model was asked.' }));
     const budgets = report?.cost?.budgets ?? [];
     if (budgets.length > 0) {
-      const amount = (name, value) => (name.startsWith('usd') ? usd(value) : count(value));
+      const isMoney = (name) => name.startsWith('usd');
+      const amount = (name, value) => (isMoney(name) ? usd(value) : count(value));
       parts.push(el('h3', { text: 'Budgets' }), plain(['Budget', 'Limit', 'Spent', 'Left'],
-        budgets.map((one) => [one.limit, amount(one.limit, one.size), amount(one.limit, one.spent), amount(one.limit, one.left)]), [1, 2, 3]));
+        budgets.map((one) => [one.limit, amount(one.limit, one.size), amount(one.limit, one.spent),
+          isMoney(one.limit) ? usdLeft(one.left, one.spent) : count(one.left)]), [1, 2, 3]));
     }
     return el('div', {}, parts);
   };
