@@ -248,7 +248,8 @@ async fn says(browser: &Browser, timeline: &Timeline, report: &Value, asks: &[&s
     fs::write(&asked, json!({ "data": data, "asks": asks }).to_string()).expect("written");
     let host = repository().join("host/src");
     let scripts = ["base.js", "rows.js", "curves.js", "table.js", "summary.js", "story.js"];
-    let scripts: Vec<PathBuf> = scripts.iter().map(|script| host.join("page/assets").join(script)).collect();
+    let scripts = scripts.iter().map(|script| host.join("page/assets").join(script));
+    let scripts: Vec<PathBuf> = scripts.chain([host.join("dashboard/assets/doing.js")]).collect();
     let scripts: Vec<&Path> = scripts.iter().map(PathBuf::as_path).collect();
     browser.sees("says", &asked, &scripts).await
 }
@@ -284,6 +285,99 @@ async fn the_story_of_a_failure_is_that_of_its_item_whatever_its_label() {
     assert_eq!(seen[1], json!([["1:00", "attempt 1: taken by worker 1"], ["1:00", "failed"]]));
     assert_eq!(seen[2], json!([5]), "that which was done when the run was continued is not told again");
     assert_eq!(seen[3], 0, "what an earlier version told has no ids");
+}
+
+/// A run with one worker that holds one item with one question, which has been told of as far as this.
+fn asking(about: Vec<(u64, Fact)>, now: u64) -> Timeline {
+    let (ms, role) = (Duration::from_millis, "reviewer".to_owned());
+    let (id, label) = ("agents/a".to_owned(), "a.md".to_owned());
+    let mut timeline = Timeline::default();
+    let before = [
+        Fact::WorkerStarted { worker: 0, segment: String::new() },
+        Fact::ItemStarted { worker: 0, item: 0, id, label, group: None, attempt: 1 },
+        Fact::QuestionQueued { question: 1, item: 0, role, tier: Tier::Speed },
+    ];
+    let told = before.into_iter().map(|fact| (0, fact)).chain(about);
+    told.for_each(|(at, fact)| timeline.hear(&Event { at: ms(at), fact }));
+    timeline.now = ms(now);
+    timeline
+}
+
+fn waits(reason: &'static str, lasts: Option<u64>) -> Fact {
+    let lasts = lasts.map(Duration::from_millis);
+    Fact::QuestionWaits { question: 1, item: 0, reason: reason.into(), lasts }
+}
+
+fn sent() -> Fact {
+    Fact::QuestionSent { question: 1, item: 0, model: "m".to_owned(), backend: "anthropic".into(), attempt: 1 }
+}
+
+fn begins() -> Fact {
+    Fact::QuestionStarted { question: 1, item: 0, after: Duration::from_millis(1) }
+}
+
+fn goes_on(tool: Option<&str>) -> Fact {
+    Fact::QuestionProgress { question: 1, item: 0, tokens_per_second: Some(80), tool: tool.map(str::to_owned) }
+}
+
+fn retried(kind: &'static str, reason: &str, wait: u64) -> Fact {
+    let (reason, wait) = (reason.to_owned(), Duration::from_millis(wait));
+    Fact::QuestionRetried { question: 1, item: 0, kind: kind.into(), reason, wait }
+}
+
+#[tokio::test]
+async fn the_dashboard_says_of_a_worker_what_the_terminal_says() {
+    let Some(browser) = Browser::find() else { return };
+    let asks = ["((t) => doing(t, t.workers[0], t.workers[0].holds[0], asked(t).get(0)))(data.timeline)"];
+    let paused = Fact::Paused { by: "ann".to_owned(), at_once: false };
+    for (told, now, words, state) in [
+        (vec![], 1_000, "queued", "queued"),
+        (vec![(0, waits("quota", None))], 5_000, "waiting for quota 0:05", "quota"),
+        (vec![(0, waits("quota", Some(50_000)))], 5_000, "waiting for quota, 0:45 or more", "quota"),
+        (vec![(0, waits("limit", None)), (9, paused)], 5_000, "paused 0:05", "pause"),
+        (vec![(0, sent())], 7_000, "asked 0:07", "sent"),
+        (vec![(0, sent())], 40_000, "no token yet 0:40", "slow"),
+        (vec![(0, sent()), (0, begins()), (29_000, goes_on(None))], 30_000, "answering 0:30  ~80 tok/s", "streaming"),
+        (vec![(0, sent()), (0, begins()), (21_000, goes_on(None))], 30_000, "stalled 0:09", "stalled"),
+        (vec![(0, sent()), (0, begins()), (22_000, goes_on(Some("Read")))], 30_000, "silent 0:08 after Read", "slow"),
+        (
+            vec![(0, sent()), (1_000, retried("rate-limited", "429", 8_000))],
+            5_000,
+            "retrying in 0:04 (rate limited)",
+            "retry",
+        ),
+    ] {
+        let timeline = asking(told, now);
+        let seen = says(&browser, &timeline, &Value::Null, &asks).await;
+        assert_eq!(seen[0], json!({ "words": words, "state": state, "tier": "speed" }));
+    }
+}
+
+#[tokio::test]
+async fn what_went_wrong_with_questions_is_told_after_the_run() {
+    let Some(browser) = Browser::find() else { return };
+    let settled =
+        Settled { question: 1, by: "timed-out".to_owned(), role: "reviewer".to_owned(), ..Settled::default() };
+    let lasted = Duration::from_millis(9_200);
+    let timeline = asking(
+        vec![
+            (0, sent()),
+            (1_000, retried("overloaded", "529", 2_000)),
+            (3_000, sent()),
+            (3_100, begins()),
+            (13_000, Fact::QuestionStalled { question: 1, item: 0, lasted, tool: None }),
+            (20_000, Fact::QuestionSettled(Box::new(settled))),
+        ],
+        20_000,
+    );
+    let asks = ["Convoke.happened(data.timeline).map(({ at, kind, text }) => [Convoke.time(at), kind, text])"];
+    let seen = says(&browser, &timeline, &Value::Null, &asks).await;
+    let expected = json!([
+        ["1.00 s", "attempt-failed", "reviewer of a.md: overloaded, asked again after 2.00 s: 529"],
+        ["13.0 s", "stalled", "reviewer of a.md: nothing came of its answer for 9.20 s"],
+        ["20.0 s", "question-failed", "reviewer of a.md: timed out"],
+    ]);
+    assert_eq!(seen[0], expected);
 }
 
 #[tokio::test]
@@ -408,6 +502,8 @@ fn told(text: &str) -> Vec<Event> {
         Fact::QuestionHedged { question: 1, item: 0, model: said(), after: ms(9) },
         Fact::QuestionStarted { question: 1, item: 0, after: ms(9) },
         Fact::QuestionProgress { question: 1, item: 0, tokens_per_second: Some(70), tool: Some(said()) },
+        Fact::QuestionStalled { question: 1, item: 0, lasted: ms(7_000), tool: Some(said()) },
+        Fact::QuestionStalled { question: 1, item: 0, lasted: ms(5_000), tool: None },
         settled(1, "model"),
         settled(2, "cache"),
         settled(3, text),

@@ -23,6 +23,7 @@ const FILES: &[Asset] = &[
     Asset { name: "dashboard.css", media_type: "text/css; charset=utf-8", text: include_str!("assets/dashboard.css") },
     script!("controls.js"),
     script!("dashboard.js"),
+    script!("doing.js"),
     script!("dom.js"),
     script!("items.js"),
     script!("live.js"),

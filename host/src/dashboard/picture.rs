@@ -115,6 +115,7 @@ fn touched_question(fact: &Fact) -> Option<u64> {
         | Fact::QuestionHedged { question, .. }
         | Fact::QuestionStarted { question, .. }
         | Fact::QuestionProgress { question, .. }
+        | Fact::QuestionStalled { question, .. }
         | Fact::QuestionRetried { question, .. } => Some(*question),
         Fact::QuestionSettled(settled) => Some(settled.question),
         _ => None,

@@ -16,7 +16,7 @@ const WORTH_SAYING: Duration = Duration::from_secs(2);
 const SLOW: Duration = Duration::from_secs(15);
 
 /// An answer that had begun, and of which so long nothing was heard, has stalled.
-const STALLED: Duration = Duration::from_secs(5);
+const STALLED: Duration = convoke_runtime::timeline::STALLED;
 
 /// The longest reason, in characters.
 const REASON: usize = 40;

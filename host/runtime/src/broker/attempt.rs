@@ -176,7 +176,11 @@ impl Broker {
         let sent = Instant::now();
         let overseer = Overseer::new(self, life.asker, &life.question.role, request, sent);
         let (mut silent, mut pace) = (true, Pace::default());
+        let stalled = |(lasted, tool)| {
+            self.books.events.mention(Fact::QuestionStalled { question, item, lasted, tool });
+        };
         let mut heard = |event| {
+            pace.silence(Instant::now()).map(stalled);
             overseer.hears(&event, Instant::now());
             if std::mem::take(&mut silent) {
                 self.books.events.mention(Fact::QuestionStarted { question, item, after: sent.elapsed() });
@@ -196,6 +200,7 @@ impl Broker {
             }
             None => Watched { result: Err(Failure::new(FailureKind::Died, "the instance is gone")), first_event: None },
         };
+        pace.silence(Instant::now()).map(stalled);
         life.noted.extend(overseer.into_noted());
         if watched.result.is_ok() && self.mode() == crate::policy::Mode::Performance {
             self.hedges.answered(&request.model, sent.elapsed());

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::question::StreamEvent;
 use crate::route::BYTES_PER_TOKEN;
+use crate::timeline::STALLED;
 
 /// Nobody reads faster.
 const EVERY: Duration = Duration::from_millis(200);
@@ -23,18 +24,20 @@ pub(super) struct Pace {
     told: Option<Instant>,
     bytes: u64,
     tool: Option<String>,
+    heard: Option<Instant>,
 }
 
 impl Pace {
     /// Hears an event; what is to be told now, if it is time: tokens a second, estimated, and the last tool.
     pub(super) fn hears(&mut self, event: &StreamEvent, now: Instant) -> Option<(Option<u32>, Option<String>)> {
+        self.heard = Some(now);
         match event {
             StreamEvent::Text(text) if !text.is_empty() => {
                 self.first.get_or_insert(now);
                 self.bytes += text.len() as u64;
             }
             StreamEvent::Tool { name, .. } => self.tool = Some(name.chars().take(LONGEST_TOOL).collect()),
-            StreamEvent::Restarted(_) => *self = Self { told: self.told, ..Self::default() },
+            StreamEvent::Restarted(_) => *self = Self { told: self.told, heard: self.heard, ..Self::default() },
             StreamEvent::Started | StreamEvent::Text(_) | StreamEvent::Thinking => return None,
         }
         if self.told.is_some_and(|told| now.saturating_duration_since(told) < EVERY) {
@@ -46,6 +49,12 @@ impl Pace {
         }
         self.told = Some(now);
         Some((rate, self.tool.clone()))
+    }
+
+    /// How long nothing was heard before now, and the tool that was used before, if the answer has stalled.
+    pub(super) fn silence(&self, now: Instant) -> Option<(Duration, Option<String>)> {
+        let lasted = now.saturating_duration_since(self.heard?);
+        (lasted >= STALLED).then(|| (lasted, self.tool.clone()))
     }
 
     fn rate(&self, now: Instant) -> Option<u32> {
@@ -71,6 +80,17 @@ mod tests {
         let (mut pace, start) = (Pace::default(), Instant::now());
         assert_eq!(pace.hears(&text(200), start), None);
         assert_eq!(pace.hears(&text(200), start + Duration::from_secs(1)), Some((Some(100), None)));
+    }
+
+    #[test]
+    fn five_seconds_without_a_sign_are_a_stall_and_thinking_is_a_sign() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(pace.silence(after(60)), None, "nothing has begun");
+        pace.hears(&text(40), start);
+        assert_eq!((pace.silence(after(4)), pace.silence(after(9))), (None, Some((Duration::from_secs(9), None))));
+        pace.hears(&StreamEvent::Thinking, after(9));
+        assert_eq!(pace.silence(after(12)), None);
     }
 
     #[test]

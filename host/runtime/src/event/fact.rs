@@ -228,6 +228,19 @@ pub enum Fact {
         /// The last tool that was used.
         tool: Option<String>,
     },
+    /// Its answer had begun, nothing came of it for long, and now something has, or the attempt is over. May be dropped when
+    /// a consumer is slow.
+    QuestionStalled {
+        /// Which.
+        question: u64,
+        /// For which item.
+        item: usize,
+        /// So long nothing came.
+        #[serde(with = "micros")]
+        lasted: Duration,
+        /// The last tool that was used before, which may have been at work.
+        tool: Option<String>,
+    },
     /// An attempt at it has ended, well or not.
     AttemptEnded(Box<AttemptEnd>),
     /// It will be asked again.

@@ -6,7 +6,7 @@ use super::timesheet::Timesheet;
 use super::{
     Continued, End, Ended, Hold, Item, LONGEST_TEXT, Limit, MOST_HOLDS, MOST_ITEMS, MOST_MARKS, MOST_MODELS,
     MOST_QUESTIONS, MOST_SAMPLES, MOST_STATES, MOST_WORKERS, Mark, MarkKind, ModelTotals, Phase, Plan, Question, Retry,
-    Returned, Sampled, Since, State, Timeline, Worker,
+    Returned, Sampled, Stall, State, Timeline, Worker,
 };
 use crate::event::{Event, Fact, Sample, Settled};
 use crate::journal::Told;
@@ -122,12 +122,15 @@ impl Timeline {
             Fact::QuestionQueued { question, item, role, tier } => {
                 self.question_waits(at, *question, *item, State::Queued, Some((role, *tier)));
             }
-            Fact::QuestionWaits { question, item, reason, .. } => {
+            Fact::QuestionWaits { question, item, reason, lasts } => {
                 // A second try beside one that is under way may wait too: only a pause breaks that off.
                 if reason == "pause" {
                     self.index.in_flight.remove(question);
                 }
                 self.question_waits(at, *question, *item, State::waiting_for(reason), None);
+                if let Some(question) = self.open(*question).filter(|one| one.state().is_some_and(State::is_waiting)) {
+                    question.until = lasts.map(|lasts| at + lasts);
+                }
             }
             Fact::QuestionSent { question, item, model, backend, attempt } => {
                 self.totals.sent += 1;
@@ -148,11 +151,18 @@ impl Timeline {
             Fact::QuestionStarted { question, .. } => {
                 if let Some(question) = self.open(*question).filter(|one| one.state() == Some(State::Sent)) {
                     question.is_in(State::Streaming, at);
+                    question.heard = Some(at);
                 }
             }
-            Fact::QuestionProgress { question, tokens_per_second, .. } => {
+            Fact::QuestionProgress { question, tokens_per_second, tool, .. } => {
                 if let Some(question) = self.open(*question).filter(|one| one.state() == Some(State::Streaming)) {
                     question.pace = *tokens_per_second;
+                    (question.heard, question.tool) = (Some(at), tool.as_deref().map(bounded));
+                }
+            }
+            Fact::QuestionStalled { question, lasted, tool, .. } => {
+                if let Some(question) = self.open(*question).filter(|one| one.stalls.len() < MOST_STATES) {
+                    question.stalls.push(Stall { at, lasted: *lasted, tool: tool.as_deref().map(bounded) });
                 }
             }
             Fact::QuestionRetried { question, item, kind, reason, wait } => {
@@ -413,7 +423,7 @@ impl Timeline {
             return;
         };
         asked.to = Some(at);
-        asked.pace = None;
+        asked.is_heard_no_more();
         asked.attempts = settled.attempts;
         asked.role = bounded(&settled.role);
         if !settled.model.is_empty() {
@@ -446,18 +456,6 @@ impl Timeline {
             self.index.every *= 2;
         }
         self.samples.push(Sampled { at, sample: sample.clone() });
-    }
-}
-
-impl Question {
-    fn is_in(&mut self, state: State, at: Duration) {
-        self.pace = None;
-        if self.states.last().is_some_and(|Since(last, _)| *last == state) {
-            return;
-        }
-        if self.states.len() < MOST_STATES {
-            self.states.push(Since(state, at));
-        }
     }
 }
 

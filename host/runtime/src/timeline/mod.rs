@@ -28,7 +28,7 @@ use crate::work::{Census, Outcome, Status};
 
 use timesheet::Timesheet;
 
-pub use question::{End, Question, Retry};
+pub use question::{End, Question, Retry, STALLED, Stall};
 pub use state::{Since, State};
 
 /// So many questions are kept one by one.

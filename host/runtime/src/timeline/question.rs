@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Since;
+use super::{MOST_STATES, Since, State};
 use crate::event::{micros, micros_or_none};
 use crate::money::Usd;
 use crate::question::{Tier, Usage};
+
+/// An answer that had begun, and of which so long nothing came, has stalled.
+pub const STALLED: Duration = Duration::from_secs(5);
 
 /// A question.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -45,9 +48,39 @@ pub struct Question {
     /// Output tokens a second, as last told, while its answer comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pace: Option<u32>,
+    /// When its answer was last heard, while it comes.
+    #[serde(with = "micros_or_none", skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Duration>,
+    /// The last tool that was used, while its answer comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// Until when it waits at least, while it does, where that is known.
+    #[serde(with = "micros_or_none", skip_serializing_if = "Option::is_none")]
+    pub until: Option<Duration>,
+    /// The times that nothing came of its answer for long.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stalls: Vec<Stall>,
     /// What it came to, if it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
+}
+
+impl Question {
+    /// What holds only for a while.
+    pub(super) fn is_heard_no_more(&mut self) {
+        (self.pace, self.heard, self.tool, self.until) = (None, None, None, None);
+    }
+
+    /// It is in this state from now on.
+    pub(super) fn is_in(&mut self, state: State, at: Duration) {
+        self.is_heard_no_more();
+        if self.states.last().is_some_and(|Since(last, _)| *last == state) {
+            return;
+        }
+        if self.states.len() < MOST_STATES {
+            self.states.push(Since(state, at));
+        }
+    }
 }
 
 /// A question is asked again.
@@ -63,6 +96,20 @@ pub struct Retry {
     /// After so long.
     #[serde(with = "micros")]
     pub wait: Duration,
+}
+
+/// An answer had begun, and nothing came of it for long.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stall {
+    /// When it was over.
+    #[serde(with = "micros")]
+    pub at: Duration,
+    /// How long it lasted.
+    #[serde(with = "micros")]
+    pub lasted: Duration,
+    /// The tool that was used before, which may have been at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
 }
 
 /// What a question came to.

@@ -195,6 +195,25 @@ fn the_census_adds_up_at_every_moment_and_in_the_end_is_the_one_that_was_told() 
 }
 
 #[test]
+fn what_is_heard_of_an_answer_holds_while_it_comes_and_a_stall_is_kept() {
+    let mut timeline = Timeline::default();
+    let tool = || Some("Read".to_owned());
+    hear(&mut timeline, 0, queued(1));
+    hear(&mut timeline, 1, Fact::QuestionWaits { question: 1, item: 0, reason: "quota".into(), lasts: Some(ms(9)) });
+    assert_eq!(timeline.questions[0].until, Some(ms(10)));
+    hear(&mut timeline, 2, sent(1, 1));
+    hear(&mut timeline, 3, started(1));
+    assert_eq!((timeline.questions[0].until, timeline.questions[0].heard), (None, Some(ms(3))));
+    hear(&mut timeline, 4, Fact::QuestionProgress { question: 1, item: 0, tokens_per_second: None, tool: tool() });
+    assert_eq!((timeline.questions[0].heard, &timeline.questions[0].tool), (Some(ms(4)), &tool()));
+    hear(&mut timeline, 9_004, Fact::QuestionStalled { question: 1, item: 0, lasted: ms(9_000), tool: tool() });
+    hear(&mut timeline, 9_005, settled(1, "model"));
+    let question = &timeline.questions[0];
+    assert_eq!((question.heard, &question.tool), (None, &None));
+    assert_eq!(question.stalls, [Stall { at: ms(9_004), lasted: ms(9_000), tool: tool() }]);
+}
+
+#[test]
 fn a_continued_run_is_one_picture_in_which_nothing_stays_open() {
     let event = |at, fact| Event { at: ms(at), fact };
     let began = |second| jiff::Timestamp::from_second(second).unwrap();

@@ -1,9 +1,9 @@
 // What a run does at this moment: its accounts with their queues and quotas, and what each worker is at.
 
+import { asked, clock, doing } from "./doing.js";
 import { list, show, text } from "./dom.js";
 
-const { count, counted, el, percent, short, time } = Convoke;
-const SAID = new Map(Convoke.STATES);
+const { count, counted, el, percent, short } = Convoke;
 
 /** So many workers are shown. */
 const MOST = 100;
@@ -16,7 +16,7 @@ export class Now {
     this.workers = el("tbody", {});
     this.machine = el("p", { class: "small" });
     this.accountsIn = table(["Account", "In flight", "Waiting", "Idle", "Breaker", "Quota left a minute"], this.accounts, [1, 2, 3]);
-    this.workersIn = table(["Worker", "Item", "What it does", "For"], this.workers, [3]);
+    this.workersIn = table(["Worker", "Item", "Held", "What it does", "Tier"], this.workers, [2]);
     this.element = Convoke.sectionOf("now", "Now", this.machine, el("div", { class: "pair" }, this.workersIn, this.accountsIn));
   }
 
@@ -51,29 +51,25 @@ export class Now {
   }
 
   drawWorkers(timeline) {
-    const asked = new Map();
-    // Those that are open are among the last.
-    for (const question of timeline.questions.slice(-2000)) if (question.to === undefined && question.item !== null) asked.set(question.item, question);
+    const questions = asked(timeline);
     const rows = [];
     timeline.workers.forEach((worker, place) => {
       if (worker.to !== undefined || rows.length >= MOST) return;
       const last = worker.holds.at(-1);
       const hold = last && last.to === undefined ? last : null;
-      rows.push({ worker, place, hold, last, item: hold && timeline.items[hold.item], question: hold && asked.get(hold.item) });
+      const does = doing(timeline, worker, hold, hold && questions.get(hold.item));
+      const held = hold ? [Convoke.itemName(timeline, hold.item), clock(timeline.now - hold.from)] : ["", ""];
+      rows.push({ worker, place, held, does });
     });
     list(this.workers, rows, ({ place }) => place, () => {
-      const all = cells("", "", "", "end");
+      const all = cells("", "", "end", "", "");
       return {
         element: el("tr", {}, all),
-        update({ worker, hold, last, item, question }) {
-          const [state, since] = question?.states.at(-1) ?? [];
-          const beside = [question?.pace && `${count(question.pace)} tokens/s`, question?.tier, item?.progress?.[1]];
-          const does = question ? SAID.get(state) ?? state : hold ? "at work" : worker.ready_after === undefined ? "starting" : "idle";
-          const values = [`worker ${worker.worker + 1}`, item ? item.label || `item ${item.item + 1}` : "",
-            [does, ...beside].filter(Boolean).join(", "), time(Math.max(0, timeline.now - (since ?? hold?.from ?? last?.to ?? worker.from)))];
+        update({ worker, held, does }) {
+          const values = [`worker ${worker.worker + 1}`, ...held, does.words, does.tier ?? ""];
           all.forEach((cell, place) => text(cell, values[place]));
           all[0].title = Convoke.text(worker.segment);
-          all[2].dataset.state = state ?? (hold ? "held" : "idle");
+          all[3].dataset.state = does.state;
         },
       };
     });

@@ -127,9 +127,27 @@
     stopping: (mark) => `stopped by its user: ${mark.text}`,
     warning: (mark) => mark.text,
   };
-  const BAD = ['level', 'breaker', 'alert', 'dispatch-stopped', 'quarantined', 'warning', 'stopping'];
+  const BAD = ['level', 'breaker', 'alert', 'dispatch-stopped', 'quarantined', 'warning', 'stopping', 'stalled', 'question-failed'];
 
-  // All that happened beside items and questions, in the order of time.
+  const ANSWERED = ['model', 'cache', 'dropped'];
+
+  // What went wrong with questions: attempts that failed, answers that stalled, and those that did not come.
+  const troubles = (timeline) => timeline.questions.flatMap((question) => {
+    const { retries = [], stalls = [], end } = question;
+    if (retries.length + stalls.length === 0 && (!end || ANSWERED.includes(end.by))) return [];
+    const who = `${question.role || 'a question'} of ${Convoke.itemName(timeline, question.item)}`;
+    const rows = retries.map(({ at, kind, reason, wait }) => ({
+      at, kind: 'attempt-failed', text: `${who}: ${kind.replaceAll('-', ' ') || 'no answer'}, asked again after ${time(wait)}: ${reason}`,
+    }));
+    rows.push(...stalls.map(({ at, lasted, tool }) => (tool === undefined
+      ? { at, kind: 'stalled', text: `${who}: nothing came of its answer for ${time(lasted)}` }
+      : { at, kind: 'silent', text: `${who}: nothing came for ${time(lasted)} after ${tool}` })));
+    if (end && end.by === 'fallback') rows.push({ at: question.to, kind: 'fallback', text: `${who}: no answer, what stands for it was taken` });
+    else if (end && !ANSWERED.includes(end.by)) rows.push({ at: question.to, kind: 'question-failed', text: `${who}: ${end.by.replaceAll('-', ' ')}` });
+    return rows;
+  });
+
+  // All that happened beside items, and what went wrong with questions, in the order of time.
   Convoke.happened = (timeline) => {
     const rows = timeline.marks.map((mark) => ({
       at: mark.at, kind: mark.kind, text: (WORDS[mark.kind] ?? WORDS.warning)(mark), isWell: ['full', 'closed'].includes(mark.what),
@@ -137,6 +155,7 @@
     timeline.limits.forEach((one) => rows.push({
       at: one.at, kind: 'limit', text: `${one.account} may have ${one.limit} in flight, before ${one.before}: ${one.reason}`,
     }));
+    rows.push(...troubles(timeline));
     timeline.phases.forEach((phase) => rows.push({ at: phase.from, kind: 'phase', text: `${phase.phase} begins` }));
     timeline.continued.forEach((one) => rows.push({ at: one.at, kind: 'phase', text: 'continued in another process' }));
     if (timeline.ended) rows.push({ at: timeline.ended.at, kind: 'phase', text: `ended: ${timeline.ended.status}` });

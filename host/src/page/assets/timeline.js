@@ -196,6 +196,7 @@
             const flies = ['sent', 'streaming'].includes(last(one.states)?.[0]);
             if (flies && event.reason !== 'pause') return;
             this.isIn(one, WAITS.includes(event.reason) ? event.reason : 'queued', at);
+            if (event.lasts !== null && event.lasts !== undefined) one.until = at + event.lasts;
           });
           break;
         case 'question-sent':
@@ -214,13 +215,28 @@
           this.open(question, (one) => (one.hedged = true));
           break;
         case 'question-started':
-          this.open(question, (one) => last(one.states)?.[0] === 'sent' && this.isIn(one, 'streaming', at));
+          this.open(question, (one) => {
+            if (last(one.states)?.[0] !== 'sent') return;
+            this.isIn(one, 'streaming', at);
+            one.heard = at;
+          });
           break;
         case 'question-progress':
           this.open(question, (one) => {
             if (last(one.states)?.[0] !== 'streaming') return;
             if (event.tokens_per_second === null) delete one.pace;
             else one.pace = event.tokens_per_second;
+            one.heard = at;
+            if (typeof event.tool === 'string') one.tool = bounded(event.tool);
+            else delete one.tool;
+          });
+          break;
+        case 'question-stalled':
+          this.open(question, (one) => {
+            one.stalls ??= [];
+            const stall = { at, lasted: event.lasted };
+            if (typeof event.tool === 'string') stall.tool = bounded(event.tool);
+            if (one.stalls.length < MOST_STATES) one.stalls.push(stall);
           });
           break;
         case 'question-retried':
@@ -408,8 +424,13 @@
       return true;
     }
 
+    // What holds only for a while.
+    heardNoMore(question) {
+      for (const name of ['pace', 'heard', 'tool', 'until']) delete question[name];
+    }
+
     isIn(question, state, at) {
-      delete question.pace;
+      this.heardNoMore(question);
       if (last(question.states)?.[0] === state || question.states.length >= MOST_STATES) return;
       question.states.push([state, at]);
     }
@@ -435,7 +456,7 @@
       const began = Math.max(at - settled.took, this.offset);
       const kept = this.asked(began, settled.question, settled.item, (one) => {
         one.to = at;
-        delete one.pace;
+        this.heardNoMore(one);
         one.attempts = settled.attempts;
         one.role = bounded(settled.role);
         if (settled.model) one.model = bounded(settled.model);
