@@ -381,6 +381,18 @@ async fn what_went_wrong_with_questions_is_told_after_the_run() {
 }
 
 #[tokio::test]
+async fn the_curve_of_a_run_that_goes_on_counts_what_is_under_way_now() {
+    let Some(browser) = Browser::find() else { return };
+    let asks = ["Convoke.panels(data.timeline)[0].lines.slice(0, 2).map(({ name, points }) => [name, points.at(-1)])"];
+    let timeline = asking(vec![(1_000, sent())], 5_000);
+    let seen = says(&browser, &timeline, &Value::Null, &asks).await;
+    assert_eq!(seen[0], json!([["in flight", [1_000_000, 1]], ["waiting", [1_000_000, 0]]]));
+    let timeline = asking(vec![(1_000, sent()), (5_000, retried("overloaded", "529", 2_000)), (5_000, sent())], 5_000);
+    let seen = says(&browser, &timeline, &Value::Null, &asks).await;
+    assert_eq!(seen[0][0], json!(["in flight", [5_000_000, 1]]), "sent at this very moment");
+}
+
+#[tokio::test]
 async fn what_is_left_of_a_budget_is_never_rounded_up() {
     let Some(browser) = Browser::find() else { return };
     let asks = [

@@ -20,9 +20,14 @@
   const inStates = (value, states) => {
     const changes = [];
     for (const question of value.questions) {
-      for (const [state, from, to] of Convoke.stretches(question, value.now)) {
-        if (states.includes(state) && to > from) changes.push([from, 1], [to, -1]);
-      }
+      const stretches = Convoke.stretches(question, value.now);
+      stretches.forEach(([state, from, to], place) => {
+        // What one that has not ended is in goes on.
+        const goesOn = question.to === undefined && place === stretches.length - 1;
+        if (!states.includes(state) || (to <= from && !goesOn)) return;
+        changes.push([from, 1]);
+        if (!goesOn) changes.push([to, -1]);
+      });
     }
     return counted(changes);
   };
@@ -79,7 +84,7 @@
     const { count, percent, usd } = Convoke;
     const panels = [];
     const flying = inStates(value, ['sent', 'streaming']);
-    if (flying.length > 1) {
+    if (flying.some(([, many]) => many > 0)) {
       const lines = [
         { name: 'in flight', colour: 's-streaming', points: flying, fills: true },
         { name: 'waiting', colour: 's-queued', points: inStates(value, [...Convoke.WAITING]) },
