@@ -393,6 +393,16 @@ async fn the_curve_of_a_run_that_goes_on_counts_what_is_under_way_now() {
 }
 
 #[tokio::test]
+async fn a_wait_that_goes_on_counts_among_those_that_are_over() {
+    let Some(browser) = Browser::find() else { return };
+    let settled = Settled { question: 2, queued: Duration::from_secs(1), ..Settled::default() };
+    let settled = Fact::QuestionSettled(Box::new(settled));
+    let timeline = asking(vec![(2_000, settled), (3_000, waits("quota", None))], 8_000);
+    let seen = says(&browser, &timeline, &Value::Null, &["Convoke.time(Convoke.waited(data.timeline))"]).await;
+    assert_eq!(seen[0], "9.00 s", "one of them since it was asked, the other one for a second");
+}
+
+#[tokio::test]
 async fn what_is_left_of_a_budget_is_never_rounded_up() {
     let Some(browser) = Browser::find() else { return };
     let asks = [

@@ -41,6 +41,10 @@
     };
   };
 
+  // How long questions waited to be sent, all together: as told at their ends, and so far where they go on.
+  Convoke.waited = (timeline) => timeline.questions.reduce((sum, one) =>
+    sum + (one.end?.queued ?? (one.to === undefined ? Convoke.spent(one, Convoke.WAITING, timeline.now) : 0)), 0);
+
   // The tiles.
   Convoke.tiles = (data) => {
     const { timeline, report } = data;
@@ -56,7 +60,7 @@
     const left = money.left ?? Math.max(0, money.budget - money.known - money.uncertain);
     const hits = totals.by.cache ?? 0;
     const asked = (totals.questions || 0) + timeline.questions.filter((one) => one.to === undefined).length;
-    const waited = timeline.questions.reduce((sum, one) => sum + (one.end?.queued ?? 0), 0);
+    const waited = Convoke.waited(timeline);
     const items = ended === census.items ? count(census.items) : [count(ended), el('small', { text: ` of ${count(census.items)}` })];
     return el(
       'div',
@@ -79,7 +83,7 @@
       tile('Cost', usd(money.known), [
         money.uncertain > 0 && `at most ${usd(money.known + money.uncertain)}: some requests broke off`,
         money.notional > 0 && `${usd(money.notional)} of it is paid by a subscription`,
-        money.estimate !== null && `${usd(money.estimate)} was thought before`,
+        money.estimate !== null && `about ${usd(money.estimate)} was expected`,
         money.budget !== null && `budget ${usd(money.budget)}, ${usdLeft(left, money.known || money.uncertain)} left`,
         'US dollars, list price',
       ]),
