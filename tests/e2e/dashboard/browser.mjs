@@ -39,6 +39,21 @@ await until((before) => document.querySelector("#running .numbers").textContent 
 assert.equal(await text("#run h1"), "agent-audit");
 assert.ok((await page.$$("#now tbody tr")).length > 1, "workers and accounts are shown");
 
+// No row of what goes on is higher than a line, and no heading breaks inside a word, however narrow it is.
+for (const width of [1280, 1440, 1360]) {
+  await page.setViewport({ width, height: 900 });
+  const [rows, heads, labels] = await page.evaluate(() => {
+    const high = (selector) => [...document.querySelectorAll(selector)].map((one) => one.offsetHeight);
+    const of = "#now .workers tbody th";
+    const cell = document.querySelector("#now .workers .long");
+    cell.textContent = "a very long name of a file ".repeat(20);
+    return [high("#now tbody tr"), high("#now thead tr"), high(of)];
+  });
+  assert.ok(Math.max(...rows, ...labels) < 36, `rows of one line at ${width}: ${rows}`);
+  assert.ok(Math.max(...heads) < 36, `headings of one line at ${width}: ${heads}`);
+  await page.screenshot({ path: join(folder, `live-${width}.png`) });
+}
+
 // Readable by all: names, roles, contrasts.
 const axe = readFileSync(join(process.env.CONVOKE_PUPPETEER, "../axe-core/axe.min.js"), "utf8");
 const readable = async (where) => {

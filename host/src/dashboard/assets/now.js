@@ -16,7 +16,9 @@ export class Now {
     this.workers = el("tbody", {});
     this.machine = el("p", { class: "small" });
     this.accountsIn = table(["Account", "In flight", "Waiting", "Idle", "Breaker", "Quota left a minute"], this.accounts, [1, 2, 3]);
+    this.accountsIn.classList.add("accounts");
     this.workersIn = table(["Worker", "Item", "Held", "What it does", "Tier"], this.workers, [2]);
+    this.workersIn.classList.add("workers");
     this.element = Convoke.sectionOf("now", "Now", this.machine, el("div", { class: "pair" }, this.workersIn, this.accountsIn));
   }
 
@@ -35,7 +37,7 @@ export class Now {
 
   drawAccounts(accounts) {
     list(this.accounts, accounts, ({ account }) => account, () => {
-      const all = cells("", "end", "end", "end", "", "");
+      const all = cells("", "end", "end", "end", "", "long");
       return {
         element: el("tr", {}, all),
         update({ account, in_flight: inFlight, limit, waiting, idle, breaker, free: [requests, input, output] }) {
@@ -43,6 +45,7 @@ export class Now {
           const values = [account, `${count(inFlight)} of ${count(limit)}`, count(waiting), count(idle), breaker,
             left.map(([many, what]) => `${short(many)} ${what}`).join(", ") || "not limited"];
           all.forEach((cell, place) => text(cell, values[place]));
+          all[5].title = Convoke.text(values[5]);
           all[4].dataset.tone = breaker === "closed" ? "good" : "bad";
         },
       };
@@ -62,13 +65,13 @@ export class Now {
       rows.push({ worker, place, held, does });
     });
     list(this.workers, rows, ({ place }) => place, () => {
-      const all = cells("", "", "end", "", "");
+      const all = cells("", "long", "end", "long", "");
       return {
         element: el("tr", {}, all),
         update({ worker, held, does }) {
           const values = [`worker ${worker.worker + 1}`, ...held, does.words, does.tier ?? ""];
           all.forEach((cell, place) => text(cell, values[place]));
-          all[0].title = Convoke.text(worker.segment);
+          [worker.segment, values[1], "", values[3]].forEach((whole, place) => (all[place].title = Convoke.text(whole)));
           all[3].dataset.state = does.state;
         },
       };
