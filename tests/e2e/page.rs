@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use convoke::page::{Data, SCRIPTS, render};
 use convoke_runtime::event::{AccountSample, AttemptEnd, Event, Fact, RunFacts, Sample, Settled};
-use convoke_runtime::journal::Told;
+use convoke_runtime::journal::{RunId, Told};
 use convoke_runtime::levels::Level;
 use convoke_runtime::money::Usd;
 use convoke_runtime::question::{Tier, Usage};
@@ -400,6 +400,17 @@ async fn a_wait_that_goes_on_counts_among_those_that_are_over() {
     let timeline = asking(vec![(2_000, settled), (3_000, waits("quota", None))], 8_000);
     let seen = says(&browser, &timeline, &Value::Null, &["Convoke.time(Convoke.waited(data.timeline))"]).await;
     assert_eq!(seen[0], "9.00 s", "one of them since it was asked, the other one for a second");
+}
+
+#[tokio::test]
+async fn a_run_is_called_as_the_list_of_runs_calls_it() {
+    let Some(browser) = Browser::find() else { return };
+    let run = "0198a3c2-7d1e-7b52-9c3f-8f3a9c01d2e4";
+    let asks = [format!("Convoke.shortId('{run}')"), "Convoke.shortId(undefined) ?? 'none'".to_owned()];
+    let asks: Vec<&str> = asks.iter().map(String::as_str).collect();
+    let seen = says(&browser, &Timeline::default(), &Value::Null, &asks).await;
+    let id: RunId = run.parse().expect("an id");
+    assert_eq!(seen, json!([id.short(), "none"]));
 }
 
 #[tokio::test]

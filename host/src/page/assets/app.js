@@ -132,7 +132,7 @@
       const status = Convoke.status(data);
       const name = run ? [run.command, run.subcommand].filter(Boolean).join(' ') : report?.run?.command ?? 'a run';
       const about = [
-        run?.run?.slice(-8) ?? report?.run?.id?.slice(-8),
+        Convoke.shortId(run?.run ?? report?.run?.id),
         run ? `${run.plugin} ${run.version}` : report && `${report.run.plugin.name} ${report.run.plugin.version}`,
         run?.mode ?? report?.run?.mode,
         run?.backend ?? report?.run?.backend,

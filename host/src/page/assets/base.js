@@ -34,6 +34,9 @@ const Convoke = {};
 
   const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
+  // The id of a run as `convoke runs` shows it: its last part.
+  Convoke.shortId = (id) => id?.split('-').at(-1);
+
   // 12,345
   Convoke.count = (value) => number.format(value ?? 0);
 
