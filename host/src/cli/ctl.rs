@@ -88,6 +88,7 @@ mod unix {
     use crate::control::protocol::{Answer, Request, RunStatus, Wish, WorkerStatus};
     use crate::progress::clock;
     use crate::report::{ExitCode, clean};
+    use crate::run::orders::Called;
 
     /// The fewest digits by which a run is named.
     const DIGITS: usize = 4;
@@ -141,8 +142,8 @@ mod unix {
                 Wish::Limit { set: set.copied().unwrap_or_default() }
             }
             "mode" => Wish::Mode { set: text("mode") },
-            "cancel" => Wish::Cancel { item: text("item") },
-            "requeue" => Wish::Requeue { item: text("item") },
+            "cancel" => Wish::Cancel { item: Called::Name(text("item")) },
+            "requeue" => Wish::Requeue { item: Called::Name(text("item")) },
             _ => Wish::Status,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! `{"do":"pause","now":true}` is answered by `{"ok":true,"runs":[…]}` or `{"ok":false,"error":"…","hint":"…"}`. Each
 //! request may name a run by `"run"`: its id, the id's last digits, or its name among those of the process. Without it the
-//! request is for all runs of the process; an item is looked for in all of them.
+//! request is for all runs of the process; an item is looked for in all of them, by its id, by a label that it alone has, or
+//! by its number, as events have it: `{"do":"cancel","item":7}`.
 //!
 //! `{"do":"events","from":0}` is answered by a line with the runs and the number of the first event that follows, and
 //! then by a line an event, as the stream of events has it, with its `"run"` and its number `"seq"`, until the runs are over.
@@ -11,6 +12,8 @@ use convoke_runtime::event::AccountSample;
 use convoke_runtime::work::Census;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::run::orders::Called;
 
 /// The longest request, in bytes, without its line's end.
 pub const LONGEST_REQUEST: usize = 64 * 1024;
@@ -61,13 +64,13 @@ pub enum Wish {
     },
     /// An item is not done.
     Cancel {
-        /// Its id, or a label that it alone has.
-        item: String,
+        /// Which one.
+        item: Called,
     },
     /// An item is done again.
     Requeue {
-        /// Its id, or a label that it alone has.
-        item: String,
+        /// Which one.
+        item: Called,
     },
 }
 
@@ -205,11 +208,21 @@ mod tests {
         assert_eq!(wish(r#"{"do":"resume"}"#), Some(Wish::Resume));
         assert_eq!(wish(r#"{"do":"limit","set":4}"#), Some(Wish::Limit { set: 4 }));
         assert_eq!(wish(r#"{"do":"mode","set":"safe"}"#), Some(Wish::Mode { set: "safe".to_owned() }));
-        assert_eq!(wish(r#"{"do":"cancel","item":"a"}"#), Some(Wish::Cancel { item: "a".to_owned() }));
+        assert_eq!(wish(r#"{"do":"cancel","item":"a"}"#), Some(Wish::Cancel { item: Called::Name("a".to_owned()) }));
+        assert_eq!(wish(r#"{"do":"cancel","item":"7"}"#), Some(Wish::Cancel { item: Called::Name("7".to_owned()) }));
+        assert_eq!(wish(r#"{"do":"requeue","item":7}"#), Some(Wish::Requeue { item: Called::Number(7) }));
         let request = read(r#"{"do":"requeue","item":"a","run":"r","client":"ctl"}"#).unwrap();
         assert_eq!((request.run.as_deref(), request.client.as_deref()), (Some("r"), Some("ctl")));
-        for wrong in [r#"{"do":"explode"}"#, r#"{"do":"limit","set":-1}"#, r#"{"do":"cancel"}"#, "[]", "null", "1", ""]
-        {
+        for wrong in [
+            r#"{"do":"explode"}"#,
+            r#"{"do":"limit","set":-1}"#,
+            r#"{"do":"cancel"}"#,
+            r#"{"do":"cancel","item":-1}"#,
+            "[]",
+            "null",
+            "1",
+            "",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

@@ -6,7 +6,7 @@ use super::status;
 use crate::config::Mode;
 use crate::config::limits::check_instances;
 use crate::report::clean;
-use crate::run::orders;
+use crate::run::orders::{self, Called};
 use crate::run::steer::Refused;
 use crate::run::together::shares;
 
@@ -114,13 +114,13 @@ async fn limit(runs: &[&Served], most: u32, by: &str) -> Result<Vec<Changed>, An
 }
 
 /// An item is looked for in all runs.
-async fn wish(runs: &[&Served], wish: orders::Wish, item: &str, by: &str) -> Result<Vec<Changed>, Answer> {
+async fn wish(runs: &[&Served], wish: orders::Wish, item: &Called, by: &str) -> Result<Vec<Changed>, Answer> {
     let having: Vec<&&Served> = runs.iter().filter(|served| served.steering.has(item)).collect();
     let served = match (having.as_slice(), runs) {
         ([served], _) => **served,
         ([], [only]) => *only,
         ([], _) => {
-            let shown = clean::line(&clean::bounded(item, LONGEST));
+            let shown = clean::line(&clean::bounded(&item.to_string(), LONGEST));
             return Err(Answer::refused(format!("no run of this process has an item {shown}"), None));
         }
         (several, _) => {

@@ -83,7 +83,7 @@ mod tests {
             json!({"run": "one", "do": "limit", "set": 4}),
             json!({"run": "one", "do": "mode", "set": "safe"}),
             json!({"run": "one", "do": "cancel", "item": "a"}),
-            json!({"run": "one", "do": "requeue", "item": "a"}),
+            json!({"run": "one", "do": "requeue", "item": 7}),
         ] {
             assert_eq!(read(&change).unwrap().run, "one", "{change}");
         }

@@ -3,12 +3,15 @@
 //! The supervisor carries wishes out, one after the other, so that none meets an end half way. What becomes of an item is
 //! written down first, as any end.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use convoke_runtime::board::{Board, BoardError};
 use convoke_runtime::event::Fact;
 use convoke_runtime::journal::ItemRecord;
 use convoke_runtime::work::Outcome;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::execute::Supervisor;
@@ -25,6 +28,39 @@ pub enum Wish {
     Cancel,
     /// It is to be done again.
     Requeue,
+}
+
+/// What an item is called by who wishes something of it. In JSON a number or a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Called {
+    /// Its number, as events have it: no other item has it, whatever it is called.
+    Number(usize),
+    /// Its id, or a label that it alone has.
+    Name(String),
+}
+
+impl Called {
+    /// The number of the item.
+    ///
+    /// # Errors
+    /// There is none, or there are several.
+    pub(super) fn find(&self, board: &Board) -> Result<usize, BoardError> {
+        match self {
+            Self::Number(number) if board.item(*number).is_some() => Ok(*number),
+            Self::Number(number) => Err(BoardError::UnknownNumber { number: *number }),
+            Self::Name(name) => board.find(name),
+        }
+    }
+}
+
+impl fmt::Display for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "number {number}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 /// A wish, and who waits for what becomes of it.
@@ -219,3 +255,25 @@ impl Supervisor<'_> {
 
 /// How long a wish may take until it is said that nothing came of it yet.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+
+#[cfg(test)]
+mod tests {
+    use convoke_runtime::allocate::Segment;
+    use convoke_runtime::work::Item;
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_one_item_whatever_others_are_called() {
+        let item = |id: &str, label: &str| Item { id: id.into(), label: label.into(), weight: 1, ..Item::default() };
+        // One is called as another one's id, and two are called the same.
+        let items = vec![item("one", "two"), item("two", "twin"), item("three", "twin")];
+        let segment = Segment { label: "all".to_owned(), items: vec![0, 1, 2] };
+        let board = Board::of(items, &[segment]).unwrap();
+        let name = |name: &str| Called::Name(name.to_owned()).find(&board);
+        assert_eq!((0..3).map(|number| Called::Number(number).find(&board)).collect::<Vec<_>>(), [Ok(0), Ok(1), Ok(2)]);
+        assert_eq!((name("two"), name("three")), (Ok(1), Ok(2)));
+        assert!(matches!(name("twin"), Err(BoardError::Ambiguous { .. })));
+        assert_eq!(Called::Number(3).find(&board), Err(BoardError::UnknownNumber { number: 3 }));
+    }
+}

@@ -17,7 +17,7 @@ use convoke_runtime::work::Census;
 use tokio::time::timeout;
 
 use super::Session;
-use super::orders::{PATIENCE, Wish};
+use super::orders::{Called, PATIENCE, Wish};
 use super::shared::Shared;
 use crate::config::limits::check_instances;
 use crate::config::{Limits, Mode, Scan};
@@ -252,13 +252,13 @@ impl Steering {
     ///
     /// # Errors
     /// There is no such item, or it can't be now.
-    pub async fn wish(&self, by: &str, wish: Wish, item: &str) -> Result<String, Refused> {
+    pub async fn wish(&self, by: &str, wish: Wish, item: &Called) -> Result<String, Refused> {
         let Some((_, shared)) = self.live() else {
             return Err(Refused::because("the run is not under way: its items can't be changed"));
         };
         let (number, id) = {
             let board = shared.board();
-            let number = board.find(item)?;
+            let number = item.find(&board)?;
             (number, board.item(number).map(|item| item.id.clone()).unwrap_or_default())
         };
         let given = timeout(PATIENCE, shared.orders.give(wish, number, by)).await;
@@ -281,8 +281,8 @@ impl Steering {
     }
 
     /// Whether the run has an item that is called so.
-    pub fn has(&self, item: &str) -> bool {
-        self.live().is_some_and(|(_, shared)| shared.board().find(item).is_ok())
+    pub fn has(&self, item: &Called) -> bool {
+        self.live().is_some_and(|(_, shared)| item.find(&shared.board()).is_ok())
     }
 
     /// What is known of it; none: it is not under way.

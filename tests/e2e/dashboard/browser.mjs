@@ -80,6 +80,29 @@ await until((controls) => document.querySelector(`${controls} button`).textConte
 await page.reload();
 await page.waitForSelector(`${controls}:not([hidden])`);
 
+// What is asked of an item names its number: labels can be those of others. While all is paused at once it stays in hands.
+const asked = [];
+page.on("request", (request) => request.url().endsWith("/api/control") && asked.push(JSON.parse(request.postData())));
+const shown = (words) => [...document.querySelectorAll("#run button")].find((button) => !button.hidden && button.textContent === words);
+const press = async (words) => {
+  const button = await page.waitForFunction(shown, {}, words);
+  return button.evaluate((button) => {
+    button.click();
+    return button.closest("tr")?.querySelector("b").textContent;
+  });
+};
+const stands = (label, state) => until((label, state) => {
+  const row = [...document.querySelectorAll("#items tbody tr")].find((row) => row.querySelector("b").textContent === label);
+  return row?.querySelector(".badge").textContent === state;
+}, label, state);
+await press("Pause now");
+await until(() => document.querySelector("#running .state").textContent === "paused");
+const label = await press("Cancel");
+await stands(label, "skipped");
+assert.equal(typeof asked.at(-1).item, "number");
+await press("Resume");
+await until((controls) => document.querySelector(`${controls} button`).textContent === "Pause", controls);
+
 // It ends, and can't be changed any more. Then it is a past one, found by the keyboard.
 await until(() => !["execute", "aggregate", "paused"].includes(document.querySelector("#running .state").textContent));
 await until((controls) => document.querySelector(controls).hidden, controls);

@@ -46,9 +46,10 @@ export class Items {
   }
 
   row() {
-    let label = "";
+    // Others may be called as it is, or have its name as their id: nobody else has its number.
+    let [label, number] = ["", 0];
     const button = (words, change, said) =>
-      el("button", { type: "button", class: "quiet", text: words, on: { click: () => this.send({ do: change, item: label }, `${label}: ${said}`) } });
+      el("button", { type: "button", class: "quiet", text: words, on: { click: () => this.send({ do: change, item: number }, `${label}: ${said}`) } });
     const [cancel, again] = [button("Cancel", "cancel", "cancelled"), button("Again", "requeue", "is done again")];
     const [name, group, badge, reason] = [el("b", {}), el("small", {}), el("span", { class: "badge" }), el("span", { class: "because" })];
     const [tries, took] = [el("td", { class: "end" }), el("td", { class: "end" })];
@@ -56,7 +57,8 @@ export class Items {
       element: el("tr", {}, el("th", { scope: "row" }, name, " ", group), el("td", {}, badge, " ", reason), tries, took,
         el("td", { class: "end" }, cancel, again)),
       update({ item, state, goes, now }) {
-        label = item.label || `item ${item.item}`;
+        number = item.item;
+        label = item.label || `item ${number}`;
         text(name, label);
         text(group, item.group ?? "");
         text(badge, state);
