@@ -102,6 +102,7 @@ fn touched_item(fact: &Fact) -> Option<usize> {
         | Fact::ItemProgress { item, .. }
         | Fact::ItemEnded { item, .. }
         | Fact::ItemReturned { item, .. }
+        | Fact::ItemReopened { item, .. }
         | Fact::Quarantined { item, .. } => Some(*item),
         _ => None,
     }
@@ -285,7 +286,11 @@ mod tests {
                 continue;
             }
             let (worker, took) = (Some(worker), Duration::from_millis(9));
-            facts.push(Fact::ItemEnded { worker, item, outcome: Outcome::Done, took });
+            let outcome = if item % 10 == 4 { Outcome::Failed("bad luck".to_owned()) } else { Outcome::Done };
+            facts.push(Fact::ItemEnded { worker, item, outcome: outcome.clone(), took });
+            if item == 14 {
+                facts.push(Fact::ItemReopened { item, was: outcome, reason: "requeued by somebody".to_owned() });
+            }
             facts.push(Fact::Warned { message: "<img src=x onerror=alert(1)>\n".to_owned() });
         }
         facts.push(Fact::WorkerEnded { worker: 1, died: Some("it trapped".to_owned()) });

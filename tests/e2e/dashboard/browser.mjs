@@ -83,23 +83,29 @@ await page.waitForSelector(`${controls}:not([hidden])`);
 // What is asked of an item names its number: labels can be those of others. While all is paused at once it stays in hands.
 const asked = [];
 page.on("request", (request) => request.url().endsWith("/api/control") && asked.push(JSON.parse(request.postData())));
-const shown = (words) => [...document.querySelectorAll("#run button")].find((button) => !button.hidden && button.textContent === words);
-const press = async (words) => {
-  const button = await page.waitForFunction(shown, {}, words);
+const press = async (words, label) => {
+  const button = await page.waitForFunction((words, label) => {
+    const named = (button) => label === undefined || button.closest("tr")?.querySelector("b").textContent === label;
+    return [...document.querySelectorAll("#run button")].find((one) => !one.hidden && one.textContent === words && named(one));
+  }, {}, words, label);
   return button.evaluate((button) => {
     button.click();
     return button.closest("tr")?.querySelector("b").textContent;
   });
 };
-const stands = (label, state) => until((label, state) => {
+const stands = (label, ...states) => until((label, states) => {
   const row = [...document.querySelectorAll("#items tbody tr")].find((row) => row.querySelector("b").textContent === label);
-  return row?.querySelector(".badge").textContent === state;
-}, label, state);
+  return states.includes(row?.querySelector(".badge").textContent);
+}, label, states);
 await press("Pause now");
 await until(() => document.querySelector("#running .state").textContent === "paused");
 const label = await press("Cancel");
 await stands(label, "skipped");
 assert.equal(typeof asked.at(-1).item, "number");
+// And done again it is to be done, although nobody has it yet.
+await press("Again", label);
+await stands(label, "given back", "pending");
+assert.equal(asked.at(-1).item, asked.at(-2).item);
 await press("Resume");
 await until((controls) => document.querySelector(`${controls} button`).textContent === "Pause", controls);
 

@@ -4,7 +4,7 @@ import { list, show, text } from "./dom.js";
 import { table } from "./now.js";
 
 const { el, time } = Convoke;
-const ORDER = { failed: 0, fallback: 1, "in hand": 2, "given back": 3, skipped: 4, done: 5, cached: 6 };
+const ORDER = { failed: 0, fallback: 1, "in hand": 2, "given back": 3, pending: 3, skipped: 4, done: 5, cached: 6 };
 const AGAIN = ["failed", "fallback", "skipped"];
 
 /** So many are shown at first, and so many at most. */
@@ -79,5 +79,7 @@ export class Items {
 function stands(timeline, item, place) {
   if (item.outcome) return item.outcome.state;
   const hold = timeline.workers[item.worker]?.holds.at(-1);
-  return hold && hold.to === undefined && hold.item === place ? "in hand" : "given back";
+  if (hold && hold.to === undefined && hold.item === place) return "in hand";
+  // One that had ended and is done again may have been given back by nobody.
+  return item.returned ? "given back" : "pending";
 }
