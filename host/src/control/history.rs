@@ -22,6 +22,8 @@ const RECENT: usize = 10_000;
 pub(super) struct History {
     heard: Mutex<Subscription>,
     inner: Mutex<Inner>,
+    /// [`MOST`], and [`RECENT`].
+    bounds: (usize, usize),
     /// How many were heard, and whether nothing more comes.
     news: watch::Sender<(u64, bool)>,
 }
@@ -34,13 +36,32 @@ struct Inner {
     recent: VecDeque<(u64, Arc<Event>)>,
     heard: u64,
     run: Option<String>,
+    /// The number after the last one that said something also to those who come later, and is forgotten.
+    forgotten: u64,
+    /// What all of them make, also those that are forgotten.
+    picture: Timeline,
+}
+
+/// A part of what was told.
+pub(super) struct Part {
+    /// With their numbers.
+    pub(super) events: Vec<(u64, Arc<Event>)>,
+    /// The number after the last.
+    pub(super) next: u64,
+    /// Whether something of what was asked for is forgotten that would still say something.
+    pub(super) is_missing: bool,
 }
 
 impl History {
     /// Hears a stream from now on.
     pub(super) fn of(events: &Events) -> Self {
+        Self::bounded(events, (MOST, RECENT))
+    }
+
+    /// The same, with other bounds than [`MOST`] and [`RECENT`].
+    pub(super) fn bounded(events: &Events, bounds: (usize, usize)) -> Self {
         let heard = Mutex::new(events.listen());
-        Self { heard, inner: Mutex::default(), news: watch::Sender::new((0, false)) }
+        Self { heard, inner: Mutex::default(), bounds, news: watch::Sender::new((0, false)) }
     }
 
     /// Takes in what was told, from time to time, until it is over.
@@ -62,18 +83,20 @@ impl History {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let mut told = Vec::new();
         let goes_on = heard.drain(&mut told);
-        self.add(&mut told, MOST, is_over || !goes_on);
+        self.add(&mut told, is_over || !goes_on);
         goes_on
     }
 
-    fn add(&self, told: &mut Vec<Arc<Event>>, most: usize, is_over: bool) {
+    fn add(&self, told: &mut Vec<Arc<Event>>, is_over: bool) {
         if told.is_empty() && !is_over {
             return;
         }
+        let (most, recent) = self.bounds;
         let mut inner = self.inner();
         for event in told.drain(..) {
             let number = inner.heard;
             inner.heard += 1;
+            inner.picture.hear(&event);
             if let Fact::RunStarted(facts) = &event.fact {
                 inner.run = Some(facts.run.clone());
             }
@@ -82,8 +105,11 @@ impl History {
                 continue;
             }
             inner.recent.push_back((number, event));
-            if inner.recent.len() > RECENT {
-                inner.recent.pop_front();
+            if inner.recent.len() > recent
+                && let Some((number, event)) = inner.recent.pop_front()
+                && says_something_later(&event.fact)
+            {
+                inner.forgotten = number + 1;
             }
         }
         let heard = inner.heard;
@@ -101,8 +127,8 @@ impl History {
         self.news.subscribe()
     }
 
-    /// The events from that number on, and the number after the last; at most so many. What is forgotten is left out.
-    pub(super) fn from(&self, from: u64, most: usize) -> (Vec<(u64, Arc<Event>)>, u64) {
+    /// The events from that number on, at most so many. What is forgotten is left out.
+    pub(super) fn from(&self, from: u64, most: usize) -> Part {
         let inner = self.inner();
         let mut kept = inner.kept[inner.kept.partition_point(|(number, _)| *number < from)..].iter().peekable();
         let mut recent = inner.recent.range(inner.recent.partition_point(|(number, _)| *number < from)..).peekable();
@@ -116,15 +142,12 @@ impl History {
             events.push(next.clone());
         }
         let next = events.last().map_or(from, |(number, _)| number + 1);
-        (events, next)
+        Part { events, next, is_missing: from < inner.forgotten }
     }
 
-    /// The picture that it makes.
-    pub(super) fn picture(&self) -> Timeline {
-        let events = self.inner().kept.clone();
-        let mut picture = Timeline::default();
-        events.iter().for_each(|(_, event)| picture.hear(event));
-        picture
+    /// Looks at the picture that all of it makes.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Timeline) -> T) -> T {
+        look(&self.inner().picture)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -139,37 +162,64 @@ fn says_something_later(fact: &Fact) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use convoke_runtime::event::Settled;
+    use convoke_runtime::work::{Census, Status};
+
     use super::*;
+
+    fn told(fact: Fact) -> Arc<Event> {
+        Arc::new(Event { at: Duration::ZERO, fact })
+    }
 
     fn event(number: u64) -> Arc<Event> {
         let fact = Fact::Warned { message: number.to_string() };
         Arc::new(Event { at: Duration::from_secs(number), fact })
     }
 
+    fn history(most: usize, recent: usize, told: impl IntoIterator<Item = Arc<Event>>) -> History {
+        let history = History::bounded(&Events::new(), (most, recent));
+        history.add(&mut told.into_iter().collect(), false);
+        history
+    }
+
     fn numbers(history: &History, from: u64) -> Vec<u64> {
-        history.from(from, 100).0.iter().map(|(number, _)| *number).collect()
+        history.from(from, 100).events.iter().map(|(number, _)| *number).collect()
     }
 
     #[test]
     fn events_have_their_numbers_and_can_be_had_from_any_on() {
-        let history = History::of(&Events::new());
-        history.add(&mut (0..5).map(event).collect(), 100, false);
+        let history = history(100, 100, (0..5).map(event));
         assert_eq!((numbers(&history, 0), numbers(&history, 3)), (vec![0, 1, 2, 3, 4], vec![3, 4]));
-        assert_eq!(history.from(1, 2).1, 3);
-        assert_eq!((numbers(&history, 9), history.from(9, 2).1), (vec![], 9));
+        assert_eq!(history.from(1, 2).next, 3);
+        assert_eq!((numbers(&history, 9), history.from(9, 2).next), (vec![], 9));
     }
 
     #[test]
     fn what_is_too_much_or_says_nothing_later_is_told_and_forgotten() {
-        let history = History::of(&Events::new());
-        history.add(&mut (0..4).map(event).collect(), 3, false);
-        let progress = Fact::ItemProgress { item: 0, done: 0.5, note: String::new() };
-        history.add(&mut vec![Arc::new(Event { at: Duration::from_secs(4), fact: progress }), event(5)], 9, false);
+        let progress = || told(Fact::ItemProgress { item: 0, done: 0.5, note: String::new() });
+        let history = history(3, 4, (0..2).map(event).chain([progress()]).chain((3..6).map(event)));
         assert_eq!((numbers(&history, 0), numbers(&history, 4)), (vec![0, 1, 2, 3, 4, 5], vec![4, 5]));
-        assert_eq!(history.inner().kept.len(), 4);
-        history.add(&mut (0..RECENT as u64).map(event).collect(), 0, false);
-        assert_eq!(numbers(&history, 0)[..6], [0, 1, 2, 5, 6, 7]);
-        assert_eq!(history.picture().marks.len(), 4);
+        history.add(&mut vec![event(6), event(7)], false);
+        assert_eq!(numbers(&history, 0), [0, 1, 3, 4, 5, 6, 7]);
+        assert!(!history.from(0, 9).is_missing, "that an item was half done says nothing any more");
+        history.add(&mut vec![progress(), event(9)], false);
+        assert_eq!(numbers(&history, 0), [0, 1, 3, 6, 7, 8, 9]);
+        let missing = |from: u64| history.from(from, 1).is_missing;
+        assert_eq!((missing(0), missing(5), missing(6)), (true, true, false), "4 and 5 are forgotten");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_in_the_picture_all_the_same() {
+        let phase = |phase: &'static str| told(Fact::PhaseStarted { phase: phase.into() });
+        let (model, backend) = ("model".to_owned(), "anthropic".into());
+        let sent = Fact::QuestionSent { question: 1, item: 0, model, backend, attempt: 1 };
+        let history = history(1, 1, [phase("execute"), told(sent), phase("aggregate")]);
+        let seen = || history.look(|picture| (picture.phases.len(), picture.in_flight(), picture.ended.is_some()));
+        assert_eq!((numbers(&history, 0), seen()), (vec![0, 2], (2, 1, false)));
+        let settled = Fact::QuestionSettled(Box::new(Settled { question: 1, ..Settled::default() }));
+        let ended = Fact::Ended { census: Census::default(), status: Status::Completed };
+        history.add(&mut vec![told(settled), told(ended), event(9)], false);
+        assert_eq!((numbers(&history, 0), seen()), (vec![0, 5], (2, 0, true)));
     }
 
     #[tokio::test(start_paused = true)]

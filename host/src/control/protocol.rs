@@ -7,6 +7,8 @@
 //!
 //! `{"do":"events","from":0}` is answered by a line with the runs and the number of the first event that follows, and
 //! then by a line an event, as the stream of events has it, with its `"run"` and its number `"seq"`, until the runs are over.
+//! Of a run that tells very much not all is kept: where something is missing that would still say something, a line
+//! `{"run":"…","missing":true}` says so, once.
 
 use convoke_runtime::event::AccountSample;
 use convoke_runtime::work::Census;

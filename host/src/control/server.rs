@@ -10,6 +10,7 @@ use std::time::Duration;
 use convoke_runtime::event::Events;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
@@ -18,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::history::History;
+use super::history::{History, Part};
 use super::protocol::{Answer, LONGEST_REQUEST, Request, Wish};
 use super::requests::{answer, meant};
 use super::{folder, status};
@@ -235,20 +236,24 @@ async fn tell(
     let statuses = runs.iter().map(|served| status::of(served)).collect();
     let (pid, next) = (Some(std::process::id()), Some(from));
     write(writer, &Answer { ok: true, pid, runs: statuses, next, ..Answer::default() }).await?;
-    let streams = runs.into_iter().map(|served| (served, served.history.news(), from));
+    let streams = runs.into_iter().map(|served| (served, served.history.news(), from, false));
     let mut streams: Vec<_> = streams.collect();
     loop {
         let mut is_over = true;
-        for (served, news, next) in &mut streams {
+        for (served, news, next, is_missed) in &mut streams {
             is_over &= news.borrow_and_update().1;
             loop {
-                let (events, after) = served.history.from(*next, TOGETHER);
+                let Part { events, next: after, is_missing } = served.history.from(*next, TOGETHER);
                 *next = after;
                 if events.is_empty() {
                     break;
                 }
                 let run = served.history.run();
                 let mut text = Vec::new();
+                if is_missing && !std::mem::replace(is_missed, true) {
+                    serde_json::to_writer(&mut text, &json!({ "run": run, "missing": true }))?;
+                    text.push(b'\n');
+                }
                 for (seq, event) in events {
                     let mut value = serde_json::to_value(&*event)?;
                     if let Some(object) = value.as_object_mut() {
@@ -265,7 +270,7 @@ async fn tell(
             return Ok(());
         }
         let mut waits: Vec<BoxFuture<'_, ()>> = Vec::new();
-        for (_, news, _) in &mut streams {
+        for (_, news, ..) in &mut streams {
             waits.push(Box::pin(changed(news)));
         }
         let news = futures::future::select_all(waits);
@@ -316,14 +321,14 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use convoke_runtime::event::Fact;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
 
     /// A run that has not begun, and a socket for it.
     fn served(folder: &Path) -> (Arc<[Served]>, Socket, JoinHandle<()>, CancellationToken) {
         let events = Events::new();
-        let history = Arc::new(History::of(&events));
+        let history = Arc::new(History::bounded(&events, (3, 2)));
         let one = Served { name: "audit".to_owned(), events, steering: Arc::default(), history };
         let over = CancellationToken::new();
         tokio::spawn(one.history.clone().hear(over.clone()));
@@ -397,6 +402,26 @@ mod tests {
         let shown: Vec<Value> =
             heard[1..].iter().map(|event| json!([event["seq"], event["event"], event["by"]])).collect();
         assert_eq!(json!(shown), json!([[0, "resumed", "one"], [1, "resumed", "two"]]));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_longer_told_to_who_comes_late_is_said_to_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (all, socket, _, over) = served(folder.path());
+        for number in 0..7 {
+            all[0].events.tell(Fact::Resumed { by: number.to_string() }).await;
+        }
+        all[0].history.catch_up(false);
+        over.cancel();
+        let from = async |from: u64| {
+            let heard = asked(&socket.0, format!("{{\"do\":\"events\",\"from\":{from}}}\n").as_bytes(), 9).await;
+            heard[1..].iter().map(|line| json!([line["seq"], line["missing"]])).collect::<Vec<_>>()
+        };
+        let told = |seq: u64| json!([seq, null]);
+        let missing = json!([null, true]);
+        assert_eq!(from(0).await, [missing.clone(), told(0), told(1), told(2), told(5), told(6)]);
+        assert_eq!(from(4).await, [missing, told(5), told(6)]);
+        assert_eq!(from(5).await, [told(5), told(6)]);
     }
 
     #[tokio::test]

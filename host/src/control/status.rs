@@ -3,7 +3,7 @@
 use convoke_runtime::admission::Standing as AccountStanding;
 use convoke_runtime::event::AccountSample;
 use convoke_runtime::pause::Standing;
-use convoke_runtime::timeline::{State, Timeline};
+use convoke_runtime::timeline::{Question, Timeline};
 
 use super::protocol::{RunStatus, WorkerStatus};
 use super::server::Served;
@@ -11,15 +11,20 @@ use super::server::Served;
 /// How it stands now.
 pub(super) fn of(served: &Served) -> RunStatus {
     served.history.catch_up(false);
-    let (picture, seen) = (served.history.picture(), served.steering.seen());
     let now = served.events.elapsed();
-    let mut status = of_picture(&picture);
+    let (mut status, has_ended) = served.history.look(|picture| {
+        let status = RunStatus {
+            for_ms: picture.run.as_ref().map_or(0, |_| millis(now)),
+            workers: workers(picture, now),
+            ..of_picture(picture)
+        };
+        (status, picture.ended.is_some())
+    });
+    let seen = served.steering.seen();
     status.name.clone_from(&served.name);
     status.pid = std::process::id();
-    status.for_ms = picture.run.as_ref().map_or(0, |_| millis(now));
-    status.workers = workers(&picture, now);
     let Some(seen) = seen else {
-        status.phase = if picture.ended.is_some() { "over" } else { "waiting" }.to_owned();
+        status.phase = if has_ended { "over" } else { "waiting" }.to_owned();
         return status;
     };
     status.census = seen.census;
@@ -44,16 +49,12 @@ fn of_picture(picture: &Timeline) -> RunStatus {
     let mut status = RunStatus {
         census: picture.census,
         in_flight: picture.in_flight(),
+        waiting: picture.waiting(),
         phase: picture.phases.last().map(|phase| phase.phase.clone()).unwrap_or_default(),
         usd: picture.totals.usage.usd.dollars(),
         uncertain_usd: picture.totals.uncertain.dollars(),
         ..RunStatus::default()
     };
-    status.waiting = picture
-        .questions
-        .iter()
-        .filter(|question| question.to.is_none() && question.state().is_some_and(State::is_waiting))
-        .count();
     if let Some(run) = &picture.run {
         status.run = Some(run.run.clone());
         status.command.clone_from(&run.command);
@@ -82,7 +83,8 @@ fn workers(picture: &Timeline, now: std::time::Duration) -> Vec<WorkerStatus> {
                     ..WorkerStatus::default()
                 };
             };
-            let question = picture.questions.iter().rev().find(|one| one.to.is_none() && one.item == hold.item);
+            let is_its = |one: &&Question| one.to.is_none() && one.item.is_some() && one.item == hold.item;
+            let question = picture.questions.iter().rev().find(is_its);
             let state = question.and_then(|question| Some((question.state()?, question.states.last()?.1)));
             let (doing, since) = state.map_or(("working", hold.from), |(state, since)| (state.name(), since));
             WorkerStatus {

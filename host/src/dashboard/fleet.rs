@@ -40,6 +40,8 @@ pub(super) struct Followed {
     /// Which one of all that were followed under this id: after a break it is told anew.
     pub generation: u64,
     pub picture: Picture,
+    /// Whether a part of what it told is missing in the picture.
+    pub is_incomplete: bool,
     /// Since when nothing is heard of it any more; none: it is heard.
     silent: Option<Instant>,
 }
@@ -62,6 +64,8 @@ pub(super) struct Brief {
     spent: Usd,
     budget: Option<Usd>,
     alerts: usize,
+    /// Whether a part of what it told is missing: the numbers are too small.
+    incomplete: bool,
     /// Whether it can be controlled.
     heard: bool,
 }
@@ -82,7 +86,7 @@ impl Fleet {
             let Some((_, oldest)) = over.min() else { return false };
             runs.remove(&oldest);
         }
-        let followed = Followed { socket, generation, picture: Picture::default(), silent: None };
+        let followed = Followed { socket, generation, picture: Picture::default(), is_incomplete: false, silent: None };
         runs.insert(run.to_owned(), followed);
         drop(runs);
         self.say();
@@ -93,6 +97,14 @@ impl Fleet {
     pub(super) fn hear(&self, run: &str, events: &[Event]) {
         if let Some(followed) = self.lock().get_mut(run) {
             events.iter().for_each(|event| followed.picture.hear(event));
+        }
+        self.say();
+    }
+
+    /// A part of what a run has told is missing.
+    pub(super) fn misses(&self, run: &str) {
+        if let Some(followed) = self.lock().get_mut(run) {
+            followed.is_incomplete = true;
         }
         self.say();
     }
@@ -165,6 +177,7 @@ impl Followed {
             spent: timeline.totals.usage.usd,
             budget: facts.and_then(|facts| facts.budget),
             alerts: timeline.alerts.len(),
+            incomplete: self.is_incomplete,
             heard: self.is_heard(),
         }
     }

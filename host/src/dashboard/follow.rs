@@ -102,7 +102,10 @@ async fn hear(fleet: &Fleet, socket: &Path, told: &mut Told) -> io::Result<()> {
             if !told.runs.contains(&run) && fleet.begin(&run, socket.to_owned()) {
                 told.runs.push(run.clone());
             }
-            batch.push((run, event));
+            match event {
+                Some(event) => batch.push((run, event)),
+                None => fleet.misses(&run),
+            }
         }
         if !lines.has_more() || batch.len() >= TOGETHER {
             hand_over(fleet, &mut batch);
@@ -124,17 +127,21 @@ struct Told {
 }
 
 impl Told {
-    /// What a line tells, and of which run. Nothing: it is no event, or one that this version does not know.
-    fn line(&mut self, line: &[u8]) -> Vec<(String, Event)> {
+    /// What a line tells, and of which run; none: that something is missing. Nothing: it is no event, or one that this
+    /// version does not know.
+    fn line(&mut self, line: &[u8]) -> Vec<(String, Option<Event>)> {
         let Ok(value) = serde_json::from_slice::<Value>(line) else { return Vec::new() };
         if let Some(runs) = value.get("runs").and_then(Value::as_array) {
             self.is_alone = runs.len() == 1;
             return Vec::new();
         }
         let run = value.get("run").and_then(Value::as_str).map(str::to_owned);
+        if value.get("missing").and_then(Value::as_bool) == Some(true) {
+            return run.map(|run| (run, None)).into_iter().collect();
+        }
         let Ok(event) = serde_json::from_value::<Event>(value) else { return Vec::new() };
         match run {
-            Some(run) => self.early.drain(..).chain([event]).map(|event| (run.clone(), event)).collect(),
+            Some(run) => self.early.drain(..).chain([event]).map(|event| (run.clone(), Some(event))).collect(),
             // Of several nobody can say whose it is.
             None if self.is_alone && self.early.len() < TOGETHER => {
                 self.early.push(event);
@@ -200,5 +207,56 @@ impl Line {
     /// Whether another line is there already.
     fn has_more(&self) -> bool {
         self.stream.buffer().contains(&b'\n')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use convoke_runtime::event::Fact;
+    use serde_json::json;
+    use tempfile::TempDir;
+    use tokio::net::UnixListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    fn warned(seq: u64) -> Value {
+        let event = Event { at: Duration::from_millis(seq), fact: Fact::Warned { message: seq.to_string() } };
+        let mut line = serde_json::to_value(event).unwrap();
+        (line["seq"], line["run"]) = (json!(seq), json!("one"));
+        line
+    }
+
+    /// A process that tells this to the first who asks, and then hangs up.
+    fn process(folder: &TempDir, lines: Vec<Value>) -> (PathBuf, JoinHandle<()>) {
+        let socket = folder.path().join("1.sock");
+        let _ = std::fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let telling = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            stream.read_line(&mut String::new()).await.unwrap();
+            for line in [json!({"ok": true, "runs": [{}], "next": 0})].into_iter().chain(lines) {
+                stream.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+            }
+        });
+        (socket, telling)
+    }
+
+    fn brief(fleet: &Fleet, name: &str) -> Value {
+        serde_json::to_value(fleet.briefs()).unwrap()[0][name].clone()
+    }
+
+    #[tokio::test]
+    async fn a_run_of_which_a_part_was_not_told_is_shown_as_incomplete() {
+        let (fleet, folder) = (Fleet::default(), tempfile::tempdir().unwrap());
+        let missing = json!({"run": "one", "missing": true});
+        for (lines, incomplete) in [(vec![missing, warned(0), warned(9)], true), (vec![warned(0), warned(1)], false)] {
+            let (socket, telling) = process(&folder, lines);
+            follow(&fleet, &socket).await;
+            telling.await.unwrap();
+            assert_eq!(brief(&fleet, "incomplete"), json!(incomplete));
+            assert_eq!(fleet.look("one", |run| run.picture.version()), Some(2));
+        }
     }
 }

@@ -116,7 +116,7 @@ impl State {
                 }
                 let patch = serde_json::to_value(followed.picture.since(cursor.version)).unwrap_or_default();
                 cursor.version = followed.picture.version();
-                json!({ "id": run, "heard": followed.is_heard(), "patch": patch })
+                json!({ "id": run, "heard": followed.is_heard(), "incomplete": followed.is_incomplete, "patch": patch })
             });
             // Null: it is not among those that go on.
             piece["run"] = looked.unwrap_or_default();

@@ -135,6 +135,7 @@ impl Timeline {
             Fact::QuestionSent { question, item, model, backend, attempt } => {
                 self.totals.sent += 1;
                 self.index.in_flight.insert(*question);
+                self.index.waiting.remove(question);
                 let Some(asked) = self.asked(at, *question, *item) else { return };
                 asked.model = bounded(model);
                 asked.backend = bounded(backend);
@@ -168,6 +169,7 @@ impl Timeline {
             Fact::QuestionRetried { question, item, kind, reason, wait } => {
                 self.totals.retries += 1;
                 self.index.in_flight.remove(question);
+                self.index.waiting.insert(*question);
                 let Some(asked) = self.asked(at, *question, *item) else { return };
                 if asked.retries.len() < MOST_STATES {
                     let (kind, reason) = (bounded(kind), bounded(reason));
@@ -383,6 +385,9 @@ impl Timeline {
         state: State,
         about: Option<(&String, Tier)>,
     ) {
+        if !self.index.in_flight.contains(&question) {
+            self.index.waiting.insert(question);
+        }
         let Some(asked) = self.asked(at, question, item) else { return };
         if let Some((role, tier)) = about {
             asked.role = bounded(role);
@@ -417,6 +422,7 @@ impl Timeline {
             model.uncertain += settled.uncertain;
         }
         self.index.in_flight.remove(&settled.question);
+        self.index.waiting.remove(&settled.question);
         let began = at.saturating_sub(settled.took).max(self.index.offset);
         let Some(asked) = self.asked(began, settled.question, settled.item) else {
             self.left_out.questions += 1;

@@ -402,6 +402,8 @@ struct Index {
     questions: HashMap<u64, usize>,
     /// Of those that are known, the ones that were sent and have not ended.
     in_flight: HashSet<u64>,
+    /// Of all that have not ended, the ones that wait to be sent.
+    waiting: HashSet<u64>,
     /// The items that were planned or added, in this stream.
     known: u64,
     /// Of so many samples one is kept.
@@ -413,6 +415,11 @@ impl Timeline {
     /// How many questions are in flight now.
     pub fn in_flight(&self) -> usize {
         self.index.in_flight.len()
+    }
+
+    /// How many questions wait to be sent now, also of those that are not kept one by one.
+    pub fn waiting(&self) -> usize {
+        self.index.waiting.len()
     }
 
     /// How many items are known: planned and added ones.

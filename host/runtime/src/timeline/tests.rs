@@ -251,6 +251,13 @@ fn what_is_too_much_is_counted_and_the_totals_hold() {
     }
     assert_eq!((timeline.questions.len(), timeline.left_out.questions), (MOST_QUESTIONS, 10));
     assert_eq!(timeline.totals.questions, MOST_QUESTIONS as u64 + 10);
+    let one = MOST_QUESTIONS as u64 + 10;
+    let told = [queued(one), waits(one, "quota"), sent(one, 1), waits(one, "limit"), retried(one), sent(one, 2)];
+    let stands = told.into_iter().chain([settled(one, "model")]).map(|fact| {
+        hear(&mut timeline, one, fact);
+        (timeline.waiting(), timeline.in_flight())
+    });
+    assert_eq!(stands.collect::<Vec<_>>(), [(1, 0), (1, 0), (0, 1), (0, 1), (1, 0), (0, 1), (0, 0)]);
     hear(&mut timeline, 0, Fact::Warned { message: "x".repeat(10_000) });
     assert_eq!(timeline.marks[0].text.chars().count(), LONGEST_TEXT + 1);
 }

@@ -65,7 +65,7 @@ function running() {
       Object.assign(link.dataset, { run: brief.run, tone: brief.alerts > 0 ? "bad" : tone(brief.state) });
       link.title = Convoke.text(`${brief.project} · process ${brief.pid}`);
       text(name, [brief.command, brief.subcommand].filter(Boolean).join(" ") || "a run");
-      text(state, [brief.state, brief.alerts > 0 && counted(brief.alerts, "alert")].filter(Boolean).join(", "));
+      text(state, [brief.state, brief.alerts > 0 && counted(brief.alerts, "alert"), brief.incomplete && "incomplete"].filter(Boolean).join(", "));
       text(where, folder(brief.project));
       bar.style.width = `${items > 0 ? ((items - pending) / items) * 100 : 0}%`;
       text(numbers, `${count(items - pending)} of ${count(items)} · ${usd(brief.spent)}`);

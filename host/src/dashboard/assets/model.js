@@ -6,6 +6,7 @@ export class Model {
     this.timeline = empty();
     this.sample = null;
     this.heard = true;
+    this.incomplete = false;
     this.received = performance.now();
   }
 

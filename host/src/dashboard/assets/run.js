@@ -49,9 +49,9 @@ export class RunView {
   }
 
   /** What was told live. */
-  heard({ heard, patch }) {
+  heard({ heard, incomplete, patch }) {
     this.model.apply(patch);
-    this.model.heard = heard;
+    Object.assign(this.model, { heard, incomplete });
     this.soon();
   }
 
@@ -126,8 +126,12 @@ function modeOf({ run, marks }) {
 }
 
 /** What has to be known before all else. */
-function notices({ timeline, heard }) {
+function notices({ timeline, heard, incomplete }) {
   const lines = [];
+  if (incomplete) {
+    lines.push("A part of what this run has told is missing here: it has told more than it keeps for who comes late. " +
+      "Items, questions and dollars are not all shown: `convoke ctl status` counts all of them, and so does the report.");
+  }
   if (!heard && !timeline.ended) lines.push("Nothing is heard of its process any more. What was done is in the journal: `convoke resume` goes on.");
   if (timeline.ended) return lines;
   if (timeline.paused !== undefined) lines.push(`Paused by ${timeline.paused}: nothing more is begun until it is resumed.`);
