@@ -84,7 +84,7 @@ mod unix {
     use super::super::error::CliError;
     use super::super::terminal::put;
     use crate::config::Paths;
-    use crate::control::client::{Process, ask, processes};
+    use crate::control::client::{Found, Process, Silent, ask, processes};
     use crate::control::protocol::{Answer, Request, RunStatus, Wish, WorkerStatus};
     use crate::progress::clock;
     use crate::report::{ExitCode, clean};
@@ -105,15 +105,19 @@ mod unix {
         let meant = meant(&running, run.as_deref())?;
         let text = match (&wish, is_json) {
             (Wish::Status, true) => {
-                let runs: Vec<&RunStatus> = meant.iter().flat_map(|(_, runs)| runs.iter().copied()).collect();
-                format!("{:#}\n", json!({ "ok": true, "runs": runs }))
+                let silent = |silent: &&Silent| json!({ "pid": silent.pid, "error": silent.why });
+                let silent: Vec<_> = meant.silent.iter().map(silent).collect();
+                format!("{:#}\n", json!({ "ok": true, "runs": meant.runs().collect::<Vec<_>>(), "silent": silent }))
             }
             (Wish::Status, false) => {
-                let runs = meant.iter().flat_map(|(_, runs)| runs.iter().copied());
-                runs.map(shown).collect::<Vec<_>>().join("\n")
+                let silent = meant.silent.iter().map(|silent| format!("{}\n", says_nothing(silent)));
+                meant.runs().map(shown).chain(silent).collect::<Vec<_>>().join("\n")
             }
             _ => {
-                let [(process, _)] = meant.as_slice() else { return Err(several(&meant)) };
+                let [(process, _)] = meant.answering.as_slice() else { return Err(several(&meant)) };
+                if !meant.silent.is_empty() {
+                    return Err(several(&meant));
+                }
                 // Where its process was named, all of its runs are meant.
                 let is_process = run.as_deref().is_some_and(|run| run == process.pid.to_string());
                 let request = Request { wish, run: run.filter(|_| !is_process), client: Some("ctl".to_owned()) };
@@ -148,37 +152,76 @@ mod unix {
         }
     }
 
-    type Meant<'a> = Vec<(&'a Process, Vec<&'a RunStatus>)>;
+    /// The processes that are meant.
+    #[derive(Default)]
+    struct Meant<'a> {
+        /// With those of their runs that are meant.
+        answering: Vec<(&'a Process, Vec<&'a RunStatus>)>,
+        /// Those of which nobody knows what they run.
+        silent: Vec<&'a Silent>,
+    }
 
-    /// The processes that are meant, with their runs.
-    fn meant<'a>(running: &'a [Process], name: Option<&str>) -> Result<Meant<'a>, CliError> {
-        if running.is_empty() {
-            return Err(
-                CliError::usage("no convoke is running").hint(Some("`convoke runs` shows those that have ended"))
-            );
-        }
-        let is_meant = |process: &Process, run: &RunStatus| {
-            let Some(name) = name else { return true };
-            let is_id = |id: &str| id == name || (name.len() >= DIGITS && id.ends_with(&name.to_ascii_lowercase()));
-            run.run.as_deref().is_some_and(is_id) || run.name == name || process.pid.to_string() == name
-        };
-        let runs = |process: &'a Process| {
-            let runs = process.status.runs.iter().filter(|run| is_meant(process, run)).collect::<Vec<_>>();
-            (!runs.is_empty()).then_some((process, runs))
-        };
-        let found: Meant<'a> = running.iter().filter_map(runs).collect();
-        match found.is_empty() {
-            false => Ok(found),
-            true => {
-                let name = clean::line(&clean::bounded(name.unwrap_or_default(), LONGEST));
-                let all: Meant<'a> = running.iter().map(|one| (one, one.status.runs.iter().collect())).collect();
-                Err(CliError::usage(format!("no convoke is running {name}")).hint(Some(listed(&all))))
-            }
+    impl<'a> Meant<'a> {
+        fn runs(&self) -> impl Iterator<Item = &'a RunStatus> {
+            self.answering.iter().flat_map(|(_, runs)| runs.iter().copied())
         }
     }
 
+    /// The processes that are meant, with their runs.
+    fn meant<'a>(running: &'a Found, name: Option<&str>) -> Result<Meant<'a>, CliError> {
+        let is_it = |pid: u32| name.is_some_and(|name| pid.to_string() == name);
+        if let Some(silent) = running.silent.iter().find(|silent| is_it(silent.pid)) {
+            return Err(unanswered(&[silent]));
+        }
+        let is_one = |process: &Process, run: &RunStatus| {
+            let Some(name) = name else { return false };
+            let is_id = |id: &str| id == name || (name.len() >= DIGITS && id.ends_with(&name.to_ascii_lowercase()));
+            run.run.as_deref().is_some_and(is_id) || is_it(process.pid)
+        };
+        let is_meant =
+            |process: &Process, run: &RunStatus| name.is_none_or(|name| run.name == name) || is_one(process, run);
+        let mut found = Meant::default();
+        for process in &running.answering {
+            let runs: Vec<_> = process.status.runs.iter().filter(|run| is_meant(process, run)).collect();
+            if !runs.is_empty() {
+                found.answering.push((process, runs));
+            }
+        }
+        // A number or an id is of one process only. What is named otherwise may run in these as well.
+        let is_sure = found.answering.iter().any(|(process, runs)| runs.iter().any(|run| is_one(process, run)));
+        if !is_sure {
+            found.silent.extend(&running.silent);
+        }
+        if !found.answering.is_empty() {
+            return Ok(found);
+        }
+        let Some(name) = name.filter(|_| !running.answering.is_empty()) else {
+            return Err(match found.silent.as_slice() {
+                [] => CliError::usage("no convoke is running").hint(Some("`convoke runs` shows those that have ended")),
+                silent => unanswered(silent),
+            });
+        };
+        let name = clean::line(&clean::bounded(name, LONGEST));
+        let who = if found.silent.is_empty() { "no convoke" } else { "no convoke that answers" };
+        let answering = running.answering.iter().map(|one| (one, one.status.runs.iter().collect())).collect();
+        let hint = listed(&Meant { answering, ..found });
+        Err(CliError::usage(format!("{who} is running {name}")).hint(Some(hint)))
+    }
+
+    fn unanswered(silent: &[&Silent]) -> CliError {
+        let said: Vec<String> = silent.iter().copied().map(says_nothing).collect();
+        let numbers: Vec<String> = silent.iter().map(|silent| silent.pid.to_string()).collect();
+        let hint = format!("try again; where it is stopped, `kill -CONT {}` has it go on", numbers.join(" "));
+        CliError::usage(said.join("; ")).hint(Some(hint))
+    }
+
+    fn says_nothing(silent: &Silent) -> String {
+        format!("process {} does not answer: {}", silent.pid, cut(&silent.why))
+    }
+
     fn several(meant: &Meant<'_>) -> CliError {
-        CliError::usage(format!("{} convokes are running: which one?", meant.len())).hint(Some(listed(meant)))
+        let count = meant.answering.len() + meant.silent.len();
+        CliError::usage(format!("{count} convokes are running: which one?")).hint(Some(listed(meant)))
     }
 
     fn listed(meant: &Meant<'_>) -> String {
@@ -186,9 +229,9 @@ mod unix {
             let (id, project) = (run.run.as_deref().unwrap_or("not begun"), cut(&run.project));
             format!("--run {id} ({}, process {}, in {project})", cut(&run.name), process.pid)
         };
-        let lines: Vec<String> =
-            meant.iter().flat_map(|(process, runs)| runs.iter().map(move |run| line(process, run))).collect();
-        format!("there are: {}", lines.join("; "))
+        let lines = meant.answering.iter().flat_map(|(process, runs)| runs.iter().map(move |run| line(process, run)));
+        let silent = meant.silent.iter().copied().map(says_nothing);
+        format!("there are: {}", lines.chain(silent).collect::<Vec<_>>().join("; "))
     }
 
     fn refused(answer: &Answer, is_json: bool) -> Result<ExitCode, CliError> {
@@ -307,19 +350,45 @@ mod unix {
             Process { pid, socket: PathBuf::new(), status }
         }
 
+        fn running(answering: &[Process], silent: &[u32]) -> Found {
+            let silent = silent.iter().map(|pid| Silent { pid: *pid, why: "it hung up".to_owned() });
+            Found { answering: answering.to_vec(), silent: silent.collect() }
+        }
+
         #[test]
         fn one_that_runs_is_meant_and_of_several_one_is_named() {
-            let none = meant(&[], None).unwrap_err();
+            let none = meant(&Found::default(), None).map(|_| ()).unwrap_err();
             assert_eq!((none.message.as_str(), none.code), ("no convoke is running", ExitCode::Usage));
-            let both = [process(7, &["run-aaaa", "run-bbbb"]), process(8, &["run-cccc"])];
-            let found =
-                |name| meant(&both, name).map(|found| found.iter().map(|(one, runs)| (one.pid, runs.len())).collect());
+            let both = running(&[process(7, &["run-aaaa", "run-bbbb"]), process(8, &["run-cccc"])], &[]);
+            let found = |name| {
+                let pids = |meant: Meant<'_>| meant.answering.iter().map(|(one, runs)| (one.pid, runs.len())).collect();
+                meant(&both, name).map(pids)
+            };
             assert_eq!(found(None).unwrap(), vec![(7, 2), (8, 1)]);
             assert_eq!(found(Some("bbbb")).unwrap(), vec![(7, 1)]);
             assert_eq!(found(Some("8")).unwrap(), vec![(8, 1)]);
             let error = found(Some("dddd")).map(|_: Vec<(u32, usize)>| ()).unwrap_err();
             assert!(error.hint.unwrap().contains("--run run-cccc (audit, process 8"));
             assert!(several(&meant(&both, None).unwrap()).message.starts_with("2 convokes are running"));
+        }
+
+        #[test]
+        fn one_that_does_not_answer_runs_all_the_same_and_may_be_the_one_that_is_meant() {
+            let error = |running: &Found, name| meant(running, name).map(|_| ()).unwrap_err();
+            let alone = error(&running(&[], &[9]), None);
+            assert_eq!(alone.message, "process 9 does not answer: it hung up");
+            assert!(alone.hint.unwrap().contains("kill -CONT 9"));
+
+            let two = running(&[process(7, &["run-aaaa"])], &[9]);
+            let silent = |name| meant(&two, name).map(|meant| meant.silent.len()).unwrap();
+            assert_eq!((silent(None), silent(Some("audit"))), (1, 1), "both may be meant");
+            assert_eq!((silent(Some("run-aaaa")), silent(Some("aaaa")), silent(Some("7"))), (0, 0, 0));
+            let which = several(&meant(&two, None).unwrap());
+            assert_eq!(which.message, "2 convokes are running: which one?");
+            let listed = which.hint.unwrap();
+            assert!(listed.contains("--run run-aaaa") && listed.contains("process 9 does not answer"), "{listed}");
+            assert_eq!(error(&two, Some("9")).message, "process 9 does not answer: it hung up");
+            assert_eq!(error(&two, Some("dddd")).message, "no convoke that answers is running dddd");
         }
 
         #[test]
