@@ -93,6 +93,12 @@ impl Fleet {
         true
     }
 
+    /// Whether another run can be followed.
+    pub(super) fn has_room(&self) -> bool {
+        let runs = self.lock();
+        runs.len() < MOST_RUNS || runs.values().any(|followed| !followed.is_heard())
+    }
+
     /// A run has told these.
     pub(super) fn hear(&self, run: &str, events: &[Event]) {
         if let Some(followed) = self.lock().get_mut(run) {

@@ -90,16 +90,28 @@ async fn follow(fleet: &Fleet, socket: &Path) -> Stand {
     // What goes wrong is the end of it: the list says that nothing more is heard.
     let _ = hear(fleet, socket, &mut told).await;
     let over = told.runs.iter().filter(|run| fleet.end(run)).count();
-    if !told.runs.is_empty() && over == told.runs.len() { Stand::Over } else { Stand::CutOff }
+    let is_over = !told.runs.is_empty() && over == told.runs.len() && told.refused.is_empty();
+    if is_over { Stand::Over } else { Stand::CutOff }
 }
 
 async fn hear(fleet: &Fleet, socket: &Path, told: &mut Told) -> io::Result<()> {
     let request = Request { wish: Wish::Events { from: 0 }, run: None, client: None };
     let mut lines = timeout(PATIENCE, Line::ask(socket, &request)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let mut batch: Vec<(String, Event)> = Vec::new();
-    while let Some(line) = lines.next().await? {
+    'lines: while let Some(line) = lines.next().await? {
         for (run, event) in told.line(&line) {
-            if !told.runs.contains(&run) && fleet.begin(&run, socket.to_owned()) {
+            if told.refused.contains(&run) {
+                // What has come of it is gone: where there is room now, it is told anew, from its beginning.
+                if fleet.has_room() {
+                    break 'lines;
+                }
+                continue;
+            }
+            if !told.runs.contains(&run) {
+                if !fleet.begin(&run, socket.to_owned()) {
+                    told.refused.push(run);
+                    continue;
+                }
                 told.runs.push(run.clone());
             }
             match event {
@@ -120,6 +132,8 @@ async fn hear(fleet: &Fleet, socket: &Path, told: &mut Told) -> io::Result<()> {
 struct Told {
     /// The runs that are followed.
     runs: Vec<String>,
+    /// Those for which there was no room when they were first told of.
+    refused: Vec<String>,
     /// Whether it has only one.
     is_alone: bool,
     /// What was told before a run had its id.
@@ -216,6 +230,7 @@ mod tests {
     use serde_json::json;
     use tempfile::TempDir;
     use tokio::net::UnixListener;
+    use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -227,8 +242,8 @@ mod tests {
         line
     }
 
-    /// A process that tells this to the first who asks, and then hangs up.
-    fn process(folder: &TempDir, lines: Vec<Value>) -> (PathBuf, JoinHandle<()>) {
+    /// A process that tells this to the first who asks, then more when that comes, and then hangs up.
+    fn process(folder: &TempDir, lines: Vec<Value>, more: oneshot::Receiver<Vec<Value>>) -> (PathBuf, JoinHandle<()>) {
         let socket = folder.path().join("1.sock");
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
@@ -236,11 +251,46 @@ mod tests {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = BufReader::new(stream);
             stream.read_line(&mut String::new()).await.unwrap();
-            for line in [json!({"ok": true, "runs": [{}], "next": 0})].into_iter().chain(lines) {
-                stream.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-            }
+            let text = |lines: Vec<Value>| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+            let first = [json!({"ok": true, "runs": [{}], "next": 0})].into_iter().chain(lines).collect();
+            stream.write_all(text(first).as_bytes()).await.unwrap();
+            stream.write_all(text(more.await.unwrap_or_default()).as_bytes()).await.unwrap();
         });
         (socket, telling)
+    }
+
+    /// Follows a process that tells this.
+    async fn follow_told(fleet: &Fleet, folder: &TempDir, lines: Vec<Value>) {
+        let (socket, telling) = process(folder, lines, oneshot::channel().1);
+        follow(fleet, &socket).await;
+        telling.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_run_for_which_there_was_no_room_is_told_from_its_beginning_when_there_is() {
+        let (fleet, folder) = (Fleet::default(), tempfile::tempdir().unwrap());
+        (0..MOST_RUNS).for_each(|run| assert!(fleet.begin(&run.to_string(), PathBuf::new())));
+        // It is told together with one that is known, by which is seen how much was heard.
+        let mut beside = warned(0);
+        beside["run"] = json!("7");
+        let (more, told) = oneshot::channel();
+        let (socket, telling) = process(&folder, vec![warned(0), beside], told);
+        let following = tokio::spawn({
+            let fleet = fleet.clone();
+            async move { follow(&fleet, &socket).await == Stand::CutOff }
+        });
+        let mut changes = fleet.changes();
+        while fleet.look("7", |run| run.picture.version()) == Some(0) {
+            changes.changed().await.unwrap();
+        }
+        fleet.end("5");
+        more.send(vec![warned(1)]).unwrap();
+        assert!(following.await.unwrap(), "it is followed anew");
+        telling.await.unwrap();
+        assert_eq!(fleet.look("one", |_| ()), None);
+
+        follow_told(&fleet, &folder, vec![warned(0), warned(1)]).await;
+        assert_eq!(fleet.look("one", |run| run.picture.version()), Some(2));
     }
 
     fn brief(fleet: &Fleet, name: &str) -> Value {
@@ -252,9 +302,7 @@ mod tests {
         let (fleet, folder) = (Fleet::default(), tempfile::tempdir().unwrap());
         let missing = json!({"run": "one", "missing": true});
         for (lines, incomplete) in [(vec![missing, warned(0), warned(9)], true), (vec![warned(0), warned(1)], false)] {
-            let (socket, telling) = process(&folder, lines);
-            follow(&fleet, &socket).await;
-            telling.await.unwrap();
+            follow_told(&fleet, &folder, lines).await;
             assert_eq!(brief(&fleet, "incomplete"), json!(incomplete));
             assert_eq!(fleet.look("one", |run| run.picture.version()), Some(2));
         }
