@@ -44,6 +44,12 @@ struct Open {
     since: Duration,
 }
 
+impl Open {
+    fn is_in_flight(&self) -> bool {
+        matches!(self.stage, Stage::Sent(_) | Stage::Answered(..))
+    }
+}
+
 /// What a question is at.
 #[derive(Clone, Debug, PartialEq)]
 enum Stage {
@@ -217,7 +223,10 @@ impl State {
                 }
             }
             Fact::QuestionWaits { question, item, reason, lasts } => {
-                self.is_at(*question, *item, Stage::Waits(reason.clone(), lasts.map(|lasts| at + lasts)), at);
+                // A second try beside one that is under way may wait too: only a pause breaks that off.
+                if reason == "pause" || !self.questions.get(question).is_some_and(Open::is_in_flight) {
+                    self.is_at(*question, *item, Stage::Waits(reason.clone(), lasts.map(|lasts| at + lasts)), at);
+                }
             }
             Fact::QuestionSent { question, item, backend, .. } => {
                 self.accounts.insert(backend.to_string());
@@ -264,7 +273,7 @@ impl State {
 
     /// The questions that are on their way.
     pub(super) fn in_flight(&self) -> usize {
-        self.questions.values().filter(|open| matches!(open.stage, Stage::Sent(_) | Stage::Answered(..))).count()
+        self.questions.values().filter(|open| open.is_in_flight()).count()
     }
 
     /// What is going on in a worker's line.

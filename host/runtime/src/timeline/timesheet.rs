@@ -179,7 +179,11 @@ impl Timesheet {
             Fact::ItemReturned { item, worker, .. } if self.holders.get(item) == Some(worker) => self.let_go(*item),
             Fact::QuestionQueued { question, item, .. } => self.is_at(*question, *item, What::Turn),
             Fact::QuestionWaits { question, item, reason, .. } => {
-                self.is_at(*question, *item, What::of_wait(reason));
+                // A second try beside one that is under way may wait too: only a pause breaks that off.
+                let is_under_way = self.questions.get(question).is_some_and(|open| open.at == What::Answers);
+                if reason == "pause" || !is_under_way {
+                    self.is_at(*question, *item, What::of_wait(reason));
+                }
             }
             Fact::QuestionSent { question, item, .. } => self.is_at(*question, *item, What::Answers),
             Fact::QuestionRetried { question, item, kind, .. } => {

@@ -127,6 +127,20 @@ fn a_pause_is_shown_where_something_would_go_on_and_not_where_something_ends() {
 }
 
 #[test]
+fn a_second_try_that_waits_for_an_instance_leaves_the_answer_as_it_is() {
+    let mut state = working();
+    hear(&mut state, 2, &sent(1, 7));
+    hear(&mut state, 3, &waits(1, 7, "instance"));
+    hear(&mut state, 4, &Fact::QuestionHedged { question: 1, item: 7, model: String::new(), after: Duration::ZERO });
+    assert_eq!((doing(&state, 4).kind, state.in_flight()), (Kind::Asked(true), 1));
+    hear(&mut state, 5, &Fact::QuestionStarted { question: 1, item: 7, after: Duration::ZERO });
+    hear(&mut state, 6, &waits(1, 7, "instance"));
+    assert_eq!(doing(&state, 6).kind, Kind::Answering(Pace::default(), Duration::from_secs(1)));
+    hear(&mut state, 7, &waits(1, 7, "pause"));
+    assert_eq!((doing(&state, 7).kind, state.in_flight()), (Kind::Paused, 0));
+}
+
+#[test]
 fn the_conclusion_has_a_line_of_its_own() {
     let mut state = working();
     let ended = Fact::ItemEnded { worker: Some(0), item: 7, outcome: Outcome::Done, took: Duration::ZERO };

@@ -334,3 +334,15 @@ fn times_have_the_unit_that_fits() {
     let said = [0.0, 0.312, 1.25, 59.0, 125.0, 11_220.0].map(words);
     assert_eq!(said, ["0 ms", "312 ms", "1.2 s", "59.0 s", "2 min 05 s", "3 h 07 min"]);
 }
+
+#[test]
+fn while_a_second_try_waits_for_an_instance_the_first_is_answered() {
+    let mut told = Told::working(1);
+    told.sent(1, 0);
+    told.waits(1, 0, "instance");
+    told.pass(6.0);
+    told.waits(1, 0, "pause");
+    told.pass(4.0);
+    told.is(What::Pause, 0.4, "");
+    assert!((told.sheet.shares.of(What::Answers) - 6.0).abs() < 1e-6 && told.sheet.shares.of(What::Instance) < 1e-6);
+}
