@@ -72,6 +72,7 @@ impl Broker {
     /// failure, and asked again when the run goes on.
     pub(super) async fn broken_off(&self, life: &mut Life<'_>, request: &Request) {
         life.draft.ended(&request.model, Usage { requests: 1, ..Usage::default() }, None, false, None);
+        life.draft.paused();
         life.draft.beside_is_over();
         let (question, item) = (life.id, life.asker.item);
         self.books.tell(Fact::QuestionWaits { question, item, reason: "pause".into(), lasts: None }).await;

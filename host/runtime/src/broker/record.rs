@@ -361,6 +361,11 @@ impl Draft {
         self.came_to(SUPERSEDED);
     }
 
+    /// The attempt that has just ended was broken off by a pause.
+    pub(super) fn paused(&mut self) {
+        self.came_to("paused");
+    }
+
     fn came_to(&mut self, what: &'static str) {
         if let Some(end) = self.untold.last_mut() {
             end.failed = Some(what.into());

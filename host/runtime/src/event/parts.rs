@@ -21,8 +21,8 @@ pub struct AttemptEnd {
     pub attempt: u32,
     /// The model that answered; where none did, the one that was asked.
     pub model: String,
-    /// The failure's kind, or `superseded` where another attempt beside it was answered or given up first; none: it was
-    /// answered.
+    /// The failure's kind; `superseded` where another attempt beside it was answered or given up first, `paused` where a
+    /// pause broke it off, `dropped` where nobody waited for it any more; none: it was answered.
     pub failed: Option<Cow<'static, str>>,
     /// What it took, as far as it is known.
     pub usage: Usage,

@@ -80,6 +80,18 @@ async fn at_once_breaks_off_what_is_under_way_and_asks_it_again_without_a_failur
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_that_a_pause_broke_off_was_not_answered() {
+    let mut bench = Bench::with(instances(1), |_, _| slow());
+    let one = bench.begin(question("a"));
+    sleep(seconds(2)).await;
+    bench.broker.pause().pause(true);
+    sleep(seconds(1)).await;
+    bench.broker.pause().resume();
+    one.await.unwrap().0.unwrap();
+    assert_eq!(bench.attempts(), [(1, "paused".to_owned()), (2, "answered".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_not_be_asked_twice_is_not_broken_off() {
     let bench = Bench::with(instances(2), |_, _| slow());
     let once = bench.begin(Question { repeatable: false, ..question("a") });
