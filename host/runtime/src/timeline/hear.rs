@@ -4,18 +4,13 @@ use std::time::Duration;
 
 use super::timesheet::Timesheet;
 use super::{
-    Continued, End, Ended, Hold, Item, LONGEST_TEXT, Limit, MOST_HOLDS, MOST_ITEMS, MOST_MARKS, MOST_MODELS,
-    MOST_QUESTIONS, MOST_SAMPLES, MOST_STATES, MOST_WORKERS, Mark, MarkKind, ModelTotals, Phase, Plan, Question, Retry,
-    Returned, Sampled, Stall, State, Timeline, Worker,
+    Continued, Ended, Hold, Item, LONGEST_TEXT, Limit, MOST_HOLDS, MOST_ITEMS, MOST_MARKS, MOST_SAMPLES, MOST_STATES,
+    MOST_WORKERS, Mark, MarkKind, Phase, Plan, Retry, Returned, Sampled, Stall, State, Timeline, Worker,
 };
-use crate::event::{Event, Fact, Sample, Settled};
+use crate::event::{Event, Fact, Sample};
 use crate::journal::Told;
 use crate::levels::Level;
-use crate::question::Tier;
 use crate::work::{Census, Outcome};
-
-/// What models are called that are not told apart any more.
-const OTHERS: &str = "other models";
 
 impl Timeline {
     /// The picture of what a run told, each time that it was begun or continued.
@@ -279,7 +274,7 @@ impl Timeline {
     }
 
     /// The place of an item, which is made where it was not told of yet; none: there are too many.
-    fn item_place(&mut self, item: usize) -> Option<usize> {
+    pub(super) fn item_place(&mut self, item: usize) -> Option<usize> {
         if let Some(place) = self.index.items.get(&item) {
             return Some(*place);
         }
@@ -359,90 +354,6 @@ impl Timeline {
         self.let_go(at, worker, item, "returned");
     }
 
-    /// A question that has not ended, as far as it is kept.
-    fn open(&mut self, question: u64) -> Option<&mut Question> {
-        self.questions.get_mut(*self.index.questions.get(&question)?)
-    }
-
-    /// The same, made where it was not told of yet.
-    fn asked(&mut self, at: Duration, question: u64, item: usize) -> Option<&mut Question> {
-        if !self.index.questions.contains_key(&question) {
-            if self.questions.len() >= MOST_QUESTIONS {
-                return None;
-            }
-            let item = self.item_place(item);
-            self.index.questions.insert(question, self.questions.len());
-            self.questions.push(Question { question, item, from: at, ..Question::default() });
-        }
-        self.open(question)
-    }
-
-    fn question_waits(
-        &mut self,
-        at: Duration,
-        question: u64,
-        item: usize,
-        state: State,
-        about: Option<(&String, Tier)>,
-    ) {
-        if !self.index.in_flight.contains(&question) {
-            self.index.waiting.insert(question);
-        }
-        let Some(asked) = self.asked(at, question, item) else { return };
-        if let Some((role, tier)) = about {
-            asked.role = bounded(role);
-            asked.tier = Some(tier);
-            asked.is_in(state, at);
-        } else if state == State::Pause || asked.state().is_none_or(State::is_waiting) {
-            asked.is_in(state, at);
-        }
-    }
-
-    fn question_settled(&mut self, at: Duration, settled: &Settled) {
-        let totals = &mut self.totals;
-        totals.questions += 1;
-        totals.usage += settled.usage;
-        totals.uncertain += settled.uncertain;
-        if totals.by.len() < MOST_MODELS || totals.by.contains_key(&settled.by) {
-            *totals.by.entry(bounded(&settled.by)).or_default() += 1;
-        }
-        let called = |one: &ModelTotals, model: &str| one.model == model && one.backend == settled.backend;
-        let mut model = bounded(&settled.model);
-        if totals.models.len() >= MOST_MODELS && !totals.models.iter().any(|one| called(one, &model)) {
-            OTHERS.clone_into(&mut model);
-        }
-        let place = totals.models.iter().position(|one| called(one, &model)).unwrap_or_else(|| {
-            let backend = settled.backend.to_string();
-            totals.models.push(ModelTotals { model, backend, ..ModelTotals::default() });
-            totals.models.len() - 1
-        });
-        if let Some(model) = totals.models.get_mut(place) {
-            model.questions += 1;
-            model.usage += settled.usage;
-            model.uncertain += settled.uncertain;
-        }
-        self.index.in_flight.remove(&settled.question);
-        self.index.waiting.remove(&settled.question);
-        let began = at.saturating_sub(settled.took).max(self.index.offset);
-        let Some(asked) = self.asked(began, settled.question, settled.item) else {
-            self.left_out.questions += 1;
-            return;
-        };
-        asked.to = Some(at);
-        asked.is_heard_no_more();
-        asked.attempts = settled.attempts;
-        asked.role = bounded(&settled.role);
-        if !settled.model.is_empty() {
-            asked.model = bounded(&settled.model);
-        }
-        if !settled.backend.is_empty() {
-            asked.backend = bounded(&settled.backend);
-        }
-        let Settled { usage, uncertain, queued, took, .. } = *settled;
-        asked.end = Some(End { by: bounded(&settled.by), usage, uncertain, queued, took });
-        self.index.questions.remove(&settled.question);
-    }
-
     fn sampled(&mut self, at: Duration, sample: &Sample) {
         self.index.every = self.index.every.max(1);
         let is_kept = self.index.sampled.is_multiple_of(self.index.every);
@@ -487,7 +398,7 @@ fn bounded_outcome(outcome: &Outcome) -> Outcome {
 }
 
 /// A text, shortened where it is longer than is kept.
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -7,6 +7,7 @@
 //! Written as JSON all times are microseconds since the first stream of the run began. The page's scripts
 //! (`host/src/page/assets/timeline.js`) know the same fold; a test compares the two.
 
+mod asking;
 pub mod bottleneck;
 mod hear;
 mod question;
