@@ -39,6 +39,9 @@ impl Picture {
             touch(&mut self.items, item, self.version);
             touch(&mut self.questions, question, self.version);
         }
+        for place in self.timeline.turned() {
+            touch(&mut self.questions, Some(*place), self.version);
+        }
         if let Some(number) = touched_worker(&event.fact) {
             let place = self.timeline.workers.iter().rposition(|worker| worker.worker == number);
             touch(&mut self.workers, place, self.version);
@@ -267,6 +270,10 @@ mod tests {
             let label = format!("item {item}");
             facts.push(Fact::ItemStarted { worker, item, id: label.clone(), label, group: None, attempt: 1 });
             let role = "reviewer".to_owned();
+            // It is never sent, and goes with its item.
+            let never_sent = question + 100;
+            let tier = Tier::Speed;
+            facts.push(Fact::QuestionQueued { question: never_sent, item, role: role.clone(), tier });
             facts.push(Fact::QuestionQueued { question, item, role: role.clone(), tier: Tier::Speed });
             facts.push(Fact::QuestionWaits { question, item, reason: "quota".into(), lasts: None });
             let model = "model".to_owned();
@@ -291,8 +298,14 @@ mod tests {
             if item == 14 {
                 facts.push(Fact::ItemReopened { item, was: outcome, reason: "requeued by somebody".to_owned() });
             }
+            if item == 3 {
+                let settled = Settled { question: never_sent, item, by: "cache".to_owned(), ..Settled::default() };
+                facts.push(Fact::QuestionSettled(Box::new(settled)));
+            }
             facts.push(Fact::Warned { message: "<img src=x onerror=alert(1)>\n".to_owned() });
         }
+        let (model, backend) = ("model".to_owned(), "anthropic".into());
+        facts.push(Fact::QuestionSent { question: 999, item: 7, model, backend, attempt: 1 });
         facts.push(Fact::WorkerEnded { worker: 1, died: Some("it trapped".to_owned()) });
         facts.push(Fact::Ended { census: Census::default(), status: Status::Degraded });
         facts

@@ -51,6 +51,7 @@ pub(super) struct Took {
 
 #[derive(Debug)]
 struct Underway {
+    item: usize,
     doing: Asking,
     /// When it was last sent, and to which backend.
     sent: Option<(Duration, String)>,
@@ -149,6 +150,7 @@ impl Figures {
                 self.busy.become_of(self.busy(), at);
             }
             Fact::ItemEnded { worker, item, outcome, took } => {
+                self.forget_unsent(*item);
                 *self.outcomes.entry(outcome.name()).or_default() += 1;
                 if let Some(worker) = worker {
                     times.item(command, outcome.name(), *took);
@@ -160,7 +162,8 @@ impl Figures {
                     *count = count.saturating_sub(1);
                 }
             }
-            Fact::ItemReturned { worker, .. } => {
+            Fact::ItemReturned { worker, item, .. } => {
+                self.forget_unsent(*item);
                 self.returned += 1;
                 self.put_down(*worker, None, at);
             }
@@ -169,18 +172,24 @@ impl Figures {
             Fact::Paused { .. } => self.paused = true,
             Fact::Resumed { .. } => self.paused = false,
             Fact::Degraded { to, .. } => self.level = Some(*to),
-            Fact::QuestionQueued { question, .. } => self.is_doing(*question, Asking::Queued),
-            Fact::QuestionSent { question, backend, .. } => {
-                let backend = labels.backend(backend);
-                self.questions.insert(*question, Underway { doing: Asking::Sent, sent: Some((at, backend)) });
+            Fact::QuestionQueued { question, item, .. } => self.is_doing(*question, *item, Asking::Queued),
+            // It is broken off, and asked again when the run goes on.
+            Fact::QuestionWaits { question, reason, .. } if reason == "pause" => {
+                if let Some(underway) = self.questions.get_mut(question) {
+                    underway.doing = Asking::Queued;
+                }
             }
-            Fact::QuestionStarted { question, after, .. } => {
-                self.is_doing(*question, Asking::Answering);
+            Fact::QuestionSent { question, item, backend, .. } => {
+                let sent = Some((at, labels.backend(backend)));
+                self.questions.insert(*question, Underway { item: *item, doing: Asking::Sent, sent });
+            }
+            Fact::QuestionStarted { question, item, after } => {
+                self.is_doing(*question, *item, Asking::Answering);
                 let sent = self.questions.get(question).and_then(|underway| underway.sent.as_ref());
                 times.began(command, sent.map_or("", |(_, backend)| backend), *after);
             }
-            Fact::QuestionRetried { question, kind, .. } => {
-                self.is_doing(*question, Asking::Retrying);
+            Fact::QuestionRetried { question, item, kind, .. } => {
+                self.is_doing(*question, *item, Asking::Retrying);
                 *self.retries.entry(labels.kind(kind)).or_default() += 1;
             }
             Fact::QuestionHedged { .. } => self.hedges += 1,
@@ -217,8 +226,13 @@ impl Figures {
         }
     }
 
-    fn is_doing(&mut self, question: u64, doing: Asking) {
-        self.questions.entry(question).or_insert(Underway { doing, sent: None }).doing = doing;
+    fn is_doing(&mut self, question: u64, item: usize, doing: Asking) {
+        self.questions.entry(question).or_insert(Underway { item, doing, sent: None }).doing = doing;
+    }
+
+    /// Who has asked has its item no more. That one which was never sent has ended need not be told; of all others it is.
+    fn forget_unsent(&mut self, item: usize) {
+        self.questions.retain(|_, underway| underway.item != item || underway.sent.is_some());
     }
 
     /// A worker has nothing in its hands any more. `ended`: an item that has ended, and how long it was there.

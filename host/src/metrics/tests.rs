@@ -130,6 +130,36 @@ async fn the_numbers_are_what_was_told() {
     assert!(!text.contains("secret"), "{text}");
 }
 
+#[tokio::test]
+async fn what_was_never_sent_is_gone_with_its_item_and_what_a_pause_broke_off_is_queued() {
+    let events = Events::new();
+    let shared = watched(&events);
+    let queued = |question, item| Fact::QuestionQueued { question, item, role: String::new(), tier: Tier::Speed };
+    let sent = |question, item| {
+        let (model, backend) = ("claude-x".to_owned(), "anthropic".into());
+        Fact::QuestionSent { question, item, model, backend, attempt: 1 }
+    };
+    let are = |states: [f64; 2]| {
+        let text = shared.text().unwrap();
+        for (state, expected) in ["queued", "sent"].into_iter().zip(states) {
+            has(&text, &format!("convoke_questions{{command=\"audit\",state=\"{state}\"}}"), expected);
+        }
+    };
+    for fact in [queued(1, 0), queued(2, 0), queued(3, 1), queued(4, 1), sent(2, 0), sent(4, 1)] {
+        events.tell(fact).await;
+    }
+    are([2.0, 2.0]);
+    events.tell(Fact::ItemReturned { worker: 0, item: 0, reason: "it trapped".to_owned() }).await;
+    are([1.0, 2.0]);
+    events.tell(Fact::QuestionSettled(Box::new(settled(2, "dropped")))).await;
+    let (reason, lasts) = ("pause".into(), None);
+    events.tell(Fact::QuestionWaits { question: 4, item: 1, reason, lasts }).await;
+    are([2.0, 0.0]);
+    events.tell(sent(4, 1)).await;
+    events.tell(Fact::ItemEnded { worker: None, item: 1, outcome: Outcome::Done, took: SECOND }).await;
+    are([0.0, 1.0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn at_the_end_the_census_is_that_of_the_report() {
     let events = Events::new();

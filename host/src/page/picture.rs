@@ -61,7 +61,7 @@ mod tests {
         let (question, item) = (1, 0);
         events.mention(Fact::WorkerStarted { worker: 0, segment: "a".to_owned() });
         let label = "a.md".to_owned();
-        events.mention(Fact::ItemStarted { worker: 0, item, label, group: None, attempt: 1 });
+        events.mention(Fact::ItemStarted { worker: 0, item, id: String::new(), label, group: None, attempt: 1 });
         events.mention(Fact::QuestionQueued { question, item, role: "r".to_owned(), tier: Tier::Speed });
         tokio::time::advance(Duration::from_millis(1_500)).await;
         let model = "m".to_owned();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::hear::bounded;
-use super::{End, MOST_MODELS, MOST_QUESTIONS, MOST_STATES, ModelTotals, Question, Since, State, Timeline};
+use super::{End, MOST_MODELS, MOST_QUESTIONS, ModelTotals, Question, State, Timeline};
 use crate::event::Settled;
 use crate::question::Tier;
 
@@ -18,6 +18,9 @@ impl Timeline {
 
     /// The same, made where it was not told of yet.
     pub(super) fn asked(&mut self, at: Duration, question: u64, item: usize) -> Option<&mut Question> {
+        if self.index.left.contains_key(&question) {
+            return None;
+        }
         if !self.index.questions.contains_key(&question) {
             if self.questions.len() >= MOST_QUESTIONS {
                 return None;
@@ -37,6 +40,9 @@ impl Timeline {
         state: State,
         about: Option<(&String, Tier)>,
     ) {
+        if !self.index.in_flight.contains(&question) && !self.index.left.contains_key(&question) {
+            self.index.waiting.insert(question);
+        }
         let Some(asked) = self.asked(at, question, item) else { return };
         if let Some((role, tier)) = about {
             asked.role = bounded(role);
@@ -44,6 +50,36 @@ impl Timeline {
             asked.is_in(state, at);
         } else if state == State::Pause || asked.state().is_none_or(State::is_waiting) {
             asked.is_in(state, at);
+        }
+    }
+
+    /// Who has asked has its item no more. That one which was never sent has ended need not be told; of all others it is.
+    pub(super) fn close_unsent(&mut self, at: Duration, item: usize) {
+        let Some(place) = self.place_of_item(item) else { return };
+        self.close_questions(at, |question| question.item == Some(place) && question.attempts == 0);
+    }
+
+    pub(super) fn close_questions(&mut self, at: Duration, is_it: impl Fn(&Question) -> bool) {
+        let Self { questions, index, .. } = self;
+        index.questions.retain(|number, place| {
+            let Some(question) = questions.get_mut(*place).filter(|question| is_it(question)) else { return true };
+            question.to = Some(at);
+            question.is_heard_no_more();
+            index.waiting.remove(number);
+            index.left.insert(*number, *place);
+            index.turned.push(*place);
+            false
+        });
+        index.turned.sort_unstable();
+    }
+
+    /// It is heard of again: somebody waits for it after all.
+    pub(super) fn comes_back(&mut self, question: u64) {
+        let Some(place) = self.index.left.remove(&question) else { return };
+        self.index.questions.insert(question, place);
+        self.index.turned.push(place);
+        if let Some(question) = self.questions.get_mut(place) {
+            question.to = None;
         }
     }
 
@@ -71,13 +107,15 @@ impl Timeline {
             model.uncertain += settled.uncertain;
         }
         self.index.in_flight.remove(&settled.question);
+        self.index.waiting.remove(&settled.question);
+        self.comes_back(settled.question);
         let began = at.saturating_sub(settled.took).max(self.index.offset);
         let Some(asked) = self.asked(began, settled.question, settled.item) else {
             self.left_out.questions += 1;
             return;
         };
         asked.to = Some(at);
-        asked.pace = None;
+        asked.is_heard_no_more();
         asked.attempts = settled.attempts;
         asked.role = bounded(&settled.role);
         if !settled.model.is_empty() {
@@ -89,17 +127,5 @@ impl Timeline {
         let Settled { usage, uncertain, queued, took, .. } = *settled;
         asked.end = Some(End { by: bounded(&settled.by), usage, uncertain, queued, took });
         self.index.questions.remove(&settled.question);
-    }
-}
-
-impl Question {
-    pub(super) fn is_in(&mut self, state: State, at: Duration) {
-        self.pace = None;
-        if self.states.last().is_some_and(|Since(last, _)| *last == state) {
-            return;
-        }
-        if self.states.len() < MOST_STATES {
-            self.states.push(Since(state, at));
-        }
     }
 }

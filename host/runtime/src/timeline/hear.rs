@@ -56,6 +56,7 @@ impl Timeline {
         self.sheet.hear(event);
         let at = self.index.offset.saturating_add(event.at);
         self.now = self.now.max(at);
+        self.index.turned.clear();
         match &event.fact {
             Fact::RunStarted(facts) => self.run = Some((**facts).clone()),
             Fact::Planned { items, cached, workers, assessed_in, allocated_in, expected } => {
@@ -131,6 +132,7 @@ impl Timeline {
                 self.totals.sent += 1;
                 self.index.in_flight.insert(*question);
                 self.index.waiting.remove(question);
+                self.comes_back(*question);
                 let Some(asked) = self.asked(at, *question, *item) else { return };
                 asked.model = bounded(model);
                 asked.backend = bounded(backend);
@@ -218,6 +220,8 @@ impl Timeline {
             }
             Fact::Ended { census, status } => {
                 self.end_phase(at);
+                self.close_questions(at, |_| true);
+                self.index.in_flight.clear();
                 (self.census, self.ended) = (*census, Some(Ended { at, census: *census, status: *status }));
             }
             // Of a secret the user is warned as well.
@@ -339,6 +343,7 @@ impl Timeline {
             item.outcome.replace(kept)
         });
         self.count(before.as_ref(), Some(outcome));
+        self.close_unsent(at, item);
         if let Some(worker) = worker {
             self.let_go(at, worker, item, outcome.name());
         }
@@ -351,6 +356,7 @@ impl Timeline {
                 item.returned.push(Returned { at, worker, reason: bounded(reason) });
             }
         }
+        self.close_unsent(at, item);
         self.let_go(at, worker, item, "returned");
     }
 

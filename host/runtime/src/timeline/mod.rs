@@ -401,10 +401,14 @@ struct Index {
     workers: HashMap<usize, usize>,
     items: HashMap<usize, usize>,
     questions: HashMap<u64, usize>,
+    /// The questions that nobody waits for any more, and of which it may never be told that they have ended.
+    left: HashMap<u64, usize>,
     /// Of those that are known, the ones that were sent and have not ended.
     in_flight: HashSet<u64>,
     /// Of all that have not ended, the ones that wait to be sent.
     waiting: HashSet<u64>,
+    /// The places of the questions that the last event has closed or opened again.
+    turned: Vec<usize>,
     /// The items that were planned or added, in this stream.
     known: u64,
     /// Of so many samples one is kept.
@@ -445,5 +449,11 @@ impl Timeline {
     /// The place in [`questions`](Self::questions) of a question that has not ended.
     pub fn place_of_question(&self, question: u64) -> Option<usize> {
         self.index.questions.get(&question).copied()
+    }
+
+    /// The places of the questions that the last event has closed because they went with their item or with the run, and
+    /// of those of them that it has opened again.
+    pub fn turned(&self) -> &[usize] {
+        &self.index.turned
     }
 }

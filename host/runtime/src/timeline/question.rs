@@ -33,7 +33,7 @@ pub struct Question {
     /// When it was first told of.
     #[serde(with = "micros")]
     pub from: Duration,
-    /// When it ended, if it has.
+    /// When it ended, if it has. Of one that was never sent it need not be told: it ended with its item, without an `end`.
     #[serde(with = "micros_or_none", skip_serializing_if = "Option::is_none")]
     pub to: Option<Duration>,
     /// What it was in, and since when: each until the next, the last until the end. See

@@ -114,6 +114,39 @@ fn a_pause_breaks_a_question_off_and_a_second_try_that_waits_does_not() {
 }
 
 #[test]
+fn a_question_that_was_never_sent_ends_with_its_item_and_lives_on_where_it_is_sent_after_all() {
+    let mut timeline = Timeline::default();
+    for (at, fact) in [(0, worker(0)), (1, took(0, 0, 1)), (2, sent(1, 1)), (2, queued(2)), (2, queued(3))] {
+        hear(&mut timeline, at, fact);
+    }
+    hear(&mut timeline, 5, ended(0, 0, Outcome::Done));
+    assert_eq!(timeline.turned(), [1, 2]);
+    hear(&mut timeline, 6, waits(3, "quota"));
+    assert!(timeline.turned().is_empty());
+    let ends = |timeline: &Timeline| timeline.questions.iter().map(|question| question.to).collect::<Vec<_>>();
+    assert_eq!(ends(&timeline), [None, Some(ms(5)), Some(ms(5))], "of one that was sent its end is told");
+    assert_eq!((timeline.in_flight(), timeline.place_of_question(2)), (1, None));
+    hear(&mut timeline, 7, sent(3, 1));
+    assert_eq!((ends(&timeline)[2], timeline.questions[2].state(), timeline.in_flight()), (None, Some(State::Sent), 2));
+    hear(&mut timeline, 8, settled(2, "cache"));
+    hear(&mut timeline, 9, settled(3, "model"));
+    assert_eq!(ends(&timeline), [None, Some(ms(8)), Some(ms(9))]);
+    let census = Census::default();
+    hear(&mut timeline, 20, Fact::Ended { census, status: Status::Completed });
+    assert_eq!((ends(&timeline)[0], timeline.in_flight(), timeline.questions.len()), (Some(ms(20)), 0, 3));
+}
+
+#[test]
+fn a_question_that_waits_ends_where_its_item_is_given_back() {
+    let mut timeline = Timeline::default();
+    let returned = Fact::ItemReturned { worker: 0, item: 0, reason: "it trapped".to_owned() };
+    for (at, fact) in [(0, worker(0)), (1, took(0, 0, 1)), (2, queued(1)), (4, returned)] {
+        hear(&mut timeline, at, fact);
+    }
+    assert_eq!((timeline.questions[0].to, timeline.questions[0].state()), (Some(ms(4)), None));
+}
+
+#[test]
 fn an_item_that_is_done_again_is_pending_until_it_ends_once_more() {
     let mut timeline = Timeline::default();
     for (at, fact) in [(0, planned(2)), (0, worker(0)), (1, took(0, 0, 1)), (2, ended(0, 0, Outcome::Done))] {

@@ -63,12 +63,15 @@
       this.workers = numbered(workers, 'worker', from.workers);
       this.items = numbered(items, 'item', from.items);
       this.questions = new Map();
+      // Those that nobody waits for any more, and of which it may never be told that they have ended.
+      this.left = new Map();
       this.flying = new Set();
       for (let place = from.questions; place < questions.length; place += 1) {
         const question = questions[place];
-        if (question.to !== undefined) continue;
-        this.questions.set(question.question, place);
-        if (['sent', 'streaming'].includes(last(question.states)?.[0])) this.flying.add(question.question);
+        if (question.end) continue;
+        const isLeft = question.to !== undefined;
+        (isLeft ? this.left : this.questions).set(question.question, place);
+        if (!isLeft && ['sent', 'streaming'].includes(last(question.states)?.[0])) this.flying.add(question.question);
       }
       this.known = this.value.census.items;
       this.sampled = samples.length + out.samples;
@@ -170,6 +173,7 @@
             one.returned ??= [];
             if (one.returned.length < MOST_STATES) one.returned.push({ at, worker, reason: bounded(event.reason) });
           });
+          this.closeUnsent(at, item);
           this.letGo(at, worker, item, 'returned');
           break;
         case 'degraded':
@@ -202,6 +206,7 @@
         case 'question-sent':
           value.totals.sent += 1;
           this.flying.add(question);
+          this.comesBack(question);
           this.asked(at, question, item, (one) => {
             one.model = bounded(event.model);
             one.backend = bounded(event.backend);
@@ -304,6 +309,8 @@
           break;
         case 'ended':
           this.endPhase(at);
+          this.closeQuestions(at, () => true);
+          this.flying.clear();
           value.census = event.census;
           value.ended = { at, census: event.census, status: event.status };
           break;
@@ -403,7 +410,34 @@
         one.outcome = kept;
       });
       this.count(before, outcome.state);
+      this.closeUnsent(at, item);
       if (worker !== null && worker !== undefined) this.letGo(at, worker, item, outcome.state);
+    }
+
+    // Who has asked has its item no more. That one which was never sent has ended need not be told; of all others it is.
+    closeUnsent(at, item) {
+      const place = this.items.get(item);
+      this.closeQuestions(at, (question) => question.item === place && question.attempts === 0);
+    }
+
+    closeQuestions(at, isIt) {
+      for (const [number, place] of this.questions) {
+        const question = this.value.questions[place];
+        if (!isIt(question)) continue;
+        question.to = at;
+        delete question.pace;
+        this.questions.delete(number);
+        this.left.set(number, place);
+      }
+    }
+
+    // It is heard of again: somebody waits for it after all.
+    comesBack(number) {
+      const place = this.left.get(number);
+      if (place === undefined) return;
+      this.left.delete(number);
+      this.questions.set(number, place);
+      delete this.value.questions[place].to;
     }
 
     open(number, change) {
@@ -413,6 +447,7 @@
 
     asked(at, number, item, change) {
       const { questions } = this.value;
+      if (this.left.has(number)) return false;
       if (!this.questions.has(number)) {
         if (questions.length >= MOST.questions) return false;
         const place = this.place(item);
@@ -453,6 +488,7 @@
       add(sum.usage, settled.usage);
       sum.uncertain += settled.uncertain;
       this.flying.delete(settled.question);
+      this.comesBack(settled.question);
       const began = Math.max(at - settled.took, this.offset);
       const kept = this.asked(began, settled.question, settled.item, (one) => {
         one.to = at;

@@ -97,7 +97,8 @@ fn a_pause_of_an_hour_leaves_as_much_as_before_it() {
     for item in 0..10 {
         ends(&mut state, item, 60.0, 6.0);
     }
-    let started = Fact::ItemStarted { worker: 0, item: 10, label: String::new(), group: None, attempt: 1 };
+    let started =
+        Fact::ItemStarted { worker: 0, item: 10, id: String::new(), label: String::new(), group: None, attempt: 1 };
     state.hear(&started, seconds(60.0));
     let before = state.left(seconds(63.0)).expect("something");
     state.hear(&Fact::Paused { by: String::new(), at_once: true }, seconds(63.0));
@@ -221,7 +222,14 @@ fn where_items_wait_and_one_stalls_it_is_not_half_as_long_as_it_takes() {
                 ended += 1;
             }
             if passes(before, at, began) {
-                let started = Fact::ItemStarted { worker, item, label: String::new(), group: None, attempt: 1 };
+                let started = Fact::ItemStarted {
+                    worker,
+                    item,
+                    id: String::new(),
+                    label: String::new(),
+                    group: None,
+                    attempt: 1,
+                };
                 state.hear(&started, seconds(at));
                 let lasts = Some(seconds(waits(item)));
                 if waits(item) > 0.0 {
