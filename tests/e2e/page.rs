@@ -359,6 +359,9 @@ fn told(text: &str) -> Vec<Event> {
         Fact::QuestionSent { question: 6, item: 0, model: said(), backend: cow(), attempt: 1 },
         settled(6, "model"),
         Fact::QuestionQueued { question: 7, item: 0, role: said(), tier: Tier::Speed },
+        // It comes late: another worker has it already.
+        Fact::ItemProgress { item: 0, done: 0.7, note: said() },
+        Fact::ItemReturned { worker: 0, item: 0, reason: said() },
         Fact::ItemsAdded { parent: 0, items: 1 },
         Fact::ItemEnded { worker: Some(1), item: 0, outcome: Outcome::Failed(said()), took: ms(5) },
         item(1, 1, 1),

@@ -144,6 +144,7 @@ impl Figures {
                 }
             }
             Fact::ItemStarted { worker, item, .. } => {
+                self.forget_unsent(*item);
                 if let Some(working) = self.workers.get_mut(worker) {
                     working.item = Some((*item, at));
                 }
@@ -163,9 +164,13 @@ impl Figures {
                 }
             }
             Fact::ItemReturned { worker, item, .. } => {
-                self.forget_unsent(*item);
                 self.returned += 1;
                 self.put_down(*worker, None, at);
+                // Another worker may have it already.
+                let is_it = |working: &Working| working.item.is_some_and(|(held, _)| held == *item);
+                if !self.workers.values().any(is_it) {
+                    self.forget_unsent(*item);
+                }
             }
             Fact::ItemsAdded { items, .. } => self.items += *items as u64,
             Fact::Quarantined { .. } => self.quarantined += 1,

@@ -160,6 +160,21 @@ async fn what_was_never_sent_is_gone_with_its_item_and_what_a_pause_broke_off_is
     are([0.0, 1.0]);
 }
 
+#[tokio::test]
+async fn what_waits_for_an_item_is_not_forgotten_when_a_dead_worker_gives_it_back_late() {
+    let events = Events::new();
+    let shared = watched(&events);
+    let queued = |question| Fact::QuestionQueued { question, item: 0, role: String::new(), tier: Tier::Speed };
+    for worker in 0..2 {
+        events.tell(Fact::WorkerStarted { worker, segment: String::new() }).await;
+        let (label, attempt) = (String::new(), 1);
+        events.tell(Fact::ItemStarted { worker, item: 0, label, group: None, attempt }).await;
+        events.tell(queued(worker as u64)).await;
+    }
+    events.tell(Fact::ItemReturned { worker: 0, item: 0, reason: "it trapped".to_owned() }).await;
+    has(&shared.text().unwrap(), "convoke_questions{command=\"audit\",state=\"queued\"}", 1.0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn at_the_end_the_census_is_that_of_the_report() {
     let events = Events::new();

@@ -160,6 +160,8 @@ impl State {
             Fact::ItemStarted { worker, item, label, group, .. } => {
                 if let Some(line) = self.workers.get_mut(worker) {
                     self.holders.insert(*item, *worker);
+                    // Those of who had it before, which may still be told to have given it back.
+                    self.questions.retain(|_, open| open.item != *item);
                     line.item = Some((*item, label.clone()));
                     line.group.clone_from(group);
                     line.note.clear();

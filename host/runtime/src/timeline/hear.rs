@@ -307,6 +307,8 @@ impl Timeline {
     ) {
         let holder = self.index.workers.get(&worker).copied();
         let place = self.item_place(item);
+        // Those of who had it before, which may still be told to have given it back.
+        self.close_unsent(at, item);
         if let Some(item) = place.and_then(|place| self.items.get_mut(place)) {
             item.id = bounded(id);
             item.label = bounded(label);
@@ -350,13 +352,22 @@ impl Timeline {
     }
 
     fn item_returned(&mut self, at: Duration, worker: usize, item: usize, reason: &str) {
-        if let Some(item) = self.item(item) {
-            item.progress = None;
+        let holder = self.index.workers.get(&worker).copied();
+        let place = self.item_place(item);
+        let mut is_its = true;
+        if let Some(item) = place.and_then(|place| self.items.get_mut(place)) {
+            // Another worker may have it already.
+            is_its = item.worker == holder;
+            if is_its {
+                item.progress = None;
+            }
             if item.returned.len() < MOST_STATES {
                 item.returned.push(Returned { at, worker, reason: bounded(reason) });
             }
         }
-        self.close_unsent(at, item);
+        if is_its {
+            self.close_unsent(at, item);
+        }
         self.let_go(at, worker, item, "returned");
     }
 

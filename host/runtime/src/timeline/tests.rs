@@ -147,6 +147,30 @@ fn a_question_that_waits_ends_where_its_item_is_given_back() {
 }
 
 #[test]
+fn what_a_dead_worker_gives_back_late_stays_with_who_has_it_now() {
+    let mut timeline = Timeline::default();
+    let returned = Fact::ItemReturned { worker: 0, item: 0, reason: "it trapped".to_owned() };
+    let progress = Fact::ItemProgress { item: 0, done: 0.5, note: "half".to_owned() };
+    let told = [
+        (0, worker(0)),
+        (0, worker(1)),
+        (1, took(0, 0, 1)),
+        (2, queued(1)),
+        (3, took(1, 0, 2)),
+        (4, queued(2)),
+        (4, progress),
+        (5, returned),
+    ];
+    for (at, fact) in told {
+        hear(&mut timeline, at, fact);
+    }
+    assert_eq!((timeline.questions[0].to, timeline.questions[1].to), (Some(ms(3)), None));
+    assert_eq!((&timeline.items[0].progress, timeline.items[0].returned.len()), (&Some((0.5, "half".to_owned())), 1));
+    let holds: Vec<_> = timeline.workers.iter().map(|worker| worker.holds[0].end).collect();
+    assert_eq!(holds, [Some("returned"), None]);
+}
+
+#[test]
 fn an_item_that_is_done_again_is_pending_until_it_ends_once_more() {
     let mut timeline = Timeline::default();
     for (at, fact) in [(0, planned(2)), (0, worker(0)), (1, took(0, 0, 1)), (2, ended(0, 0, Outcome::Done))] {

@@ -162,7 +162,10 @@ impl Timesheet {
             }
             Fact::WorkerReady { worker, .. } => self.is_ready(*worker),
             Fact::WorkerEnded { worker, .. } => {
-                if let Some((item, _)) = self.workers.remove(worker).and_then(|worker| worker.item) {
+                // Another worker may have it already.
+                if let Some((item, _)) = self.workers.remove(worker).and_then(|worker| worker.item)
+                    && self.holders.get(&item) == Some(worker)
+                {
                     self.holders.remove(&item);
                 }
             }
@@ -172,6 +175,8 @@ impl Timesheet {
                     at_work.item = Some((*item, label.chars().take(LONGEST_LABEL).collect()));
                     at_work.open = Default::default();
                     self.holders.insert(*item, *worker);
+                    // Those of who had it before, which may still be told to have given it back.
+                    self.questions.retain(|_, open| open.item != *item);
                 }
             }
             Fact::ItemEnded { item, .. } => self.let_go(*item),

@@ -169,11 +169,14 @@
           break;
         case 'item-returned':
           this.item(item, (one) => {
-            delete one.progress;
+            // Another worker may have it already.
+            if (one.worker === this.workers.get(worker)) {
+              delete one.progress;
+              this.closeUnsent(at, item);
+            }
             one.returned ??= [];
             if (one.returned.length < MOST_STATES) one.returned.push({ at, worker, reason: bounded(event.reason) });
           });
-          this.closeUnsent(at, item);
           this.letGo(at, worker, item, 'returned');
           break;
         case 'degraded':
@@ -371,6 +374,8 @@
     itemStarted(at, { worker, item, id, label, group, attempt }) {
       const holder = this.workers.get(worker);
       const place = this.place(item);
+      // Those of who had it before, which may still be told to have given it back.
+      this.closeUnsent(at, item);
       if (place !== null) {
         const one = this.value.items[place];
         if (id) one.id = bounded(id);

@@ -141,6 +141,18 @@ fn a_second_try_that_waits_for_an_instance_leaves_the_answer_as_it_is() {
 }
 
 #[test]
+fn what_a_dead_worker_had_asked_is_not_shown_of_who_has_its_item_now() {
+    let mut state = working();
+    hear(&mut state, 1, &Fact::WorkerStarted { worker: 1, segment: String::new() });
+    hear(&mut state, 2, &queued(1, 7));
+    hear(&mut state, 3, &started(1, 7));
+    hear(&mut state, 4, &Fact::ItemReturned { worker: 0, item: 7, reason: "it trapped".to_owned() });
+    hear(&mut state, 4, &Fact::WorkerEnded { worker: 0, died: None });
+    let doing = state.doing(&state.workers[&1], Duration::from_secs(5));
+    assert_eq!((doing.kind, doing.since), (Kind::Working(String::new()), Duration::from_secs(3)));
+}
+
+#[test]
 fn the_conclusion_has_a_line_of_its_own() {
     let mut state = working();
     let ended = Fact::ItemEnded { worker: Some(0), item: 7, outcome: Outcome::Done, took: Duration::ZERO };

@@ -110,6 +110,8 @@ impl Tree {
                 }
             }
             Fact::ItemStarted { worker, item, label, group, attempt, .. } => {
+                // A dead worker may be told to have given it back only after this.
+                self.is_returned(*item, None, at, &mut ending);
                 let parent = self.workers.get(worker).map_or(&root, Open::context);
                 let mut span = self.item(&parent.clone(), *item, at);
                 span.set("convoke.item.label", text(label));
@@ -120,13 +122,9 @@ impl Tree {
             Fact::ItemEnded { worker, item, outcome, took } => {
                 self.item_ends((*worker, *item), outcome, (at, *took), &root, &mut ending);
             }
-            Fact::ItemReturned { item, reason, .. } => {
-                if let Some(Item { mut span, .. }) = self.items.remove(item) {
-                    span.fails("returned");
-                    span.set("convoke.outcome", "returned");
-                    span.set_some("convoke.reason", self.content.then(|| text(reason)));
-                    self.questions.leave(*item, at);
-                    ending.end(span, at);
+            Fact::ItemReturned { worker, item, reason } => {
+                if self.items.get(item).is_some_and(|open| open.worker == Some(*worker)) {
+                    self.is_returned(*item, Some(reason), at, &mut ending);
                 }
             }
             Fact::QuestionQueued { item, .. } => {
@@ -255,6 +253,16 @@ impl Tree {
         let context = span.context().clone();
         self.items.insert(item, Item { span, worker: None });
         context
+    }
+
+    /// Who had it has it no more, and it has not ended.
+    fn is_returned(&mut self, item: usize, reason: Option<&str>, at: SystemTime, ending: &mut Ending<'_>) {
+        let Some(Item { mut span, .. }) = self.items.remove(&item) else { return };
+        span.fails("returned");
+        span.set("convoke.outcome", "returned");
+        span.set_some("convoke.reason", reason.filter(|_| self.content).map(text));
+        self.questions.leave(item, at);
+        ending.end(span, at);
     }
 
     fn item_ends(

@@ -265,6 +265,34 @@ fn an_item_that_has_failed_and_is_done_again_is_linked_to_its_failure() {
 }
 
 #[test]
+fn an_item_that_another_worker_has_already_is_not_given_back_by_the_dead_one() {
+    let returned = Fact::ItemReturned { worker: 0, item: 0, reason: "it trapped".to_owned() };
+    let spans = spans(
+        false,
+        [
+            (0, begun()),
+            (0, worker(0)),
+            (0, worker(1)),
+            (1, item(0, 0, 1)),
+            (2, queued(1, 0)),
+            (3, item(1, 0, 2)),
+            (4, queued(2, 0)),
+            (5, returned),
+            (5, Fact::WorkerEnded { worker: 0, died: None }),
+            (6, settled(2, 0, "model", 2)),
+            (7, item_ends(Some(1), 0, Outcome::Done)),
+            (8, Fact::WorkerEnded { worker: 1, died: None }),
+            (9, over(Census { items: 1, done: 1, ..Census::default() }, Status::Completed)),
+        ],
+    );
+    assert_eq!(
+        drawn(&spans),
+        "convoke agent-audit 0-9\n  segment 0 0-5\n    item 1 1-3 !returned\n      question 1 2-3 !dropped \
+         convoke.queued\n  segment 1 0-8\n    item 2 3-7 <-again\n      question 2 4-6 convoke.queued\n"
+    );
+}
+
+#[test]
 fn a_cached_item_has_no_length_and_hangs_on_the_run_and_a_conclusion_has_its_own() {
     let spans = spans(
         false,

@@ -346,3 +346,19 @@ fn while_a_second_try_waits_for_an_instance_the_first_is_answered() {
     told.is(What::Pause, 0.4, "");
     assert!((told.sheet.shares.of(What::Answers) - 6.0).abs() < 1e-6 && told.sheet.shares.of(What::Instance) < 1e-6);
 }
+
+#[test]
+fn an_item_of_a_dead_worker_stays_with_who_has_it_now() {
+    let mut told = Told::working(1);
+    told.queued(1, 0);
+    told.worker(1);
+    told.takes(1, 0);
+    told.now(Fact::ItemReturned { worker: 0, item: 0, reason: String::new() });
+    told.now(Fact::WorkerEnded { worker: 0, died: None });
+    told.queued(2, 0);
+    told.waits(2, 0, "quota");
+    told.settled(1, 0);
+    told.pass(10.0);
+    // Half of the time: there were two workers, and one of them is gone.
+    assert!((told.sheet.shares.of(What::Quota) - 5.0).abs() < 1e-6, "{:?}", told.sheet.shares);
+}
