@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use convoke::page::{Data, SCRIPTS, render};
-use convoke_runtime::event::{AccountSample, AttemptEnd, Event, Fact, RunFacts, Sample, Settled};
+use convoke_runtime::event::{AccountSample, AttemptEnd, Event, Fact, RunFacts, Sample, Settled, Spent};
 use convoke_runtime::journal::Told;
 use convoke_runtime::levels::Level;
 use convoke_runtime::money::Usd;
@@ -294,6 +294,18 @@ fn told(text: &str) -> Vec<Event> {
             ..Settled::default()
         }))
     };
+    let shared = |question| {
+        let Fact::QuestionSettled(mut settled) = settled(question, "model") else { unreachable!("it is one") };
+        let share = |model: &str| Spent {
+            model: model.to_owned(),
+            backend: cow(),
+            notional: false,
+            usage,
+            uncertain: Usd::from_dollars(0.001),
+        };
+        settled.by_model = vec![share("another"), share(text)];
+        Fact::QuestionSettled(settled)
+    };
     let account = AccountSample {
         account: cow(),
         waiting: 3,
@@ -357,7 +369,7 @@ fn told(text: &str) -> Vec<Event> {
         Fact::QuestionWaits { question: 4, item: 0, reason: "quota".into(), lasts: None },
         settled(5, "cache"),
         Fact::QuestionSent { question: 6, item: 0, model: said(), backend: cow(), attempt: 1 },
-        settled(6, "model"),
+        shared(6),
         Fact::QuestionQueued { question: 7, item: 0, role: said(), tier: Tier::Speed },
         // It comes late: another worker has it already.
         Fact::ItemProgress { item: 0, done: 0.7, note: said() },

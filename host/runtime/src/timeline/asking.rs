@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::hear::bounded;
-use super::{End, MOST_MODELS, MOST_QUESTIONS, ModelTotals, Question, State, Timeline};
-use crate::event::Settled;
+use super::{End, MOST_MODELS, MOST_QUESTIONS, ModelTotals, Question, State, Timeline, Totals};
+use crate::event::{Settled, Spent};
 use crate::question::Tier;
 
 /// What models are called that are not told apart any more.
@@ -91,20 +91,20 @@ impl Timeline {
         if totals.by.len() < MOST_MODELS || totals.by.contains_key(&settled.by) {
             *totals.by.entry(bounded(&settled.by)).or_default() += 1;
         }
-        let called = |one: &ModelTotals, model: &str| one.model == model && one.backend == settled.backend;
-        let mut model = bounded(&settled.model);
-        if totals.models.len() >= MOST_MODELS && !totals.models.iter().any(|one| called(one, &model)) {
-            OTHERS.clone_into(&mut model);
-        }
-        let place = totals.models.iter().position(|one| called(one, &model)).unwrap_or_else(|| {
-            let backend = settled.backend.to_string();
-            totals.models.push(ModelTotals { model, backend, ..ModelTotals::default() });
-            totals.models.len() - 1
-        });
-        if let Some(model) = totals.models.get_mut(place) {
-            model.questions += 1;
-            model.usage += settled.usage;
-            model.uncertain += settled.uncertain;
+        totals.of_model(&settled.model, &settled.backend, |model| model.questions += 1);
+        let whole = Spent {
+            model: settled.model.clone(),
+            backend: settled.backend.clone(),
+            notional: settled.notional,
+            usage: settled.usage,
+            uncertain: settled.uncertain,
+        };
+        let shares = if settled.by_model.is_empty() { std::slice::from_ref(&whole) } else { &settled.by_model };
+        for share in shares {
+            totals.of_model(&share.model, &share.backend, |model| {
+                model.usage += share.usage;
+                model.uncertain += share.uncertain;
+            });
         }
         self.index.in_flight.remove(&settled.question);
         self.index.waiting.remove(&settled.question);
@@ -127,5 +127,21 @@ impl Timeline {
         let Settled { usage, uncertain, queued, took, .. } = *settled;
         asked.end = Some(End { by: bounded(&settled.by), usage, uncertain, queued, took });
         self.index.questions.remove(&settled.question);
+    }
+}
+
+impl Totals {
+    fn of_model(&mut self, model: &str, backend: &str, change: impl FnOnce(&mut ModelTotals)) {
+        let called = |one: &ModelTotals, model: &str| one.model == model && one.backend == backend;
+        let mut model = bounded(model);
+        if self.models.len() >= MOST_MODELS && !self.models.iter().any(|one| called(one, &model)) {
+            OTHERS.clone_into(&mut model);
+        }
+        if let Some(known) = self.models.iter_mut().find(|one| called(one, &model)) {
+            return change(known);
+        }
+        let mut new = ModelTotals { model, backend: backend.to_owned(), ..ModelTotals::default() };
+        change(&mut new);
+        self.models.push(new);
     }
 }

@@ -352,7 +352,7 @@ pub struct Totals {
     pub usage: Usage,
     /// What they may have cost beyond that, at most.
     pub uncertain: Usd,
-    /// The same for each model, under that which was asked last.
+    /// The same for each model: what it took itself, and the questions of which it was the last that was asked.
     pub models: Vec<ModelTotals>,
 }
 
@@ -363,16 +363,16 @@ impl Totals {
     }
 }
 
-/// What questions to a model took.
+/// What a model took.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ModelTotals {
     /// The model; empty where none was asked.
     pub model: String,
     /// The backend.
     pub backend: String,
-    /// How many have ended.
+    /// How many have ended at it.
     pub questions: u64,
-    /// What they took.
+    /// What it took, also of those that ended at another one.
     pub usage: Usage,
     /// What they may have cost beyond that, at most.
     pub uncertain: Usd,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::event::{Event, Fact, Settled};
+use crate::event::{Event, Fact, Settled, Spent};
 use crate::journal::Told;
 use crate::question::Tier;
 
@@ -198,6 +198,29 @@ fn totals_are_those_of_all_questions_also_of_those_answered_without_asking() {
     let cached = &timeline.questions[1];
     assert_eq!((cached.from, cached.to), (ms(20), Some(ms(50))), "it began as long ago as it says");
     assert_eq!(timeline.in_flight(), 0);
+}
+
+#[test]
+fn each_model_has_what_it_took_itself_and_the_question_is_that_of_the_last() {
+    let mut timeline = Timeline::default();
+    let share = |model: &str, pico| Spent {
+        model: model.to_owned(),
+        backend: "anthropic".into(),
+        notional: false,
+        usage: Usage { requests: 1, usd: Usd::from_pico(pico), ..Usage::default() },
+        uncertain: Usd::from_pico(1),
+    };
+    let Fact::QuestionSettled(mut whole) = settled(1, "model") else { unreachable!("it is one") };
+    whole.by_model = vec![share("big", 40), share("a-model", 1)];
+    (whole.usage, whole.uncertain) =
+        (Usage { requests: 2, usd: Usd::from_pico(41), ..Usage::default() }, Usd::from_pico(2));
+    hear(&mut timeline, 5, Fact::QuestionSettled(whole));
+    let mut took: Vec<_> =
+        timeline.totals.models.iter().map(|one| (&*one.model, one.questions, one.usage.usd)).collect();
+    took.sort_unstable_by_key(|one| one.0);
+    assert_eq!(took, [("a-model", 1, Usd::from_pico(1)), ("big", 0, Usd::from_pico(40))]);
+    assert!(timeline.totals.models.iter().all(|one| one.uncertain == Usd::from_pico(1)));
+    assert_eq!(timeline.totals.usage.usd, Usd::from_pico(41));
 }
 
 #[test]

@@ -14,14 +14,8 @@
     return letters.length <= LONGEST ? text : `${letters.slice(0, LONGEST).join('')}…`;
   };
   const last = (list) => list[list.length - 1];
-  const usage = () => ({
-    requests: 0,
-    input_tokens: 0,
-    cache_read_tokens: 0,
-    cache_write_tokens: 0,
-    output_tokens: 0,
-    usd: 0,
-  });
+  const TOOK = ['requests', 'input_tokens', 'cache_read_tokens', 'cache_write_tokens', 'output_tokens', 'usd'];
+  const usage = () => Object.fromEntries(TOOK.map((name) => [name, 0]));
   const add = (sum, more) => Object.keys(sum).forEach((name) => (sum[name] += more[name] ?? 0));
   const census = () => ({ items: 0, done: 0, cached: 0, fallback: 0, failed: 0, skipped: 0, pending: 0 });
 
@@ -475,6 +469,15 @@
       question.states.push([state, at]);
     }
 
+    ofModel({ model: name, backend }) {
+      const { models } = this.value.totals;
+      let model = bounded(name);
+      const find = () => models.find((one) => one.model === model && one.backend === backend);
+      if (models.length >= MOST_MODELS && !find()) model = 'other models';
+      if (!find()) models.push({ model, backend, questions: 0, usage: usage(), uncertain: 0 });
+      return find();
+    }
+
     settled(at, settled) {
       const { totals, left_out: out } = this.value;
       totals.questions += 1;
@@ -482,16 +485,12 @@
       totals.uncertain += settled.uncertain;
       const by = bounded(settled.by);
       if (Object.keys(totals.by).length < MOST_MODELS || totals.by[by]) totals.by[by] = (totals.by[by] ?? 0) + 1;
-      let model = bounded(settled.model);
-      const find = () => totals.models.find((one) => one.model === model && one.backend === settled.backend);
-      if (totals.models.length >= MOST_MODELS && !find()) model = 'other models';
-      if (!find()) {
-        totals.models.push({ model, backend: settled.backend, questions: 0, usage: usage(), uncertain: 0 });
+      this.ofModel(settled).questions += 1;
+      for (const share of settled.by_model?.length ? settled.by_model : [settled]) {
+        const sum = this.ofModel(share);
+        add(sum.usage, share.usage);
+        sum.uncertain += share.uncertain;
       }
-      const sum = find();
-      sum.questions += 1;
-      add(sum.usage, settled.usage);
-      sum.uncertain += settled.uncertain;
       this.flying.delete(settled.question);
       this.comesBack(settled.question);
       const began = Math.max(at - settled.took, this.offset);
