@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use convoke::page::{Data, SCRIPTS, render};
-use convoke_runtime::event::{AccountSample, AttemptEnd, Event, Fact, RunFacts, Sample, Settled, Spent};
+use convoke_runtime::event::{AccountSample, AttemptEnd, BudgetSample, Event, Fact, RunFacts, Sample, Settled, Spent};
 use convoke_runtime::journal::Told;
 use convoke_runtime::levels::Level;
 use convoke_runtime::money::Usd;
@@ -185,6 +185,30 @@ async fn text_of_strangers_runs_nowhere_on_the_page() {
         assert_eq!((&seen["elements"]["svg"], &seen["elements"]["iframe"]), (&json!(0), &json!(0)), "{text}");
         assert_eq!(seen["scripts_of_others"], Value::Null, "{text}");
     }
+}
+
+#[tokio::test]
+async fn what_a_run_took_before_it_was_continued_is_not_left_on_the_page() {
+    let Some(browser) = Browser::find() else { return };
+    let usage = Usage { requests: 1, usd: Usd::from_dollars(0.25), ..Usage::default() };
+    // $1.50 is the budget, of which $1.20 had gone before.
+    let budgets = vec![BudgetSample { budget: "usd".into(), spent: 1.45 / 1.5 }];
+    let mut timeline = Timeline::default();
+    for fact in [
+        run_facts("audit"),
+        Fact::QuestionSettled(Box::new(Settled { usage, ..Settled::default() })),
+        Fact::Sampled(Box::new(Sample { budgets, ..Sample::default() })),
+    ] {
+        timeline.hear(&Event { at: Duration::ZERO, fact });
+    }
+    let place = folder();
+    let file = place.path().join("page.html");
+    let page = render(&Data { timeline: &timeline, report: None, missing: &[] }).expect("a page");
+    fs::write(&file, page).expect("written");
+    let seen = browser.sees("tiles", &file, &[]).await;
+    is_harmless(&seen);
+    let tiles: Vec<&str> = seen["tiles"].as_array().expect("tiles").iter().filter_map(Value::as_str).collect();
+    assert!(tiles.iter().any(|tile| tile.contains("budget $1.50, $0.0500 left")), "{tiles:?}");
 }
 
 #[tokio::test]

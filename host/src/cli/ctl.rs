@@ -271,12 +271,16 @@ mod unix {
         line("mode", format!("{}, asks {}", cut(&run.mode), cut(&run.backend)));
         line("items", census(&run.census));
         line("questions", format!("{} in flight, {} waiting", run.in_flight, run.waiting));
-        let budget = run.budget_usd.map_or_else(String::new, |budget| format!(" of ${budget:.2}"));
+        let budget = match (run.budget_usd, run.budget_left_usd) {
+            (Some(budget), Some(left)) => format!("; ${left:.4} left of ${budget:.2}"),
+            (Some(budget), None) => format!("; the budget is ${budget:.2}"),
+            (None, _) => String::new(),
+        };
         let uncertain = match run.uncertain_usd > 0.0 {
             true => format!(", at most ${:.4} more", run.uncertain_usd),
             false => String::new(),
         };
-        line("spent", format!("${:.4}{budget}{uncertain}", run.usd));
+        line("spent", format!("${:.4}{uncertain}{budget}", run.usd));
         for account in &run.accounts {
             let names = ["requests", "input tokens", "output tokens"];
             let free =
@@ -389,6 +393,13 @@ mod unix {
             assert!(listed.contains("--run run-aaaa") && listed.contains("process 9 does not answer"), "{listed}");
             assert_eq!(error(&two, Some("9")).message, "process 9 does not answer: it hung up");
             assert_eq!(error(&two, Some("dddd")).message, "no convoke that answers is running dddd");
+        }
+
+        #[test]
+        fn what_is_left_of_a_budget_is_said_beside_what_was_spent() {
+            let run =
+                RunStatus { usd: 0.5, budget_usd: Some(10.0), budget_left_usd: Some(1.5), ..RunStatus::default() };
+            assert!(shown(&run).contains("$0.5000; $1.5000 left of $10.00\n"), "{}", shown(&run));
         }
 
         #[test]

@@ -161,13 +161,16 @@ pub struct RunStatus {
     pub in_flight: usize,
     /// How many of its questions wait.
     pub waiting: usize,
-    /// What its questions have cost, in dollars.
+    /// What its questions have cost in this process, in dollars.
     pub usd: f64,
     /// What they may have cost beyond that, at most.
     pub uncertain_usd: f64,
-    /// What it may cost at most; none: it is not bounded.
+    /// What it may cost at most, all runs of the process together; none: it is not bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_usd: Option<f64>,
+    /// What is left of that: what it took before it was continued is taken off, and what the runs beside it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_left_usd: Option<f64>,
     /// How the accounts stand, those of all runs of the process together.
     pub accounts: Vec<AccountSample>,
     /// The workers that are there.

@@ -2,6 +2,7 @@
 
 use convoke_runtime::admission::Standing as AccountStanding;
 use convoke_runtime::event::AccountSample;
+use convoke_runtime::money::Usd;
 use convoke_runtime::pause::Standing;
 use convoke_runtime::timeline::{Question, Timeline};
 
@@ -32,7 +33,8 @@ pub(super) fn of(served: &Served) -> RunStatus {
     status.stopping = seen.stopping;
     status.usd = seen.spending.usage.usd.dollars();
     status.uncertain_usd = seen.spending.uncertain.dollars();
-    status.budget_usd = seen.budget.map(convoke_runtime::money::Usd::dollars);
+    status.budget_usd = seen.budget.map(|budget| Usd::from_pico(budget.size).dollars());
+    status.budget_left_usd = seen.budget.map(|budget| Usd::from_pico(budget.left()).dollars());
     status.accounts = seen.accounts.into_iter().map(account).collect();
     status.at_once = seen.pause == Standing::AtOnce;
     status.paused = seen.paused_by.filter(|_| seen.pause != Standing::GoesOn);
@@ -63,7 +65,9 @@ fn of_picture(picture: &Timeline) -> RunStatus {
         status.mode.clone_from(&run.mode);
         status.backend.clone_from(&run.backend);
         status.started = Some(run.started);
-        status.budget_usd = run.budget.map(convoke_runtime::money::Usd::dollars);
+        let left = |budget| picture.samples.last().and_then(|last| last.sample.usd_left(budget));
+        status.budget_usd = run.budget.map(Usd::dollars);
+        status.budget_left_usd = run.budget.and_then(left).map(Usd::dollars);
     }
     status
 }
@@ -118,11 +122,30 @@ fn millis(time: std::time::Duration) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use convoke_runtime::event::{Event, Fact};
+    use convoke_runtime::event::{BudgetSample, Event, Fact, RunFacts, Sample};
     use convoke_runtime::question::Tier;
     use convoke_runtime::work::Outcome;
+    use jiff::Timestamp;
 
     use super::*;
+
+    fn facts() -> RunFacts {
+        RunFacts {
+            run: "run".to_owned(),
+            command: "audit".to_owned(),
+            subcommand: None,
+            plugin: String::new(),
+            version: String::new(),
+            project: String::new(),
+            mode: "balanced".to_owned(),
+            backend: String::new(),
+            instances: 8,
+            budget: None,
+            started: Timestamp::UNIX_EPOCH,
+            continued: false,
+            pid: 7,
+        }
+    }
 
     #[test]
     fn a_worker_is_told_by_what_its_question_is_in() {
@@ -147,6 +170,21 @@ mod tests {
             .map(|one| format!("{} {} {}", one.item.unwrap_or_default(), one.doing, one.for_ms))
             .collect();
         assert_eq!(told, ["7 quota 6000", "8 working 9000", " idle 10000"]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_budget_is_what_was_told_last() {
+        let mut picture = Timeline::default();
+        let facts = RunFacts { budget: Some(Usd::from_dollars(10.0)), ..facts() };
+        let spent = |spent| {
+            let budgets = vec![BudgetSample { budget: "usd".into(), spent }];
+            Fact::Sampled(Box::new(Sample { budgets, ..Sample::default() }))
+        };
+        for fact in [Fact::RunStarted(Box::new(facts)), spent(0.8), spent(0.85)] {
+            picture.hear(&Event { at: Duration::ZERO, fact });
+        }
+        let status = of_picture(&picture);
+        assert_eq!((status.budget_usd, status.budget_left_usd), (Some(10.0), Some(1.5)));
     }
 
     #[test]

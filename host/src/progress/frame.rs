@@ -257,7 +257,8 @@ pub(super) fn parts(view: &View<'_>) -> Vec<(String, Style)> {
     parts
 }
 
-/// `$0.42 of $1.00`; with what requests that broke off may have cost beyond that, and what of it is not billed.
+/// `$0.42, $0.58 left`; with what requests that broke off may have cost beyond that, and what of it is not billed. More
+/// than what is shown may be off the budget: what a run took before it was continued.
 fn spent(states: &[State]) -> Option<String> {
     let (mut usage, mut uncertain, mut notional) = (Usage::default(), Usd::ZERO, Usd::ZERO);
     for state in states {
@@ -265,18 +266,19 @@ fn spent(states: &[State]) -> Option<String> {
         uncertain += state.uncertain;
         notional += state.notional;
     }
-    let budget = states.iter().filter_map(|state| state.budget).min();
     if usage.requests == 0 && uncertain == Usd::ZERO {
         return None;
     }
     let beyond = if uncertain == Usd::ZERO { String::new() } else { format!(" to {}", usage.usd + uncertain) };
-    let of = budget.map_or_else(String::new, |budget| format!(" of {budget}"));
+    // All runs of the process share it: the least that one has heard of is the newest.
+    let left = states.iter().filter_map(|state| state.left).min();
+    let left = left.map_or_else(String::new, |left| format!(", {left} left"));
     let billed = match notional {
         Usd::ZERO => String::new(),
         all if all >= usage.usd => ", not billed".to_owned(),
         some => format!(", {some} of it not billed"),
     };
-    Some(format!("{}{beyond}{of}{billed}", usage.usd))
+    Some(format!("{}{beyond}{billed}{left}", usage.usd))
 }
 
 /// How many may be in flight at the accounts that were asked; none before any was.

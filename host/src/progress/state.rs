@@ -98,6 +98,8 @@ pub(super) struct State {
     /// The part of the dollars that a subscription pays: it is not billed.
     pub(super) notional: Usd,
     pub(super) budget: Option<Usd>,
+    /// What was left of it a moment ago.
+    pub(super) left: Option<Usd>,
     /// How many questions may be in flight, by account.
     pub(super) limits: BTreeMap<String, usize>,
     /// The accounts that were asked.
@@ -209,6 +211,7 @@ impl State {
             Fact::LimitChanged { account, limit, .. } => drop(self.limits.insert(account.clone(), *limit)),
             Fact::Sampled(sample) => {
                 self.limits = sample.accounts.iter().map(|one| (one.account.to_string(), one.limit)).collect();
+                self.left = self.budget.and_then(|budget| sample.usd_left(budget));
             }
             Fact::DispatchStopped { .. } | Fact::Stopping { .. } => self.is_stopping = true,
             Fact::Ended { .. } => self.has_ended = true,

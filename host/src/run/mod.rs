@@ -245,7 +245,7 @@ impl Session {
             Some(_) => self.journal.written(&id).await?,
             None => HashMap::new(),
         };
-        self.steering.attach(&shared, self).await;
+        self.steering.attach(&shared, &self.settings.limits, self.settings.mode).await;
         let looking = Looking::begin(&shared);
         let sampling = Sampling::begin(&shared, self.meter.clone());
         let going = fault::guarded(async {
@@ -480,7 +480,7 @@ impl Session {
             mode: self.settings.mode.name().to_owned(),
             backend: self.backend_names(),
             instances: self.settings.limits.instances as usize,
-            budget: self.settings.budget.usd,
+            budget: self.broker.budget.config().usd,
             started,
             continued: self.resume.is_some(),
             pid: std::process::id(),

@@ -2,13 +2,18 @@
 //!
 //! Each change is an event, and a line of the report. What is wished before the run has begun holds from its beginning on.
 
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use convoke_runtime::board::{Board, BoardError};
 use convoke_runtime::broker::{Broker, Spending};
+use convoke_runtime::budget::{Limit, Standing as Budget};
 use convoke_runtime::event::{Events, Fact};
-use convoke_runtime::money::Usd;
 use convoke_runtime::pause::Standing;
 use convoke_runtime::policy::BUILT_IN;
 use convoke_runtime::policy::builtin::Profile;
@@ -16,7 +21,6 @@ use convoke_runtime::scan::ScanMode;
 use convoke_runtime::work::Census;
 use tokio::time::timeout;
 
-use super::Session;
 use super::orders::{Called, PATIENCE, Wish};
 use super::shared::Shared;
 use crate::config::limits::check_instances;
@@ -72,8 +76,8 @@ pub struct Seen {
     pub mode: &'static str,
     /// What its questions took.
     pub spending: Spending,
-    /// What it may cost at most; none: it is not bounded.
-    pub budget: Option<Usd>,
+    /// How the budget of its dollars stands; none: it is not bounded.
+    pub budget: Option<Budget>,
     /// Why nothing more is begun.
     pub stopping: Option<String>,
     /// How its backends stand.
@@ -106,18 +110,16 @@ struct Live {
     /// Whether the user has named how many instances there may be.
     is_limit_named: bool,
     mode: Mode,
-    budget: Option<Usd>,
 }
 
 impl Steering {
     /// The run begins.
-    pub(super) async fn attach(&self, shared: &Arc<Shared>, session: &Session) {
+    pub(super) async fn attach(&self, shared: &Arc<Shared>, limits: &Limits, mode: Mode) {
         let live = Live {
             shared: Arc::downgrade(shared),
-            events: session.events.clone(),
-            is_limit_named: session.settings.limits.named.instances,
-            mode: session.settings.mode,
-            budget: session.settings.budget.usd,
+            events: shared.events.clone(),
+            is_limit_named: limits.named.instances,
+            mode,
         };
         let (paused, workers, mode) = {
             let mut inner = self.inner();
@@ -299,7 +301,7 @@ impl Steering {
             paused_by: self.inner().paused.clone().map(|(by, _)| by),
             mode: live.mode.name(),
             spending: broker.spending(),
-            budget: live.budget,
+            budget: broker.budget().standing().into_iter().find(|standing| standing.limit == Limit::Run),
             stopping,
             accounts: broker.standing(),
             held,

@@ -2,6 +2,7 @@
 //
 //   node browser.mjs look PAGE FOLDER      clicks, filters, types; pictures go to the folder
 //   node browser.mjs smooth PAGE FOLDER    pans over many questions, and measures the frames
+//   node browser.mjs tiles PAGE            reads the tiles
 //   node browser.mjs fold EVENTS SCRIPT…   what the page's scripts make of events, without a browser
 //   node browser.mjs says ASKED SCRIPT…    what they say of a picture, without a browser: ASKED is { data, asks: [code] }
 //
@@ -272,5 +273,9 @@ const smooth = async (page, seen) => {
   await page.screenshot({ path: join(rest[0], 'many.png') });
 };
 
-const said = what === 'fold' ? fold() : what === 'says' ? says() : await browse(what === 'smooth' ? smooth : look);
+const tiles = async (page, seen) => {
+  seen.tiles = await page.$$eval('.tile', (all) => all.map((one) => one.textContent));
+};
+
+const said = what === 'fold' ? fold() : what === 'says' ? says() : await browse({ look, smooth, tiles }[what]);
 process.stdout.write(`${said}\n`);

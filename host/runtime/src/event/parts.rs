@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::times::micros;
+use crate::budget::Limit;
 use crate::money::Usd;
 use crate::question::Usage;
 
@@ -101,7 +102,8 @@ pub struct RunFacts {
     pub backend: String,
     /// How many instances it may have at most.
     pub instances: usize,
-    /// What it may cost at most, if that is bounded.
+    /// What it may cost at most, if that is bounded: with what it took before, where it goes on, and all runs of the process
+    /// together, where there are several. What is left of it is in each [`Sample`].
     pub budget: Option<Usd>,
     /// When it began; before the stream did, where it goes on.
     pub started: Timestamp,
@@ -125,6 +127,14 @@ pub struct Sample {
     /// The budgets that are limited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetSample>,
+}
+
+impl Sample {
+    /// Dollars that are left of this budget of the run; none: it is not known.
+    pub fn usd_left(&self, budget: Usd) -> Option<Usd> {
+        let standing = self.budgets.iter().find(|standing| standing.budget == Limit::Run.name())?;
+        Some(budget - Usd::from_dollars(budget.dollars() * standing.spent))
+    }
 }
 
 /// How a budget stands at a moment.

@@ -28,6 +28,13 @@
     return [bar, el('ul', { class: 'legend' }, legend)];
   };
 
+  // What is left of the run's budget: also what it took before it was continued is off it, and what runs beside it took.
+  const leftOf = ({ timeline, report }) => {
+    if (report?.cost) return report.cost.budgets?.find((one) => one.limit === 'usd')?.left;
+    const spent = timeline.samples.at(-1)?.budgets?.find((one) => one.budget === 'usd')?.spent;
+    return spent === undefined || !timeline.run?.budget ? undefined : timeline.run.budget * Math.max(0, 1 - spent);
+  };
+
   const moneyOf = ({ timeline, report }) => {
     const { totals } = timeline;
     const cost = report?.cost;
@@ -37,7 +44,7 @@
       notional: cost?.notional_usd ?? 0,
       estimate: cost?.estimate?.usd ?? null,
       budget: timeline.run?.budget ?? null,
-      left: cost?.budgets?.find((one) => one.limit === 'usd')?.left,
+      left: leftOf({ timeline, report }),
     };
   };
 
@@ -57,7 +64,6 @@
     const ended = census.items - census.pending;
     const input = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
     const money = moneyOf(data);
-    const left = money.left ?? Math.max(0, money.budget - money.known - money.uncertain);
     const hits = totals.by.cache ?? 0;
     const asked = (totals.questions || 0) + timeline.questions.filter((one) => one.to === undefined).length;
     const waited = Convoke.waited(timeline);
@@ -84,7 +90,7 @@
         money.uncertain > 0 && `at most ${usd(money.known + money.uncertain)}: some requests broke off`,
         money.notional > 0 && `${usd(money.notional)} of it is paid by a subscription`,
         money.estimate !== null && `about ${usd(money.estimate)} was expected`,
-        money.budget !== null && `budget ${usd(money.budget)}, ${usdLeft(left, money.known || money.uncertain)} left`,
+        money.budget !== null && `budget ${usd(money.budget)}${money.left === undefined ? '' : `, ${usdLeft(money.left, money.known || money.uncertain)} left`}`,
         'US dollars, list price',
       ]),
     );

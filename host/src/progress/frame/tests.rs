@@ -1,4 +1,4 @@
-use convoke_runtime::event::{AccountSample, Fact, RunFacts, Sample, Settled, Spent};
+use convoke_runtime::event::{AccountSample, BudgetSample, Fact, RunFacts, Sample, Settled, Spent};
 use convoke_runtime::work::Outcome;
 
 use super::*;
@@ -60,7 +60,8 @@ fn busy() -> State {
     let usage = Usage { requests: 9, usd: Usd::from_dollars(0.0421), ..Usage::default() };
     hear(62, Fact::QuestionSettled(Box::new(Settled { question: 99, item: 99, usage, ..Settled::default() })));
     let account = AccountSample { account: "anthropic".into(), limit: 8, ..AccountSample::default() };
-    hear(62, Fact::Sampled(Box::new(Sample { accounts: vec![account], ..Sample::default() })));
+    let budgets = vec![BudgetSample { budget: "usd".into(), spent: 0.0421 }];
+    hear(62, Fact::Sampled(Box::new(Sample { accounts: vec![account], budgets, ..Sample::default() })));
     hear(62, Fact::AlertRaised { alert: "errors".into(), reason: "12 %".to_owned() });
     state
 }
@@ -155,10 +156,22 @@ fn among_others_a_command_stands_in_front_and_the_whole_is_that_of_all() {
     assert!(lines[0].starts_with("  ● audit: core"), "{}", lines[0]);
     assert!(lines[8].starts_with("  ● docs: core"), "{}", lines[8]);
     let whole = lines[16..].join("\n");
-    assert!(
-        whole.contains("18/40") && whole.contains("$0.0842 of $1.00") && whole.contains("10 of 8 in flight"),
-        "{whole}"
-    );
+    assert!(whole.contains("18/40") && whole.contains("$0.0842, ") && whole.contains("10 of 8 in flight"), "{whole}");
+}
+
+#[test]
+fn what_a_run_took_before_it_was_continued_is_not_left() {
+    let mut state = State::default();
+    let usage = Usage { requests: 1, usd: Usd::from_dollars(0.5), ..Usage::default() };
+    let budgets = vec![BudgetSample { budget: "usd".into(), spent: 0.85 }];
+    for fact in [
+        Fact::RunStarted(Box::new(run(Some(Usd::from_dollars(10.0))))),
+        Fact::Sampled(Box::new(Sample { budgets, ..Sample::default() })),
+        Fact::QuestionSettled(Box::new(Settled { usage, ..Settled::default() })),
+    ] {
+        state.hear(&fact, Duration::ZERO);
+    }
+    assert_eq!(spent(&[state]).as_deref(), Some("$0.5000, $1.50 left"));
 }
 
 #[test]
@@ -169,7 +182,7 @@ fn who_stops_it_reads_that_first() {
     let view = View { names: &names, states: &states, now: seconds(63), stops_in, eta: Some("~40 s left".to_owned()) };
     let lines = frame(&Look { width: 40, ..UNICODE }, &view);
     let whole = lines[8..].join("\n");
-    assert!(whole.starts_with("finishing 5 questions") && !whole.contains("left"), "{whole}");
+    assert!(whole.starts_with("finishing 5 questions") && !whole.contains("~40 s left"), "{whole}");
 }
 
 #[test]
