@@ -45,18 +45,25 @@ pub(super) fn meant<'a>(all: &'a [Served], name: Option<&str>) -> Result<Vec<&'a
 
 /// Does it. `by`: who wishes it.
 pub(super) async fn answer(all: &[Served], request: &Request, by: &str) -> Answer {
-    let runs = match meant(all, request.run.as_deref()) {
+    let mut runs = match meant(all, request.run.as_deref()) {
         Ok(runs) => runs,
         Err(answer) => return answer,
     };
+    if !matches!(request.wish, Wish::Status | Wish::Events { .. }) {
+        // Nothing can be changed in those that have ended.
+        runs.retain(|served| !served.steering.is_over());
+        if runs.is_empty() {
+            return Refused::over().into();
+        }
+    }
     let done = match &request.wish {
         // Events are a stream of answers: the server has them.
         Wish::Status | Wish::Events { .. } => Ok(Vec::new()),
-        Wish::Pause { now } => Ok(each(&runs, &Steered::Pause(*now), by).await),
-        Wish::Resume => Ok(each(&runs, &Steered::Resume, by).await),
+        Wish::Pause { now } => each(&runs, &Steered::Pause(*now), by).await,
+        Wish::Resume => each(&runs, &Steered::Resume, by).await,
         Wish::Limit { set } => limit(&runs, *set, by).await,
         Wish::Mode { set } => match set.parse::<Mode>() {
-            Ok(mode) => Ok(each(&runs, &Steered::Mode(mode), by).await),
+            Ok(mode) => each(&runs, &Steered::Mode(mode), by).await,
             Err(error) => Err(Answer::refused(error.to_string(), None)),
         },
         Wish::Cancel { item } => wish(&runs, orders::Wish::Cancel, item, by).await,
@@ -70,8 +77,8 @@ pub(super) async fn answer(all: &[Served], request: &Request, by: &str) -> Answe
     Answer { ok: true, pid: Some(std::process::id()), changed, runs, ..Answer::default() }
 }
 
-/// A change that can always be made, of each run.
-async fn each(runs: &[&Served], wish: &Steered, by: &str) -> Vec<Changed> {
+/// A change of each run.
+async fn each(runs: &[&Served], wish: &Steered, by: &str) -> Result<Vec<Changed>, Answer> {
     let mut changed = Vec::new();
     for served in runs {
         let done = match wish {
@@ -79,9 +86,27 @@ async fn each(runs: &[&Served], wish: &Steered, by: &str) -> Vec<Changed> {
             Steered::Resume => served.steering.resume(by).await,
             Steered::Mode(mode) => served.steering.mode(by, *mode).await,
         };
-        changed.push(became(served, done));
+        changed.push((*served, done));
     }
-    changed
+    became_of(changed)
+}
+
+/// What became of each. One that has ended meanwhile is left out.
+///
+/// # Errors
+/// Nothing could be done.
+fn became_of(done: Vec<(&Served, Result<String, Refused>)>) -> Result<Vec<Changed>, Answer> {
+    let (mut changed, mut refused) = (Vec::new(), None);
+    for (served, done) in done {
+        match done {
+            Ok(done) => changed.push(became(served, done)),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    match refused {
+        Some(refused) if changed.is_empty() => Err(refused.into()),
+        _ => Ok(changed),
+    }
 }
 
 enum Steered {
@@ -105,12 +130,11 @@ async fn limit(runs: &[&Served], most: u32, by: &str) -> Result<Vec<Changed>, An
     let wanted: Vec<usize> = runs.iter().map(|served| served.steering.open().unwrap_or(1).max(1)).collect();
     // A run alone may use what comes later: items can add items.
     let shares = if runs.len() == 1 { vec![most as usize] } else { shares(&wanted, most as usize) };
-    let mut changed = Vec::new();
+    let mut done = Vec::new();
     for (served, share) in runs.iter().zip(shares) {
-        let done = served.steering.limit(by, most, share.max(1)).await?;
-        changed.push(became(served, done));
+        done.push((*served, served.steering.limit(by, most, share.max(1)).await));
     }
-    Ok(changed)
+    became_of(done)
 }
 
 /// An item is looked for in all runs.
@@ -142,4 +166,56 @@ fn named(all: &[Served]) -> String {
         })
         .collect();
     format!("it has {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use convoke_runtime::broker::BrokerConfig;
+    use convoke_runtime::event::Events;
+
+    use super::*;
+    use crate::control::history::History;
+    use crate::run::steer::fixture::{Shared, begin, broker, shared};
+
+    fn served(name: &str) -> Served {
+        let events = Events::new();
+        let history = Arc::new(History::of(&events));
+        Served { name: name.to_owned(), events, steering: Arc::default(), history }
+    }
+
+    /// One with so many items that goes on, until what comes with it is dropped.
+    async fn live(name: &str, items: usize) -> (Served, Arc<Shared>) {
+        let served = served(name);
+        let run = shared(items, &served.events, broker(&served.events, BrokerConfig::default()));
+        begin(&served.steering, &run).await;
+        (served, run)
+    }
+
+    async fn asked(all: &[Served], wish: Wish, run: Option<&str>) -> Answer {
+        answer(all, &Request { wish, run: run.map(str::to_owned), client: None }, "ann").await
+    }
+
+    /// What became of which.
+    fn changed(answer: &Answer) -> Vec<(&str, &str)> {
+        assert!(answer.ok, "{answer:?}");
+        answer.changed.iter().map(|changed| (changed.name.as_str(), changed.became.as_str())).collect()
+    }
+
+    #[tokio::test]
+    async fn runs_that_have_ended_are_left_out_and_refused_where_they_are_named() {
+        let ((one, gone), (other, _other)) = (live("one", 3).await, live("other", 3).await);
+        let all = [one, other];
+        drop(gone);
+        let answer = asked(&all, Wish::Status, None).await;
+        let phases: Vec<&str> = answer.runs.iter().map(|run| run.phase.as_str()).collect();
+        assert_eq!(phases, ["over", ""]);
+        let answer = asked(&all, Wish::Pause { now: false }, None).await;
+        assert_eq!(changed(&answer), [("other", "paused; what is under way ends")]);
+        for wish in [Wish::Resume, Wish::Limit { set: 4 }, Wish::Mode { set: "safe".to_owned() }] {
+            let answer = asked(&all, wish, Some("one")).await;
+            assert_eq!((answer.ok, answer.error.as_deref()), (false, Some("the run has ended")));
+        }
+    }
 }

@@ -25,7 +25,8 @@ pub(super) fn of(served: &Served) -> RunStatus {
     status.name.clone_from(&served.name);
     status.pid = std::process::id();
     let Some(seen) = seen else {
-        status.phase = if has_ended { "over" } else { "waiting" }.to_owned();
+        let is_over = has_ended || served.steering.is_over();
+        status.phase = if is_over { "over" } else { "waiting" }.to_owned();
         return status;
     };
     status.census = seen.census;

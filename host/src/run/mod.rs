@@ -216,6 +216,13 @@ impl Session {
     /// # Errors
     /// When the run can't be written down at all.
     pub async fn run(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
+        let done = self.carry_out(planned, filters, stop).await;
+        // Also one that could not begin.
+        self.steering.detach();
+        done
+    }
+
+    async fn carry_out(&self, planned: Planned, filters: &Filters, stop: &Stop) -> Result<Report, RunError> {
         let began = Instant::now();
         let (id, started) = match &self.resume {
             Some(resume) => (resume.detail.row.run.id, resume.detail.row.run.started),

@@ -48,6 +48,11 @@ impl Refused {
         Self { message: message.into(), hint: None }
     }
 
+    /// Nothing can be changed in it any more.
+    pub fn over() -> Self {
+        Self::because("the run has ended").hint("`convoke runs` shows what came of it")
+    }
+
     fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -92,7 +97,7 @@ pub struct Steering(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    live: Option<Live>,
+    stage: Stage,
     /// Whether it is to begin paused.
     paused: Option<(String, bool)>,
     /// How many workers it is to have at most.
@@ -100,6 +105,25 @@ struct Inner {
     /// The mode that it is to have.
     mode: Option<Mode>,
     controls: Vec<ControlInfo>,
+}
+
+/// Where a run is.
+#[derive(Default)]
+enum Stage {
+    /// It has not begun.
+    #[default]
+    Waits,
+    /// It goes on.
+    Live(Live),
+    /// It has ended.
+    Over,
+}
+
+/// The same, and what can be changed of it.
+enum Now {
+    Waits,
+    Live(Live, Arc<Shared>),
+    Over,
 }
 
 /// A run that goes on.
@@ -123,7 +147,7 @@ impl Steering {
         };
         let (paused, workers, mode) = {
             let mut inner = self.inner();
-            inner.live = Some(live.clone());
+            inner.stage = Stage::Live(live.clone());
             (inner.paused.clone(), inner.workers, inner.mode)
         };
         if let Some((by, at_once)) = paused {
@@ -133,14 +157,14 @@ impl Steering {
             live.workers(shared, workers);
         }
         if let Some(mode) = mode {
-            self.inner().live = Some(Live { mode, ..live.clone() });
+            self.inner().stage = Stage::Live(Live { mode, ..live.clone() });
             set_mode(shared, mode).await;
         }
     }
 
-    /// The run has ended.
+    /// The run has ended, or it could not go on: nothing can be changed in it any more.
     pub(super) fn detach(&self) {
-        self.inner().live = None;
+        self.inner().stage = Stage::Over;
     }
 
     /// What was changed so far, for the report.
@@ -148,62 +172,88 @@ impl Steering {
         self.inner().controls.clone()
     }
 
-    /// Whether the run goes on.
-    pub fn is_live(&self) -> bool {
-        self.live().is_some()
+    /// Whether the run has ended.
+    pub fn is_over(&self) -> bool {
+        matches!(self.inner().now(), Now::Over)
     }
 
     /// Nothing is begun from now on; `at_once`: what is under way is broken off, and asked again later.
-    pub async fn pause(&self, by: &str, at_once: bool) -> String {
-        let live = self.live();
-        if live.as_ref().is_none_or(|(_, shared)| shared.answers.broker().pause().may_begin(at_once)) {
-            self.inner().paused = Some((by.to_owned(), at_once));
-        }
-        let became = match live {
-            Some((live, shared)) if live.pause(&shared, by, at_once).await => match at_once {
-                true => "paused; what was under way is broken off and asked again later",
-                false => "paused; what is under way ends",
-            },
-            Some(_) => "it was paused already",
-            None => "it begins paused",
+    ///
+    /// # Errors
+    /// The run has ended.
+    pub async fn pause(&self, by: &str, at_once: bool) -> Result<String, Refused> {
+        let now = {
+            let mut inner = self.inner();
+            let now = inner.now();
+            let is_news = match &now {
+                Now::Waits => true,
+                Now::Live(_, shared) => shared.answers.broker().pause().may_begin(at_once),
+                Now::Over => false,
+            };
+            if is_news {
+                inner.paused = Some((by.to_owned(), at_once));
+            }
+            now
         };
-        self.note(by, if at_once { "pause --now" } else { "pause" }, became);
-        became.to_owned()
+        let became = match now {
+            Now::Waits => "it begins paused",
+            Now::Live(live, shared) => match (live.pause(&shared, by, at_once).await, at_once) {
+                (true, true) => "paused; what was under way is broken off and asked again later",
+                (true, false) => "paused; what is under way ends",
+                (false, _) => "it was paused already",
+            },
+            Now::Over => return Err(Refused::over()),
+        };
+        self.note(by, if at_once { "pause --now" } else { "pause" }, became)?;
+        Ok(became.to_owned())
     }
 
     /// It goes on.
-    pub async fn resume(&self, by: &str) -> String {
-        let before = self.inner().paused.take();
-        let became = match self.live() {
-            Some((live, shared)) => match live.resume(&shared, by).await {
+    ///
+    /// # Errors
+    /// The run has ended.
+    pub async fn resume(&self, by: &str) -> Result<String, Refused> {
+        let (now, before) = {
+            let mut inner = self.inner();
+            (inner.now(), inner.paused.take())
+        };
+        let became = match now {
+            Now::Waits if before.is_some() => "it begins at once",
+            Now::Waits => "it was not paused",
+            Now::Live(live, shared) => match live.resume(&shared, by).await {
                 true => "it goes on",
                 false => "it was not paused",
             },
-            None if before.is_some() => "it begins at once",
-            None => "it was not paused",
+            Now::Over => return Err(Refused::over()),
         };
-        self.note(by, "resume", became);
-        became.to_owned()
+        self.note(by, "resume", became)?;
+        Ok(became.to_owned())
     }
 
     /// At most so many workers from now on: more are started where there is work for them, those that are too many end after
     /// the item in their hands. The limit of questions in flight is all runs': see [`limit_questions`](Self::limit_questions).
     ///
     /// # Errors
-    /// It is more than a user can have, or less than one.
+    /// It is more than a user can have, or less than one; or the run has ended.
     pub async fn limit(&self, by: &str, most: u32, workers: usize) -> Result<String, Refused> {
         check_instances(most).map_err(Refused::because)?;
-        self.inner().workers = Some(workers);
-        let live = self.live();
-        if let Some((live, shared)) = &live {
-            live.workers(shared, workers);
-        }
-        let became = match (live.is_some(), workers as u64 == u64::from(most)) {
-            (true, true) => format!("at most {most} questions in flight, and {} workers", workers),
-            (true, false) => format!("at most {most} questions in flight in all runs, and {workers} workers here"),
-            (false, _) => format!("it begins with at most {workers} workers"),
+        let now = {
+            let mut inner = self.inner();
+            inner.workers = Some(workers);
+            inner.now()
         };
-        self.control(by, &format!("limit {most}"), &became).await;
+        let became = match (now, workers as u64 == u64::from(most)) {
+            (Now::Waits, _) => format!("it begins with at most {workers} workers"),
+            (Now::Live(live, shared), is_alone) => {
+                live.workers(&shared, workers);
+                match is_alone {
+                    true => format!("at most {most} questions in flight, and {workers} workers"),
+                    false => format!("at most {most} questions in flight in all runs, and {workers} workers here"),
+                }
+            }
+            (Now::Over, _) => return Err(Refused::over()),
+        };
+        self.control(by, &format!("limit {most}"), &became).await?;
         Ok(became)
     }
 
@@ -220,13 +270,24 @@ impl Steering {
     }
 
     /// Another mode from now on, as far as a mode can change in the middle of a run.
-    pub async fn mode(&self, by: &str, mode: Mode) -> String {
-        self.inner().mode = Some(mode);
-        let became = match self.live() {
-            None => format!("it begins in mode {}", mode.name()),
-            Some((live, _)) if live.mode == mode => format!("it was in mode {} already", mode.name()),
-            Some((live, shared)) => {
-                self.inner().live = Some(Live { mode, ..live.clone() });
+    ///
+    /// # Errors
+    /// The run has ended.
+    pub async fn mode(&self, by: &str, mode: Mode) -> Result<String, Refused> {
+        let now = {
+            let mut inner = self.inner();
+            inner.mode = Some(mode);
+            let now = inner.now();
+            if let Stage::Live(live) = &mut inner.stage {
+                live.mode = mode;
+            }
+            now
+        };
+        let became = match now {
+            Now::Waits => format!("it begins in mode {}", mode.name()),
+            Now::Over => return Err(Refused::over()),
+            Now::Live(live, _) if live.mode == mode => format!("it was in mode {} already", mode.name()),
+            Now::Live(live, shared) => {
                 let (is_stricter, is_builtin) = set_mode(&shared, mode).await;
                 let mut parts = vec![format!("mode {}", mode.name())];
                 if !live.is_limit_named {
@@ -246,8 +307,8 @@ impl Steering {
                 parts.join("; ")
             }
         };
-        self.control(by, &format!("mode {}", mode.name()), &became).await;
-        became
+        self.control(by, &format!("mode {}", mode.name()), &became).await?;
+        Ok(became)
     }
 
     /// An item is not done, or done again.
@@ -255,8 +316,10 @@ impl Steering {
     /// # Errors
     /// There is no such item, or it can't be now.
     pub async fn wish(&self, by: &str, wish: Wish, item: &Called) -> Result<String, Refused> {
-        let Some((_, shared)) = self.live() else {
-            return Err(Refused::because("the run is not under way: its items can't be changed"));
+        let shared = match self.inner().now() {
+            Now::Live(_, shared) => shared,
+            Now::Waits => return Err(Refused::because("the run is not under way: its items can't be changed")),
+            Now::Over => return Err(Refused::over()),
         };
         let (number, id) = {
             let board = shared.board();
@@ -275,7 +338,7 @@ impl Steering {
         let what = format!("{what} {}", clean::line(&clean::bounded(&id, LONGEST)));
         match became {
             Ok(became) => {
-                self.control(by, &what, &became).await;
+                self.control(by, &what, &became).await?;
                 Ok(became)
             }
             Err(refused) => Err(Refused { message: format!("{}: {}", clean::line(&id), refused.message), ..refused }),
@@ -309,34 +372,52 @@ impl Steering {
     }
 
     /// A change is told, and kept for the report.
-    async fn control(&self, by: &str, what: &str, became: &str) {
-        self.note(by, what, became);
-        let events = self.inner().live.as_ref().map(|live| live.events.clone());
-        if let Some(events) = events {
+    async fn control(&self, by: &str, what: &str, became: &str) -> Result<(), Refused> {
+        if let Some(events) = self.note(by, what, became)? {
             let (by, what, became) = (by.to_owned(), what.to_owned(), became.to_owned());
             events.tell(Fact::Controlled { by, what, became }).await;
         }
+        Ok(())
     }
 
-    fn note(&self, by: &str, what: &str, became: &str) {
+    /// Keeps a change for the report. Gives where it is told, if the run goes on.
+    ///
+    /// # Errors
+    /// It has ended meanwhile, and has its report.
+    fn note(&self, by: &str, what: &str, became: &str) -> Result<Option<Events>, Refused> {
         let mut inner = self.inner();
-        if inner.controls.len() >= MOST {
-            return;
+        let (at, events) = match &inner.stage {
+            Stage::Waits => (Duration::ZERO, None),
+            Stage::Live(live) => (live.events.elapsed(), Some(live.events.clone())),
+            Stage::Over => return Err(Refused::over()),
+        };
+        if inner.controls.len() < MOST {
+            let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+            let (by, what, became) = (by.to_owned(), what.to_owned(), became.to_owned());
+            inner.controls.push(ControlInfo { at_ms, by, what, became });
         }
-        let at = inner.live.as_ref().map_or(Duration::ZERO, |live| live.events.elapsed());
-        let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        let (by, what, became) = (by.to_owned(), what.to_owned(), became.to_owned());
-        inner.controls.push(ControlInfo { at_ms, by, what, became });
+        Ok(events)
     }
 
     fn live(&self) -> Option<(Live, Arc<Shared>)> {
-        let live = self.inner().live.clone()?;
-        let shared = live.shared.upgrade()?;
-        Some((live, shared))
+        match self.inner().now() {
+            Now::Live(live, shared) => Some((live, shared)),
+            Now::Waits | Now::Over => None,
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Now {
+        match &self.stage {
+            Stage::Waits => Now::Waits,
+            Stage::Live(live) => live.shared.upgrade().map_or(Now::Over, |shared| Now::Live(live.clone(), shared)),
+            Stage::Over => Now::Over,
+        }
     }
 }
 

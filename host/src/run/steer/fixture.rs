@@ -13,6 +13,7 @@ use super::*;
 use crate::run::answers::Answers;
 use crate::run::assess::Identity;
 use crate::run::orders::Orders;
+pub(crate) use crate::run::shared::Shared;
 use crate::testkit::script::MadeUp;
 
 /// A broker that asks nobody.
@@ -48,4 +49,9 @@ pub(crate) fn shared(items: usize, events: &Events, broker: Broker) -> Arc<Share
         tried: Arc::default(),
         orders: Orders::default(),
     })
+}
+
+/// It goes on from now on, in mode `balanced`, where the user has named no number of instances.
+pub(crate) async fn begin(steering: &Steering, run: &Arc<Shared>) {
+    steering.attach(run, &Limits::of(Mode::Balanced), Mode::Balanced).await;
 }
