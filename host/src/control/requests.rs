@@ -7,7 +7,7 @@ use crate::config::Mode;
 use crate::config::limits::check_instances;
 use crate::report::clean;
 use crate::run::orders::{self, Called};
-use crate::run::steer::Refused;
+use crate::run::steer::{Refused, Share};
 use crate::run::together::shares;
 
 /// The fewest digits by which a run is named.
@@ -61,7 +61,7 @@ pub(super) async fn answer(all: &[Served], request: &Request, by: &str) -> Answe
         Wish::Status | Wish::Events { .. } => Ok(Vec::new()),
         Wish::Pause { now } => each(&runs, &Steered::Pause(*now), by).await,
         Wish::Resume => each(&runs, &Steered::Resume, by).await,
-        Wish::Limit { set } => limit(&runs, *set, by).await,
+        Wish::Limit { set } => limit(all, &runs, *set, by).await,
         Wish::Mode { set } => match set.parse::<Mode>() {
             Ok(mode) => each(&runs, &Steered::Mode(mode), by).await,
             Err(error) => Err(Answer::refused(error.to_string(), None)),
@@ -120,7 +120,7 @@ fn became(served: &Served, became: String) -> Changed {
 }
 
 /// Questions in flight are counted together, workers by run: each gets its share.
-async fn limit(runs: &[&Served], most: u32, by: &str) -> Result<Vec<Changed>, Answer> {
+async fn limit(all: &[Served], runs: &[&Served], most: u32, by: &str) -> Result<Vec<Changed>, Answer> {
     check_instances(most).map_err(|error| Answer::refused(error, None))?;
     for served in runs {
         if served.steering.limit_questions(by, most).await {
@@ -131,8 +131,10 @@ async fn limit(runs: &[&Served], most: u32, by: &str) -> Result<Vec<Changed>, An
     // A run alone may use what comes later: items can add items.
     let shares = if runs.len() == 1 { vec![most as usize] } else { shares(&wanted, most as usize) };
     let mut done = Vec::new();
+    let is_alone = all.iter().filter(|served| !served.steering.is_over()).count() == 1;
     for (served, share) in runs.iter().zip(shares) {
-        done.push((*served, served.steering.limit(by, most, share.max(1)).await));
+        let share = Share { workers: share.max(1), is_alone };
+        done.push((*served, served.steering.limit(by, most, share).await));
     }
     became_of(done)
 }
@@ -217,5 +219,26 @@ mod tests {
             let answer = asked(&all, wish, Some("one")).await;
             assert_eq!((answer.ok, answer.error.as_deref()), (false, Some("the run has ended")));
         }
+    }
+
+    #[tokio::test]
+    async fn a_limit_is_dealt_among_those_that_go_on() {
+        let ((one, gone), (other, left)) = (live("one", 3).await, live("other", 3).await);
+        let (third, _third) = live("third", 10).await;
+        let all = [one, other, third];
+        let answer = asked(&all, Wish::Limit { set: 4 }, None).await;
+        let said = |workers| format!("at most 4 questions in flight in all runs, and {workers} here");
+        let (two, one) = (said("2 workers"), said("1 worker"));
+        assert_eq!(changed(&answer), [("one", two.as_str()), ("other", one.as_str()), ("third", one.as_str())]);
+        drop((gone, left));
+        let answer = asked(&all, Wish::Limit { set: 4 }, None).await;
+        assert_eq!(changed(&answer), [("third", "at most 4 questions in flight, and 4 workers")]);
+    }
+
+    #[tokio::test]
+    async fn the_limit_of_one_of_several_is_that_of_all_their_questions() {
+        let ((one, _one), (other, _other)) = (live("one", 3).await, live("other", 3).await);
+        let answer = asked(&[one, other], Wish::Limit { set: 4 }, Some("one")).await;
+        assert_eq!(changed(&answer), [("one", "at most 4 questions in flight in all runs, and 4 workers here")]);
     }
 }

@@ -25,7 +25,7 @@ use super::orders::{Called, PATIENCE, Wish};
 use super::shared::Shared;
 use crate::config::limits::check_instances;
 use crate::config::{Limits, Mode, Scan};
-use crate::report::{ControlInfo, clean};
+use crate::report::{ControlInfo, clean, words};
 
 /// So many changes are kept for the report.
 const MOST: usize = 1_000;
@@ -66,6 +66,15 @@ impl From<BoardError> for Refused {
             _ => refused,
         }
     }
+}
+
+/// What a run gets of a limit that all runs of its process share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Its workers, at most.
+    pub workers: usize,
+    /// Whether no other run of the process goes on, or is to begin.
+    pub is_alone: bool,
 }
 
 /// What is known of a run while it goes on, beside its events.
@@ -235,23 +244,25 @@ impl Steering {
     ///
     /// # Errors
     /// It is more than a user can have, or less than one; or the run has ended.
-    pub async fn limit(&self, by: &str, most: u32, workers: usize) -> Result<String, Refused> {
+    pub async fn limit(&self, by: &str, most: u32, share: Share) -> Result<String, Refused> {
+        let Share { workers, is_alone } = share;
         check_instances(most).map_err(Refused::because)?;
         let now = {
             let mut inner = self.inner();
             inner.workers = Some(workers);
             inner.now()
         };
-        let became = match (now, workers as u64 == u64::from(most)) {
-            (Now::Waits, _) => format!("it begins with at most {workers} workers"),
-            (Now::Live(live, shared), is_alone) => {
+        let here = words::counted(workers as u64, "worker", "workers");
+        let became = match now {
+            Now::Waits => format!("it begins with at most {here}"),
+            Now::Live(live, shared) => {
                 live.workers(&shared, workers);
                 match is_alone {
-                    true => format!("at most {most} questions in flight, and {workers} workers"),
-                    false => format!("at most {most} questions in flight in all runs, and {workers} workers here"),
+                    true => format!("at most {most} questions in flight, and {here}"),
+                    false => format!("at most {most} questions in flight in all runs, and {here} here"),
                 }
             }
-            (Now::Over, _) => return Err(Refused::over()),
+            Now::Over => return Err(Refused::over()),
         };
         self.control(by, &format!("limit {most}"), &became).await?;
         Ok(became)

@@ -36,7 +36,7 @@ async fn nothing_is_changed_in_a_run_that_has_ended() {
     let said = [
         steering.pause("ann", true).await,
         steering.resume("ann").await,
-        steering.limit("ann", 4, 4).await,
+        steering.limit("ann", 4, Share { workers: 4, is_alone: true }).await,
         steering.mode("ann", Mode::Safe).await,
         steering.wish("ann", Wish::Cancel, "0").await,
     ];
