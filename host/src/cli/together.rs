@@ -315,6 +315,7 @@ fn share_lanes(sessions: &mut [Session]) -> Events {
     let founder =
         Broker::new(first.backends.clone(), Arc::new(InMemory::default()), common.clone(), first.broker.clone());
     for session in sessions {
+        session.steering.share(founder.lanes());
         session.lanes = Some(founder.lanes().clone());
     }
     common

@@ -7,7 +7,7 @@ use crate::config::Mode;
 use crate::config::limits::check_instances;
 use crate::report::clean;
 use crate::run::orders::{self, Called};
-use crate::run::steer::{Refused, Share};
+use crate::run::steer::{Change, Refused, Share};
 use crate::run::together::shares;
 
 /// The fewest digits by which a run is named.
@@ -61,9 +61,12 @@ pub(super) async fn answer(all: &[Served], request: &Request, by: &str) -> Answe
         Wish::Status | Wish::Events { .. } => Ok(Vec::new()),
         Wish::Pause { now } => each(&runs, &Steered::Pause(*now), by).await,
         Wish::Resume => each(&runs, &Steered::Resume, by).await,
-        Wish::Limit { set } => limit(all, &runs, *set, by).await,
+        Wish::Limit { set } => match check_instances(*set) {
+            Ok(()) => change(all, &runs, Change::Limit(*set), by).await,
+            Err(error) => Err(Answer::refused(error, None)),
+        },
         Wish::Mode { set } => match set.parse::<Mode>() {
-            Ok(mode) => each(&runs, &Steered::Mode(mode), by).await,
+            Ok(mode) => change(all, &runs, Change::Mode(mode), by).await,
             Err(error) => Err(Answer::refused(error.to_string(), None)),
         },
         Wish::Cancel { item } => wish(&runs, orders::Wish::Cancel, item, by).await,
@@ -84,7 +87,6 @@ async fn each(runs: &[&Served], wish: &Steered, by: &str) -> Result<Vec<Changed>
         let done = match wish {
             Steered::Pause(now) => served.steering.pause(by, *now).await,
             Steered::Resume => served.steering.resume(by).await,
-            Steered::Mode(mode) => served.steering.mode(by, *mode).await,
         };
         changed.push((*served, done));
     }
@@ -112,7 +114,6 @@ fn became_of(done: Vec<(&Served, Result<String, Refused>)>) -> Result<Vec<Change
 enum Steered {
     Pause(bool),
     Resume,
-    Mode(Mode),
 }
 
 fn became(served: &Served, became: String) -> Changed {
@@ -120,21 +121,26 @@ fn became(served: &Served, became: String) -> Changed {
 }
 
 /// Questions in flight are counted together, workers by run: each gets its share.
-async fn limit(all: &[Served], runs: &[&Served], most: u32, by: &str) -> Result<Vec<Changed>, Answer> {
-    check_instances(most).map_err(|error| Answer::refused(error, None))?;
-    for served in runs {
-        if served.steering.limit_questions(by, most).await {
-            break;
+async fn change(all: &[Served], runs: &[&Served], change: Change, by: &str) -> Result<Vec<Changed>, Answer> {
+    if runs.iter().any(|served| served.steering.is_news(change)) {
+        for served in runs {
+            if served.steering.change_of_all(by, change).await {
+                break;
+            }
         }
     }
+    let most = change.most() as usize;
     let wanted: Vec<usize> = runs.iter().map(|served| served.steering.open().unwrap_or(1).max(1)).collect();
     // A run alone may use what comes later: items can add items.
-    let shares = if runs.len() == 1 { vec![most as usize] } else { shares(&wanted, most as usize) };
-    let mut done = Vec::new();
+    let shares = match change {
+        Change::Limit(_) if runs.len() > 1 => shares(&wanted, most),
+        _ => vec![most; runs.len()],
+    };
     let is_alone = all.iter().filter(|served| !served.steering.is_over()).count() == 1;
+    let mut done = Vec::new();
     for (served, share) in runs.iter().zip(shares) {
         let share = Share { workers: share.max(1), is_alone };
-        done.push((*served, served.steering.limit(by, most, share).await));
+        done.push((*served, served.steering.change(by, change, share).await));
     }
     became_of(done)
 }

@@ -193,6 +193,7 @@ impl Session {
         let sized = size::size(self, &assessed).await;
         let planned = self.deal(assessed, sized)?;
         let took = (made - began, made.elapsed());
+        self.steering.planned(&self.settings.limits, self.settings.mode);
         let mode = self.settings.mode.name();
         let history = History::of(&self.journal, &self.command, &self.identity, mode).await;
         Ok(Planned { took, history, ..planned })
@@ -252,7 +253,7 @@ impl Session {
             Some(_) => self.journal.written(&id).await?,
             None => HashMap::new(),
         };
-        self.steering.attach(&shared, &self.settings.limits, self.settings.mode).await;
+        self.steering.attach(&shared, self.settings.mode).await;
         let looking = Looking::begin(&shared);
         let sampling = Sampling::begin(&shared, self.meter.clone());
         let going = fault::guarded(async {

@@ -2,30 +2,30 @@
 //!
 //! Each change is an event, and a line of the report. What is wished before the run has begun holds from its beginning on.
 
+mod change;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use convoke_runtime::board::{Board, BoardError};
-use convoke_runtime::broker::{Broker, Spending};
+use convoke_runtime::broker::{Lanes, Spending};
 use convoke_runtime::budget::{Limit, Standing as Budget};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::pause::Standing;
-use convoke_runtime::policy::BUILT_IN;
-use convoke_runtime::policy::builtin::Profile;
-use convoke_runtime::scan::ScanMode;
 use convoke_runtime::work::Census;
 use tokio::time::timeout;
 
 use super::orders::{Called, PATIENCE, Wish};
 use super::shared::Shared;
-use crate::config::limits::check_instances;
-use crate::config::{Limits, Mode, Scan};
-use crate::report::{ControlInfo, clean, words};
+use crate::config::{Limits, Mode};
+use crate::report::{ControlInfo, clean};
+use change::Kept;
+pub use change::{Change, Share};
 
 /// So many changes are kept for the report.
 const MOST: usize = 1_000;
@@ -68,15 +68,6 @@ impl From<BoardError> for Refused {
     }
 }
 
-/// What a run gets of a limit that all runs of its process share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// Its workers, at most.
-    pub workers: usize,
-    /// Whether no other run of the process goes on, or is to begin.
-    pub is_alone: bool,
-}
-
 /// What is known of a run while it goes on, beside its events.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -109,10 +100,14 @@ struct Inner {
     stage: Stage,
     /// Whether it is to begin paused.
     paused: Option<(String, bool)>,
-    /// How many workers it is to have at most.
-    workers: Option<usize>,
-    /// The mode that it is to have.
-    mode: Option<Mode>,
+    /// What else holds from its beginning on, in the order in which it was wished.
+    kept: Vec<Kept>,
+    /// The mode that it begins in.
+    begins_in: Option<Mode>,
+    /// What it shares with the runs beside it; none: it is the only one of its process.
+    lanes: Option<Weak<Lanes>>,
+    /// Whether the user has named how many instances there may be.
+    is_limit_named: bool,
     controls: Vec<ControlInfo>,
 }
 
@@ -140,34 +135,39 @@ enum Now {
 struct Live {
     shared: Weak<Shared>,
     events: Events,
-    /// Whether the user has named how many instances there may be.
-    is_limit_named: bool,
     mode: Mode,
 }
 
 impl Steering {
-    /// The run begins.
-    pub(super) async fn attach(&self, shared: &Arc<Shared>, limits: &Limits, mode: Mode) {
-        let live = Live {
-            shared: Arc::downgrade(shared),
-            events: shared.events.clone(),
-            is_limit_named: limits.named.instances,
-            mode,
-        };
-        let (paused, workers, mode) = {
+    /// What the user has set is known.
+    pub(crate) fn planned(&self, limits: &Limits, mode: Mode) {
+        let mut inner = self.inner();
+        (inner.is_limit_named, inner.begins_in) = (limits.named.instances, Some(mode));
+    }
+
+    /// There are other runs in its process, with which it shares these.
+    pub(crate) fn share(&self, lanes: &Arc<Lanes>) {
+        self.inner().lanes = Some(Arc::downgrade(lanes));
+    }
+
+    /// The run begins, in this mode.
+    pub(super) async fn attach(&self, shared: &Arc<Shared>, mode: Mode) {
+        let live = Live { shared: Arc::downgrade(shared), events: shared.events.clone(), mode };
+        let (paused, kept, is_shared, is_limit_named) = {
             let mut inner = self.inner();
             inner.stage = Stage::Live(live.clone());
-            (inner.paused.clone(), inner.workers, inner.mode)
+            (inner.paused.clone(), mem::take(&mut inner.kept), inner.lanes.is_some(), inner.is_limit_named)
         };
         if let Some((by, at_once)) = paused {
             live.pause(shared, &by, at_once).await;
         }
-        if let Some(workers) = workers {
-            live.workers(shared, workers);
-        }
-        if let Some(mode) = mode {
-            self.inner().stage = Stage::Live(Live { mode, ..live.clone() });
-            set_mode(shared, mode).await;
+        for Kept { by, change, share } in kept {
+            // What is shared is changed already, and may have been again since.
+            if !is_shared {
+                change.of_all(shared.answers.broker().lanes(), &by, is_limit_named).await;
+            }
+            let became = self.carry_out(&live, shared, change, share);
+            live.events.tell(Fact::Controlled { by, what: change.name(), became }).await;
         }
     }
 
@@ -239,87 +239,9 @@ impl Steering {
         Ok(became.to_owned())
     }
 
-    /// At most so many workers from now on: more are started where there is work for them, those that are too many end after
-    /// the item in their hands. The limit of questions in flight is all runs': see [`limit_questions`](Self::limit_questions).
-    ///
-    /// # Errors
-    /// It is more than a user can have, or less than one; or the run has ended.
-    pub async fn limit(&self, by: &str, most: u32, share: Share) -> Result<String, Refused> {
-        let Share { workers, is_alone } = share;
-        check_instances(most).map_err(Refused::because)?;
-        let now = {
-            let mut inner = self.inner();
-            inner.workers = Some(workers);
-            inner.now()
-        };
-        let here = words::counted(workers as u64, "worker", "workers");
-        let became = match now {
-            Now::Waits => format!("it begins with at most {here}"),
-            Now::Live(live, shared) => {
-                live.workers(&shared, workers);
-                match is_alone {
-                    true => format!("at most {most} questions in flight, and {here}"),
-                    false => format!("at most {most} questions in flight in all runs, and {here} here"),
-                }
-            }
-            Now::Over => return Err(Refused::over()),
-        };
-        self.control(by, &format!("limit {most}"), &became).await?;
-        Ok(became)
-    }
-
-    /// At most so many questions in flight, in all runs of the process. False: the run has not begun.
-    pub async fn limit_questions(&self, by: &str, most: u32) -> bool {
-        let Some((_, shared)) = self.live() else { return false };
-        shared.answers.broker().lanes().set_limit(most as usize, &format!("set by {by}")).await;
-        true
-    }
-
     /// How many items have not ended; none: the run is not under way.
     pub fn open(&self) -> Option<usize> {
         self.live().map(|(_, shared)| shared.board().open())
-    }
-
-    /// Another mode from now on, as far as a mode can change in the middle of a run.
-    ///
-    /// # Errors
-    /// The run has ended.
-    pub async fn mode(&self, by: &str, mode: Mode) -> Result<String, Refused> {
-        let now = {
-            let mut inner = self.inner();
-            inner.mode = Some(mode);
-            let now = inner.now();
-            if let Stage::Live(live) = &mut inner.stage {
-                live.mode = mode;
-            }
-            now
-        };
-        let became = match now {
-            Now::Waits => format!("it begins in mode {}", mode.name()),
-            Now::Over => return Err(Refused::over()),
-            Now::Live(live, _) if live.mode == mode => format!("it was in mode {} already", mode.name()),
-            Now::Live(live, shared) => {
-                let (is_stricter, is_builtin) = set_mode(&shared, mode).await;
-                let mut parts = vec![format!("mode {}", mode.name())];
-                if !live.is_limit_named {
-                    let most = Limits::of(mode).instances;
-                    live.workers(&shared, most as usize);
-                    let lanes = shared.answers.broker().lanes();
-                    lanes.set_limit(most as usize, &format!("mode {}, set by {by}", mode.name())).await;
-                    parts.push(format!("at most {most} at once"));
-                }
-                parts.push(
-                    if is_stricter { "secrets are handled more strictly" } else { "secrets as before" }.to_owned(),
-                );
-                if !is_builtin {
-                    parts.push("the policy in force keeps its numbers".to_owned());
-                }
-                parts.push("tolerance, operations at once and what is planned stay".to_owned());
-                parts.join("; ")
-            }
-        };
-        self.control(by, &format!("mode {}", mode.name()), &became).await?;
-        Ok(became)
     }
 
     /// An item is not done, or done again.
@@ -423,6 +345,31 @@ impl Steering {
 }
 
 impl Inner {
+    /// It has another mode from now on.
+    fn is_in(&mut self, mode: Mode) {
+        if let Stage::Live(live) = &mut self.stage {
+            live.mode = mode;
+        }
+    }
+
+    /// Whether a change would change anything.
+    fn is_news(&self, change: Change) -> bool {
+        match (&self.stage, change) {
+            (Stage::Waits, Change::Mode(mode)) => self.begins_in != Some(mode),
+            (Stage::Live(live), Change::Mode(mode)) => live.mode != mode,
+            _ => true,
+        }
+    }
+
+    /// A change holds from the beginning on.
+    fn keep(&mut self, kept: Kept) {
+        if let Change::Mode(mode) = kept.change {
+            self.begins_in = Some(mode);
+        }
+        self.kept.retain(|before| !kept.change.replaces(before.change));
+        self.kept.push(kept);
+    }
+
     fn now(&self) -> Now {
         match &self.stage {
             Stage::Waits => Now::Waits,
@@ -459,25 +406,6 @@ impl Live {
         shared.changed.notify_waiters();
         shared.stirred.notify_one();
     }
-}
-
-/// What of a mode the broker has: whether secrets are handled more strictly than before, and whether the policy is the
-/// built-in one, which gets the mode's numbers.
-async fn set_mode(shared: &Shared, mode: Mode) -> (bool, bool) {
-    let broker: &Broker = shared.answers.broker();
-    let scan = match Limits::of(mode).scan {
-        Scan::Strict => ScanMode::Strict,
-        Scan::Standard => ScanMode::Standard,
-        Scan::Basic => ScanMode::Basic,
-    };
-    let is_stricter = broker.set_mode(mode.for_policies(), scan);
-    let slot = broker.lanes().policy();
-    let is_builtin = &*slot.in_force().name == BUILT_IN;
-    if is_builtin {
-        let profile = Profile::of(mode.for_policies());
-        slot.swap(BUILT_IN, Some(profile), None, &format!("the mode is {}", mode.name())).await;
-    }
-    (is_stricter, is_builtin)
 }
 
 fn held(board: &Board) -> Vec<(usize, String)> {

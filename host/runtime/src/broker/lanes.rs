@@ -257,8 +257,8 @@ impl Lanes {
         }
     }
 
-    /// From now on it is this mode that limits are decided for.
-    pub(super) fn set_mode(&self, mode: crate::policy::Mode) {
+    /// From now on it is this mode that limits are decided for, those of all runs.
+    pub fn set_mode(&self, mode: crate::policy::Mode) {
         for lane in &self.lanes {
             lane.admission.set_mode(mode);
         }

@@ -36,14 +36,13 @@ impl Broker {
         self.live.mode.read().unwrap_or_else(PoisonError::into_inner).1
     }
 
-    /// Another mode from the next decision on. What is done about secrets only becomes stricter: nobody who wrote a prompt
+    /// Another mode from the next decision on, for this run: that of the limits is [`Lanes::set_mode`]. What is done about secrets only becomes stricter: nobody who wrote a prompt
     /// was asked. Whether it has.
     pub fn set_mode(&self, mode: Mode, scan: ScanMode) -> bool {
         let mut live = self.live.mode.write().unwrap_or_else(PoisonError::into_inner);
         let stricter = strictness(scan) > strictness(live.1);
         *live = (mode, if stricter { scan } else { live.1 });
         drop(live);
-        self.lanes.set_mode(mode);
         stricter
     }
 

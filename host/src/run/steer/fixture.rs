@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use convoke_runtime::allocate::Segment;
 use convoke_runtime::board::Board;
-use convoke_runtime::broker::{Broker, BrokerConfig, InMemory};
+use convoke_runtime::broker::{Broker, BrokerConfig, InMemory, Lanes};
 use convoke_runtime::event::Events;
 use convoke_runtime::journal::{Journal, RunId};
 use convoke_runtime::work::Item;
@@ -19,6 +19,11 @@ use crate::testkit::script::MadeUp;
 /// A broker that asks nobody.
 pub(crate) fn broker(events: &Events, config: BrokerConfig) -> Broker {
     Broker::new(vec![Arc::new(MadeUp)], Arc::new(InMemory::default()), events.clone(), config)
+}
+
+/// One that shares its lanes with others.
+pub(crate) fn beside(lanes: &Arc<Lanes>, events: &Events) -> Broker {
+    Broker::sharing(lanes.clone(), Arc::new(InMemory::default()), events.clone(), BrokerConfig::default())
 }
 
 /// A run of so many items, called `0`, `1` and so on, that nobody does.
@@ -53,5 +58,6 @@ pub(crate) fn shared(items: usize, events: &Events, broker: Broker) -> Arc<Share
 
 /// It goes on from now on, in mode `balanced`, where the user has named no number of instances.
 pub(crate) async fn begin(steering: &Steering, run: &Arc<Shared>) {
-    steering.attach(run, &Limits::of(Mode::Balanced), Mode::Balanced).await;
+    steering.planned(&Limits::of(Mode::Balanced), Mode::Balanced);
+    steering.attach(run, Mode::Balanced).await;
 }
