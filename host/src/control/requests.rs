@@ -130,12 +130,9 @@ async fn change(all: &[Served], runs: &[&Served], change: Change, by: &str) -> R
         }
     }
     let most = change.most() as usize;
-    let wanted: Vec<usize> = runs.iter().map(|served| served.steering.open().unwrap_or(1).max(1)).collect();
+    let wanted: Vec<usize> = runs.iter().map(|served| served.steering.open().max(1)).collect();
     // A run alone may use what comes later: items can add items.
-    let shares = match change {
-        Change::Limit(_) if runs.len() > 1 => shares(&wanted, most),
-        _ => vec![most; runs.len()],
-    };
+    let shares = if runs.len() == 1 { vec![most] } else { shares(&wanted, most) };
     let is_alone = all.iter().filter(|served| !served.steering.is_over()).count() == 1;
     let mut done = Vec::new();
     for (served, share) in runs.iter().zip(shares) {
@@ -184,6 +181,7 @@ mod tests {
     use convoke_runtime::event::Events;
 
     use super::*;
+    use crate::config::Limits;
     use crate::control::history::History;
     use crate::run::steer::fixture::{Shared, begin, broker, shared};
 
@@ -246,5 +244,24 @@ mod tests {
         let ((one, _one), (other, _other)) = (live("one", 3).await, live("other", 3).await);
         let answer = asked(&[one, other], Wish::Limit { set: 4 }, Some("one")).await;
         assert_eq!(changed(&answer), [("one", "at most 4 questions in flight in all runs, and 4 workers here")]);
+    }
+
+    #[tokio::test]
+    async fn what_a_mode_gives_is_dealt_among_all_and_one_that_waits_gets_its_share() {
+        let ((one, first), (other, _other)) = (live("one", 20).await, live("other", 20).await);
+        let waits = served("waits");
+        waits.steering.planned(&Limits::of(Mode::Balanced), Mode::Balanced, 20);
+        let all = [one, other, waits];
+        let answer = asked(&all, Wish::Mode { set: "performance".to_owned() }, None).await;
+        let became = changed(&answer);
+        let said = |workers| {
+            format!("mode performance; at most 10 questions in flight in all runs, and {workers} workers here;")
+        };
+        assert!(became[0].1.starts_with(&said(4)) && became[1].1.starts_with(&said(3)), "{became:?}");
+        assert!(became[0].1.contains("the policy has the numbers of the mode for all runs"), "{became:?}");
+        assert_eq!((became[2], first.board().wants_more_workers()), (("waits", "it begins in mode performance"), 4));
+        let late = shared(20, &all[2].events, broker(&all[2].events, BrokerConfig::default()));
+        begin(&all[2].steering, &late).await;
+        assert_eq!(late.board().wants_more_workers(), 3);
     }
 }

@@ -193,7 +193,7 @@ impl Session {
         let sized = size::size(self, &assessed).await;
         let planned = self.deal(assessed, sized)?;
         let took = (made - began, made.elapsed());
-        self.steering.planned(&self.settings.limits, self.settings.mode);
+        self.steering.planned(&self.settings.limits, self.settings.mode, planned.assessed.to_do().count());
         let mode = self.settings.mode.name();
         let history = History::of(&self.journal, &self.command, &self.identity, mode).await;
         Ok(Planned { took, history, ..planned })

@@ -102,6 +102,8 @@ struct Inner {
     paused: Option<(String, bool)>,
     /// What else holds from its beginning on, in the order in which it was wished.
     kept: Vec<Kept>,
+    /// How many items it has to do, as it was planned.
+    items: usize,
     /// The mode that it begins in.
     begins_in: Option<Mode>,
     /// What it shares with the runs beside it; none: it is the only one of its process.
@@ -139,10 +141,10 @@ struct Live {
 }
 
 impl Steering {
-    /// What the user has set is known.
-    pub(crate) fn planned(&self, limits: &Limits, mode: Mode) {
+    /// What the user has set is known, and how many items there are to do.
+    pub(crate) fn planned(&self, limits: &Limits, mode: Mode, items: usize) {
         let mut inner = self.inner();
-        (inner.is_limit_named, inner.begins_in) = (limits.named.instances, Some(mode));
+        (inner.is_limit_named, inner.begins_in, inner.items) = (limits.named.instances, Some(mode), items);
     }
 
     /// There are other runs in its process, with which it shares these.
@@ -239,9 +241,17 @@ impl Steering {
         Ok(became.to_owned())
     }
 
-    /// How many items have not ended; none: the run is not under way.
-    pub fn open(&self) -> Option<usize> {
-        self.live().map(|(_, shared)| shared.board().open())
+    /// How many items have not ended; before the run begins, how many it has to do.
+    pub fn open(&self) -> usize {
+        let (now, items) = {
+            let inner = self.inner();
+            (inner.now(), inner.items)
+        };
+        match now {
+            Now::Waits => items,
+            Now::Live(_, shared) => shared.board().open(),
+            Now::Over => 0,
+        }
     }
 
     /// An item is not done, or done again.

@@ -58,6 +58,7 @@ pub(crate) fn shared(items: usize, events: &Events, broker: Broker) -> Arc<Share
 
 /// It goes on from now on, in mode `balanced`, where the user has named no number of instances.
 pub(crate) async fn begin(steering: &Steering, run: &Arc<Shared>) {
-    steering.planned(&Limits::of(Mode::Balanced), Mode::Balanced);
+    let items = run.board().open();
+    steering.planned(&Limits::of(Mode::Balanced), Mode::Balanced, items);
     steering.attach(run, Mode::Balanced).await;
 }
