@@ -267,7 +267,12 @@ mod unix {
             (None, None) => run.phase.clone(),
         };
         line("project", cut(&run.project));
-        line("phase", format!("{} for {}", cut(&stands), time(run.for_ms)));
+        let long = match run.phase.as_str() {
+            "waiting" => String::new(),
+            "over" => format!("; it was under way for {}", time(run.for_ms)),
+            _ => format!("; under way for {}", time(run.for_ms)),
+        };
+        line("phase", format!("{}{long}", cut(&stands)));
         line("mode", format!("{}, asks {}", cut(&run.mode), cut(&run.backend)));
         line("items", census(&run.census));
         line("questions", format!("{} in flight, {} waiting", run.in_flight, run.waiting));
@@ -400,6 +405,21 @@ mod unix {
             let run =
                 RunStatus { usd: 0.5, budget_usd: Some(10.0), budget_left_usd: Some(1.5), ..RunStatus::default() };
             assert!(shown(&run).contains("$0.5000; $1.5000 left of $10.00\n"), "{}", shown(&run));
+        }
+
+        #[test]
+        fn how_long_a_run_is_under_way_is_not_said_of_its_phase() {
+            let phase = |phase: &str, paused: Option<&str>| {
+                let (phase, paused) = (phase.to_owned(), paused.map(str::to_owned));
+                let run = RunStatus { phase, paused, for_ms: 720_000, ..RunStatus::default() };
+                shown(&run)
+                    .lines()
+                    .find_map(|line| line.trim().strip_prefix("phase").map(|rest| rest.trim().to_owned()))
+            };
+            assert_eq!(phase("aggregate", None).as_deref(), Some("aggregate; under way for 12:00"));
+            assert_eq!(phase("execute", Some("ann")).as_deref(), Some("execute, paused by ann; under way for 12:00"));
+            assert_eq!(phase("over", None).as_deref(), Some("over; it was under way for 12:00"));
+            assert_eq!(phase("waiting", Some("ann")).as_deref(), Some("waiting, paused by ann"));
         }
 
         #[test]

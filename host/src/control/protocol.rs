@@ -142,7 +142,7 @@ pub struct RunStatus {
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
-    /// For how long this process has it, in milliseconds.
+    /// For how long it has been under way in this process, or was, in milliseconds: since it was planned, whatever its phase.
     pub for_ms: u64,
     /// `waiting` for its turn, `execute`, `aggregate`, or `over`.
     pub phase: String,

@@ -14,8 +14,9 @@ pub(super) fn of(served: &Served) -> RunStatus {
     served.history.catch_up(false);
     let now = served.events.elapsed();
     let (mut status, has_ended) = served.history.look(|picture| {
+        let until = picture.ended.as_ref().map_or(now, |ended| ended.at);
         let status = RunStatus {
-            for_ms: picture.run.as_ref().map_or(0, |_| millis(now)),
+            for_ms: picture.plan.as_ref().map_or(0, |plan| millis(until.saturating_sub(plan.at))),
             workers: workers(picture, now),
             ..of_picture(picture)
         };
@@ -27,6 +28,9 @@ pub(super) fn of(served: &Served) -> RunStatus {
     let Some(seen) = seen else {
         let is_over = has_ended || served.steering.is_over();
         status.phase = if is_over { "over" } else { "waiting" }.to_owned();
+        if let Some((by, at_once)) = served.steering.begins_paused() {
+            (status.paused, status.at_once) = (Some(by), at_once);
+        }
         return status;
     };
     status.census = seen.census;
@@ -121,14 +125,16 @@ fn millis(time: std::time::Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use convoke_runtime::event::{BudgetSample, Event, Fact, RunFacts, Sample};
+    use convoke_runtime::event::{BudgetSample, Event, Events, Fact, RunFacts, Sample};
     use convoke_runtime::question::Tier;
-    use convoke_runtime::work::Outcome;
+    use convoke_runtime::work::{Outcome, Status};
     use jiff::Timestamp;
 
     use super::*;
+    use crate::control::history::History;
 
     fn facts() -> RunFacts {
         RunFacts {
@@ -146,6 +152,40 @@ mod tests {
             continued: false,
             pid: 7,
         }
+    }
+
+    fn served() -> Served {
+        let events = Events::new();
+        let history = Arc::new(History::of(&events));
+        Served { name: "audit".to_owned(), events, steering: Arc::default(), history }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_under_way_since_it_was_planned_and_until_its_end() {
+        let (served, minute) = (served(), Duration::from_mins(1));
+        // It waits for another one.
+        tokio::time::advance(minute).await;
+        assert_eq!(of(&served).for_ms, 0);
+        served.events.tell(Fact::RunStarted(Box::new(facts()))).await;
+        let (assessed_in, allocated_in) = (Duration::ZERO, Duration::ZERO);
+        let planned = Fact::Planned { items: 2, cached: 0, workers: 1, assessed_in, allocated_in, expected: None };
+        served.events.tell(planned).await;
+        tokio::time::advance(2 * minute).await;
+        assert_eq!(of(&served).for_ms, 120_000);
+        let (census, status) = (Default::default(), Status::Completed);
+        served.events.tell(Fact::Ended { census, status }).await;
+        tokio::time::advance(minute).await;
+        assert_eq!(of(&served).for_ms, 120_000);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_waits_says_that_it_begins_paused() {
+        let served = served();
+        served.steering.pause("ann", true).await.unwrap();
+        let status = of(&served);
+        assert_eq!((status.phase.as_str(), status.paused.as_deref(), status.at_once), ("waiting", Some("ann"), true));
+        served.steering.resume("ann").await.unwrap();
+        assert_eq!(of(&served).paused, None);
     }
 
     #[test]

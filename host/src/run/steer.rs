@@ -293,6 +293,12 @@ impl Steering {
         self.live().is_some_and(|(_, shared)| item.find(&shared.board()).is_ok())
     }
 
+    /// By whom it was paused before it has begun, and whether at once; none: it was not, or it has begun.
+    pub fn begins_paused(&self) -> Option<(String, bool)> {
+        let inner = self.inner();
+        inner.paused.clone().filter(|_| matches!(inner.stage, Stage::Waits))
+    }
+
     /// What is known of it; none: it is not under way.
     pub fn seen(&self) -> Option<Seen> {
         let (live, shared) = self.live()?;
