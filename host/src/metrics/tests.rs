@@ -168,7 +168,7 @@ async fn what_waits_for_an_item_is_not_forgotten_when_a_dead_worker_gives_it_bac
     for worker in 0..2 {
         events.tell(Fact::WorkerStarted { worker, segment: String::new() }).await;
         let (label, attempt) = (String::new(), 1);
-        events.tell(Fact::ItemStarted { worker, item: 0, label, group: None, attempt }).await;
+        events.tell(Fact::ItemStarted { worker, item: 0, id: label.clone(), label, group: None, attempt }).await;
         events.tell(queued(worker as u64)).await;
     }
     events.tell(Fact::ItemReturned { worker: 0, item: 0, reason: "it trapped".to_owned() }).await;

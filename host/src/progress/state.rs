@@ -227,11 +227,11 @@ impl State {
                     open.tier = Some(*tier);
                 }
             }
-            Fact::QuestionWaits { question, item, reason, lasts } => {
-                // A second try beside one that is under way may wait too: only a pause breaks that off.
-                if reason == "pause" || !self.questions.get(question).is_some_and(Open::is_in_flight) {
-                    self.is_at(*question, *item, Stage::Waits(reason.clone(), lasts.map(|lasts| at + lasts)), at);
-                }
+            // A second try beside one that is under way may wait too: only a pause breaks that off.
+            Fact::QuestionWaits { question, item, reason, lasts }
+                if reason == "pause" || !self.questions.get(question).is_some_and(Open::is_in_flight) =>
+            {
+                self.is_at(*question, *item, Stage::Waits(reason.clone(), lasts.map(|lasts| at + lasts)), at);
             }
             Fact::QuestionSent { question, item, backend, .. } => {
                 self.accounts.insert(backend.to_string());

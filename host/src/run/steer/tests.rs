@@ -3,6 +3,7 @@ use convoke_runtime::budget::{Amount, BudgetConfig};
 use convoke_runtime::event::{Event, Subscription};
 use convoke_runtime::money::Usd;
 
+use super::super::orders::Called;
 use super::fixture::{begin, beside, broker, shared};
 use super::*;
 
@@ -52,7 +53,7 @@ async fn nothing_is_changed_in_a_run_that_has_ended() {
         steering.resume("ann").await,
         steering.change("ann", Change::Limit(4), ALONE).await,
         steering.change("ann", Change::Mode(Mode::Safe), ALONE).await,
-        steering.wish("ann", Wish::Cancel, "0").await,
+        steering.wish("ann", Wish::Cancel, &Called::Number(0)).await,
     ];
     assert_eq!(said, [(); 5].map(|()| Err(Refused::over())));
     let kept: Vec<String> = steering.controls().into_iter().map(|control| control.what).collect();
