@@ -287,8 +287,8 @@ fn an_item_that_another_worker_has_already_is_not_given_back_by_the_dead_one() {
     );
     assert_eq!(
         drawn(&spans),
-        "convoke agent-audit 0-9\n  segment 0 0-5\n    item 1 1-3 !returned\n      question 1 2-3 !dropped \
-         convoke.queued\n  segment 1 0-8\n    item 2 3-7 <-again\n      question 2 4-6 convoke.queued\n"
+        "convoke agent-audit 0-9\n  segment 0 0-5\n    item 0 1-3 !returned\n      question 1 2-3 !dropped \
+         convoke.queued\n  segment 1 0-8\n    item 0 3-7 <-again\n      question 2 4-6 convoke.queued\n"
     );
 }
 
