@@ -24,7 +24,6 @@ use crate::audit::watch::Watch;
 use crate::config::{Budget, Paths};
 use crate::logs::{Format as LogFormat, To};
 use crate::observe::{Observers, Run, Runs};
-use crate::page::Picture;
 use crate::policy::InUse;
 use crate::progress::{Detail, Show, show};
 use crate::report::baseline::Baseline;
@@ -145,15 +144,18 @@ pub(super) async fn go(
     }
     audited.end(&mut report).await;
     session.amend(&mut report, before).await;
-    let mut noticed = observers.ended(&[&report]).await;
-    let picture = OptionFuture::from(picture.map(Picture::end)).await.flatten();
+    // Those who watch have to write the rest of what they heard: the page is put together meanwhile.
+    let made = OptionFuture::from(picture.map(|picture| picture.page(&report)));
+    let reports = [&report];
+    let (mut noticed, made) = tokio::join!(observers.ended(&reports), made);
+    let made = made.flatten();
     // Before the report, which nobody may be reading; what is wrong with it is said after.
     let recorded = taped.end(&report, options.quiet);
     let rendered = match options.format {
-        Format::Html => report::page_of(&session.journal, &report, picture.as_ref()).await?,
+        Format::Html => report::page_of(&session.journal, &report, made.as_deref()).await?,
         _ => rendered(&report, &session, options, terminal)?,
     };
-    let page = report::timings(&paths, &session.journal, (&report, picture.as_ref(), None), options).await;
+    let page = report::timings(&paths, &session.journal, (&report, made.as_deref(), None), options).await;
     let code = match handed_out([&report], options, terminal) {
         Some(text) => {
             let code = delivered(&text, options, terminal, report.exit_code());
@@ -196,7 +198,7 @@ pub(super) fn share_quotas(paths: &Paths, session: &mut Session) -> Option<Arc<S
 fn close(session: Session) {
     let Session { sandbox, broker, journal, .. } = session;
     // The memory of all sandboxes goes with the process, faster than piece by piece.
-    std::mem::forget(sandbox.engine);
+    std::mem::forget((sandbox.engine, sandbox.plugin));
     std::thread::scope(|scope| {
         scope.spawn(|| drop(broker));
         drop(journal);

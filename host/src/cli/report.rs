@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use convoke_runtime::journal::{Journal, RunId};
-use convoke_runtime::timeline::Timeline;
 
 use super::delivery::Shown;
 use super::error::CliError;
@@ -139,22 +138,15 @@ async fn page(journal: &Journal, run: &RunId) -> Result<String, CliError> {
 }
 
 /// The page of a run that has just ended so.
-/// `picture`: what was made of the run meanwhile; none: the journal tells it.
-pub(super) async fn page_of(
-    journal: &Journal,
-    report: &Report,
-    picture: Option<&Timeline>,
-) -> Result<String, CliError> {
+/// `made`: the one that was made while the run went on; none: the journal tells what is on it.
+pub(super) async fn page_of(journal: &Journal, report: &Report, made: Option<&str>) -> Result<String, CliError> {
+    if let Some(page) = made {
+        return Ok(page.to_owned());
+    }
     let run: RunId = report.run.id.parse().map_err(|_| CliError::nothing("the run has no id"))?;
     let value = serde_json::to_value(report).map_err(|error| CliError::nothing(error.to_string()))?;
-    let page = match picture {
-        Some(picture) => page::of_picture(picture, &value),
-        None => {
-            journal.flush().await?;
-            page::of_run(journal, &run, Some(&value)).await
-        }
-    };
-    page.map_err(|error| no_page(&run, error))
+    journal.flush().await?;
+    page::of_run(journal, &run, Some(&value)).await.map_err(|error| no_page(&run, error))
 }
 
 /// The picture for the page of a run that is about to begin, if a page is wanted. One that goes on has a part in the
@@ -189,7 +181,7 @@ pub(super) fn no_common_page() -> CliError {
 pub(super) async fn timings(
     paths: &Paths,
     journal: &Journal,
-    of: (&Report, Option<&Timeline>, Option<&str>),
+    of: (&Report, Option<&str>, Option<&str>),
     options: &Options,
 ) -> Result<Option<PathBuf>, CliError> {
     match &options.timings {
@@ -222,10 +214,10 @@ pub(super) fn paged(
 async fn write_page(
     paths: &Paths,
     journal: &Journal,
-    (report, picture, name): (&Report, Option<&Timeline>, Option<&str>),
+    (report, made, name): (&Report, Option<&str>, Option<&str>),
     file: Option<&Path>,
 ) -> Result<PathBuf, CliError> {
-    let (text, short) = (page_of(journal, report, picture).await?, short(report));
+    let (text, short) = (page_of(journal, report, made).await?, short(report));
     let file = match file {
         Some(file) => named_for(file, name),
         None => paths.timings().join(format!("convoke-timings-{short}.html")),

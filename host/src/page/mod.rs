@@ -20,7 +20,6 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use of_run::of_picture;
 pub(crate) use of_run::{Gathered, gather};
 pub use of_run::{PageError, of_run};
 pub(crate) use picture::Picture;

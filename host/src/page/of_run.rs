@@ -39,7 +39,7 @@ pub async fn of_run(journal: &Journal, run: &RunId, report: Option<&Value>) -> R
 ///
 /// # Errors
 /// See [`PageError::Unwritten`].
-pub(crate) fn of_picture(timeline: &Timeline, report: &Value) -> Result<String, PageError> {
+pub(super) fn of_picture(timeline: &Timeline, report: &Value) -> Result<String, PageError> {
     let missing = missing(timeline, 0, true);
     Ok(render(&Data { timeline, report: Some(report), missing: &missing })?)
 }

@@ -7,7 +7,9 @@ use convoke_runtime::timeline::Timeline;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::of_run::of_picture;
 use crate::observe::is_kept;
+use crate::report::Report;
 
 /// How often it looks at what was told: seldom enough to cost the teller nothing.
 const EVERY: Duration = Duration::from_millis(100);
@@ -28,9 +30,16 @@ impl Picture {
     }
 
     /// Of all that was told until now. None: it could not be made, and the journal has to tell.
-    pub(crate) async fn end(self) -> Option<Timeline> {
+    async fn end(self) -> Option<Timeline> {
         drop(self.over);
         self.task.await.ok()
+    }
+
+    /// The page of the run, which has ended with this report. None: as of a picture that could not be made.
+    pub(crate) async fn page(self, report: &Report) -> Option<String> {
+        let timeline = self.end().await?;
+        let report = serde_json::to_value(report).ok()?;
+        of_picture(&timeline, &report).ok()
     }
 }
 
