@@ -54,6 +54,10 @@ impl Observer for Recorder {
                     said.push(format!("the report is not kept, only shown: {error}"));
                 }
             }
+            if let Some(journal) = self.journal.clone() {
+                // Nobody waits for it.
+                tokio::spawn(async move { journal.rest().await });
+            }
             said.truncate(1);
             said
         }

@@ -116,6 +116,20 @@ fn on_disk() -> (tempfile::TempDir, PathBuf) {
 }
 
 #[tokio::test]
+async fn at_rest_the_file_has_all_that_the_log_had() {
+    let (folder, path) = on_disk();
+    let journal = Journal::open(&path).unwrap();
+    let run = begun(&journal, &["a"]).await;
+    journal.rest().await.unwrap();
+    // What comes next is written after it.
+    journal.flush().await.unwrap();
+    let alone = folder.path().join("alone.db");
+    std::fs::copy(&path, &alone).unwrap();
+    let alone = Journal::open(&alone).unwrap();
+    assert_eq!(alone.run(&run).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
 async fn what_was_typed_and_the_attempts_that_came_to_nothing_are_kept() {
     let journal = Journal::in_memory().unwrap();
     let typed = Typed { words: vec!["agent-audit".to_owned(), "a b/".to_owned()], folder: PROJECT.to_owned() };

@@ -36,6 +36,8 @@ pub(super) enum Write {
     Amend(RunId, Status),
     /// Nothing: waits for what was written before.
     Flush,
+    /// The same, and then the log is copied into the file.
+    Rest,
 }
 
 /// An item's end with its JSON made, which the writer's thread need not do for all.
@@ -101,7 +103,8 @@ impl Write {
             | Self::Ledger(_)
             | Self::GiveBack
             | Self::Amend(..)
-            | Self::Flush => true,
+            | Self::Flush
+            | Self::Rest => true,
             Self::Items(..) | Self::Report(..) | Self::Reopen(_) | Self::Again(..) => false,
             Self::Action(_) | Self::Apply(_) | Self::Shrink => false,
         }
@@ -116,7 +119,7 @@ impl Write {
 
     /// Whether all that was written before must be committed with it.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::End(..) | Self::Amend(..) | Self::Action(_) | Self::Flush)
+        matches!(self, Self::End(..) | Self::Amend(..) | Self::Action(_) | Self::Flush | Self::Rest)
     }
 }
 
@@ -143,7 +146,7 @@ pub(super) fn perform(connection: &Connection, write: &Write) -> Result<(), Faul
         Write::Ledger(before) => retention::forget(connection, *before),
         Write::GiveBack => retention::give_back(connection),
         Write::Amend(run, status) => outcomes::amend(connection, *run, *status),
-        Write::Flush => Ok(()),
+        Write::Flush | Write::Rest => Ok(()),
     }
 }
 

@@ -125,7 +125,12 @@ impl Service {
             if all || group.is_empty() || decisions.len() >= DECISIONS {
                 group.append(&mut decisions);
             }
+            let rests = group.iter().any(|entry| matches!(entry.write, Write::Rest));
             self.commit(&mut group);
+            if rests {
+                // What it can't copy is copied when the file is closed.
+                let _ = lock(&self.connection).execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+            }
             if !open {
                 return;
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use super::secret::make_private;
@@ -79,7 +80,9 @@ impl Store {
         // What the power takes with it is asked again: nothing is waited for on the disk, and the file stays whole.
         write_ahead(&self.connection, patience)
             .and_then(|()| {
-                self.connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304")
+                self.connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304")?;
+                // Who opens it next finds all in the log beside it: the end of a run does not wait for the disk.
+                self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
             })
             .map_err(sqlite)?;
         if format(&self.connection, &self.path)? == FORMAT {
