@@ -38,8 +38,36 @@ struct Inner {
     run: Option<String>,
     /// The number after the last one that said something also to those who come later, and is forgotten.
     forgotten: u64,
-    /// What all of them make, also those that are forgotten.
+    /// What those before [`drawn`](Self::drawn) make, also those that are forgotten.
     picture: Timeline,
+    /// The number of the first one that is not in the picture: nobody may ever look at it.
+    drawn: u64,
+}
+
+impl Inner {
+    /// Those that are remembered, from that number on, at most so many.
+    fn from(&self, from: u64, most: usize) -> Vec<(u64, Arc<Event>)> {
+        let mut kept = self.kept[self.kept.partition_point(|(number, _)| *number < from)..].iter().peekable();
+        let mut recent = self.recent.range(self.recent.partition_point(|(number, _)| *number < from)..).peekable();
+        let mut events: Vec<(u64, Arc<Event>)> = Vec::new();
+        while events.len() < most {
+            let is_kept = match (kept.peek(), recent.peek()) {
+                (Some((one, _)), Some((other, _))) => one < other,
+                (one, _) => one.is_some(),
+            };
+            let Some(next) = (if is_kept { kept.next() } else { recent.next() }) else { break };
+            events.push(next.clone());
+        }
+        events
+    }
+
+    /// Adds to the picture what it does not have yet.
+    fn draw(&mut self) {
+        for (_, event) in self.from(self.drawn, usize::MAX) {
+            self.picture.hear(&event);
+        }
+        self.drawn = self.heard;
+    }
 }
 
 /// A part of what was told.
@@ -96,7 +124,6 @@ impl History {
         for event in told.drain(..) {
             let number = inner.heard;
             inner.heard += 1;
-            inner.picture.hear(&event);
             if let Fact::RunStarted(facts) = &event.fact {
                 inner.run = Some(facts.run.clone());
             }
@@ -106,10 +133,16 @@ impl History {
             }
             inner.recent.push_back((number, event));
             if inner.recent.len() > recent
-                && let Some((number, event)) = inner.recent.pop_front()
-                && says_something_later(&event.fact)
+                && let Some((number, event)) = inner.recent.front()
             {
-                inner.forgotten = number + 1;
+                if says_something_later(&event.fact) {
+                    let number = *number;
+                    inner.forgotten = number + 1;
+                    if number >= inner.drawn {
+                        inner.draw();
+                    }
+                }
+                inner.recent.pop_front();
             }
         }
         let heard = inner.heard;
@@ -130,24 +163,16 @@ impl History {
     /// The events from that number on, at most so many. What is forgotten is left out.
     pub(super) fn from(&self, from: u64, most: usize) -> Part {
         let inner = self.inner();
-        let mut kept = inner.kept[inner.kept.partition_point(|(number, _)| *number < from)..].iter().peekable();
-        let mut recent = inner.recent.range(inner.recent.partition_point(|(number, _)| *number < from)..).peekable();
-        let mut events: Vec<(u64, Arc<Event>)> = Vec::new();
-        while events.len() < most {
-            let is_kept = match (kept.peek(), recent.peek()) {
-                (Some((one, _)), Some((other, _))) => one < other,
-                (one, _) => one.is_some(),
-            };
-            let Some(next) = (if is_kept { kept.next() } else { recent.next() }) else { break };
-            events.push(next.clone());
-        }
+        let events = inner.from(from, most);
         let next = events.last().map_or(from, |(number, _)| number + 1);
         Part { events, next, is_missing: from < inner.forgotten }
     }
 
     /// Looks at the picture that all of it makes.
     pub(super) fn look<T>(&self, look: impl FnOnce(&Timeline) -> T) -> T {
-        look(&self.inner().picture)
+        let mut inner = self.inner();
+        inner.draw();
+        look(&inner.picture)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
