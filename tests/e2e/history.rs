@@ -113,7 +113,7 @@ async fn a_run_that_takes_far_longer_than_the_last_ones_like_it_says_so() {
         let report = world.audit(["--fresh", "--no-cache"]).asking(&quick).run().await.report();
         assert!(!report.warnings().contains("times as long"), "{}", report.warnings());
     }
-    let slow = standin(Config { latency: Latency::of(4_000, 0.0), ..Config::default() }).await;
+    let slow = standin(Config { latency: Latency::of(12_000, 0.0), ..Config::default() }).await;
     let done = world.audit(["--fresh", "--no-cache"]).asking(&slow).run().await.exits(0);
     let json = done.json();
     assert_eq!(json["anomalies"][0]["what"], "wall_ms", "{json:#}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use convoke_runtime::event::{Fact, Subscription};
-use convoke_runtime::journal::{Journal, RunId};
+use convoke_runtime::journal::{Journal, JournalError, RunId};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -21,6 +21,8 @@ pub(super) struct Recorder {
     journal: Option<Journal>,
     over: CancellationToken,
     tasks: Vec<JoinHandle<Option<String>>>,
+    /// While the reports are shown, what was written is brought into the file.
+    resting: Option<JoinHandle<Result<(), JournalError>>>,
 }
 
 impl Recorder {
@@ -32,7 +34,7 @@ impl Recorder {
             tokio::spawn(record(heard, run.journal.clone(), over.clone()))
         };
         let tasks = runs.runs.iter().map(task).collect();
-        Self { journal: runs.runs.first().map(|run| run.journal.clone()), over, tasks }
+        Self { journal: runs.runs.first().map(|run| run.journal.clone()), over, tasks, resting: None }
     }
 }
 
@@ -55,11 +57,21 @@ impl Observer for Recorder {
                 }
             }
             if let Some(journal) = self.journal.clone() {
-                // Nobody waits for it.
-                tokio::spawn(async move { journal.rest().await });
+                self.resting = Some(tokio::spawn(async move { journal.rest().await }));
             }
             said.truncate(1);
             said
+        }
+        .boxed()
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, Vec<String>> {
+        async move {
+            if let Some(resting) = self.resting {
+                // Whoever writes next hears of what went wrong. The journal is closed after this.
+                let _ = resting.await;
+            }
+            Vec::new()
         }
         .boxed()
     }
