@@ -55,7 +55,7 @@ impl History {
     /// What a run took unusually much of.
     pub fn anomalies(&self, took: &anomalies::Took) -> Vec<Anomaly> {
         let Some(identity) = &self.identity else { return Vec::new() };
-        anomalies::find(&self.runs, &identity.project, took)
+        anomalies::find(&self.runs, identity, &self.mode, took)
     }
 }
 

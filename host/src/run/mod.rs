@@ -310,7 +310,8 @@ impl Session {
         }
         let usd = Usd::from_dollars(report.cost.usd + report.cost.uncertain_usd);
         let wall = Duration::from_millis(report.timing.wall_ms);
-        report.anomalies = history.anomalies(&Took { census: report.census, wall, usd });
+        let workers = report.workers.len() as u64;
+        report.anomalies = history.anomalies(&Took { census: report.census, wall, usd, workers });
         for anomaly in &report.anomalies {
             self.events.tell(Fact::Warned { message: anomaly.message.clone() }).await;
             report.warnings.push(anomaly.message.clone());
