@@ -28,7 +28,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Hears an event; what is to be told now, if it is time: tokens a second, estimated, and the last tool.
+    /// Hears an event; what is to be told now, if it is time: tokens a second, estimated, and the last tool. Of a model that
+    /// thinks there is neither, but it has not stalled.
     pub(super) fn hears(&mut self, event: &StreamEvent, now: Instant) -> Option<(Option<u32>, Option<String>)> {
         self.heard = Some(now);
         match event {
@@ -38,13 +39,14 @@ impl Pace {
             }
             StreamEvent::Tool { name, .. } => self.tool = Some(name.chars().take(LONGEST_TOOL).collect()),
             StreamEvent::Restarted(_) => *self = Self { told: self.told, heard: self.heard, ..Self::default() },
-            StreamEvent::Started | StreamEvent::Text(_) | StreamEvent::Thinking => return None,
+            StreamEvent::Thinking => {}
+            StreamEvent::Started | StreamEvent::Text(_) => return None,
         }
         if self.told.is_some_and(|told| now.saturating_duration_since(told) < EVERY) {
             return None;
         }
         let rate = self.rate(now);
-        if rate.is_none() && self.tool.is_none() {
+        if rate.is_none() && self.tool.is_none() && !matches!(event, StreamEvent::Thinking) {
             return None;
         }
         self.told = Some(now);
@@ -105,6 +107,14 @@ mod tests {
         let (mut pace, start) = (Pace::default(), Instant::now());
         let told = pace.hears(&StreamEvent::tool("x".repeat(500), "{}"), start);
         assert_eq!(told, Some((None, Some("x".repeat(LONGEST_TOOL)))));
-        assert_eq!(pace.hears(&StreamEvent::Thinking, start + Duration::from_secs(9)), None);
+    }
+
+    #[test]
+    fn a_model_that_thinks_is_told_to_be_alive() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let after = |millis| start + Duration::from_millis(millis);
+        assert_eq!(pace.hears(&StreamEvent::Started, start), None);
+        let told = [100, 200, 400, 9_000].map(|millis| pace.hears(&StreamEvent::Thinking, after(millis)));
+        assert_eq!(told, [Some((None, None)), None, Some((None, None)), Some((None, None))]);
     }
 }
