@@ -146,7 +146,8 @@ async fn what_went_wrong_with_questions_is_told_after_the_run() {
         ],
         20_000,
     );
-    let asks = ["Convoke.happened(data.timeline).map(({ at, kind, text }) => [Convoke.time(at), kind, text])"];
+    let asks =
+        ["Convoke.happened(data.timeline).map(({ at, kind, text }) => [Convoke.time(at), kind, text])", STRETCHES];
     let seen = says(&browser, &timeline, &asks).await;
     let expected = json!([
         ["1.00 s", "attempt-failed", "reviewer of a.md: overloaded, asked again after 2.00 s: 529"],
@@ -154,6 +155,26 @@ async fn what_went_wrong_with_questions_is_told_after_the_run() {
         ["20.0 s", "question-failed", "reviewer of a.md: timed out"],
     ]);
     assert_eq!(seen[0], expected);
+    let streamed = json!([["streaming", 3.1, 3.8], ["stalled", 3.8, 13], ["streaming", 13, 20]]);
+    assert_eq!(seen[1], streamed, "of an answer in which nothing came for long that is not said to have streamed");
+}
+
+/// What the answer of the first question was at, in seconds.
+const STRETCHES: &str = "Convoke.stretches(data.timeline.questions[0], data.timeline.now)
+    .filter(([state]) => ['streaming', 'stalled'].includes(state))
+    .map(([state, from, to]) => [state, from / 1e6, to / 1e6])";
+
+#[tokio::test]
+async fn an_answer_of_which_nothing_comes_now_is_not_said_to_stream() {
+    let Some(browser) = Browser::find() else { return };
+    for (tool, now, expected) in [
+        (None, 24_000, json!([["streaming", 0, 24]])),
+        (None, 30_000, json!([["streaming", 0, 22], ["stalled", 22, 30]])),
+        (Some("Read"), 30_000, json!([["streaming", 0, 30]])),
+    ] {
+        let timeline = asking(vec![(0, sent()), (0, begins()), (22_000, goes_on(tool))], now);
+        assert_eq!(says(&browser, &timeline, &[STRETCHES]).await[0], expected, "{tool:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,6 @@
 const WORTH_SAYING = 2e6;
 /** A question that was sent so long ago and has no answer yet is slow to begin. */
 const SLOW = 15e6;
-/** An answer that had begun, and of which so long nothing was heard, has stalled. */
-const STALLED = 5e6;
 /** The longest reason, in characters. */
 const REASON = 40;
 
@@ -86,7 +84,7 @@ function answering(open, now, is, counted) {
   const paces = open.map(({ pace }) => pace).filter((pace) => pace !== undefined);
   const tool = open.findLast((one) => one.tool !== undefined)?.tool;
   const quiet = now - Math.max(...open.map((one) => one.heard ?? one.states.at(-1)[1]));
-  if (quiet >= STALLED) return tool === undefined ? is(`stalled ${clock(quiet)}`, "stalled") : is(`silent ${clock(quiet)} after ${tool}`, "slow");
+  if (quiet >= Convoke.STALLED) return tool === undefined ? is(`stalled ${clock(quiet)}`, "stalled") : is(`silent ${clock(quiet)} after ${tool}`, "slow");
   const said = counted("answering");
   const more = [
     paces.length > 0 && `~${Convoke.count(paces.reduce((sum, pace) => sum + pace, 0))} tok/s`,

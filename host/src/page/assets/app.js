@@ -219,6 +219,7 @@
       const value = () => this.timeline.value;
       const spent = (question, ...states) => Convoke.spent(question, states, value().now);
       const took = (question) => (question.to ?? value().now) - question.from;
+      const streamed = (question) => spent(question, 'streaming', 'stalled');
       const output = (question) => question.end?.usage.output_tokens ?? 0;
       const number = (name, title, by, cell, width = '76px') => ({ name, title, width, end: true, by, cell });
       return new Convoke.Table(
@@ -230,7 +231,7 @@
           { name: 'came', title: 'Came to', width: '100px', by: Convoke.came, cell: Convoke.came },
           number('waited', 'Waited', (one) => spent(one, ...Convoke.WAITING), (one) => time(spent(one, ...Convoke.WAITING))),
           number('first', 'First token', (one) => spent(one, 'sent'), (one) => time(spent(one, 'sent')), '92px'),
-          number('streamed', 'Streamed', (one) => spent(one, 'streaming'), (one) => time(spent(one, 'streaming')), '84px'),
+          number('streamed', 'Streamed', streamed, (one) => time(streamed(one)), '84px'),
           number('took', 'Took', took, (one) => time(took(one))),
           number('sent', 'Sent', (one) => one.attempts, (one) => count(one.attempts), '56px'),
           number('out', 'Output', output, (one) => count(output(one)), '72px'),

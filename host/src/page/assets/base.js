@@ -102,8 +102,11 @@ const Convoke = {};
     ['pause', 'paused'],
     ['sent', 'sent, no answer yet'],
     ['streaming', 'answer streaming'],
+    ['stalled', 'nothing came of the answer'],
     ['retry', 'waiting to retry'],
   ];
+  // An answer that had begun, and of which so long nothing was heard, has stalled: in microseconds.
+  Convoke.STALLED = 5e6;
   Convoke.OUTCOMES = ['done', 'cached', 'skipped', 'fallback', 'failed', 'pending'];
   Convoke.SEVERITIES = ['critical', 'high', 'medium', 'low', 'info'];
 

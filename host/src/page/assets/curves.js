@@ -83,7 +83,7 @@
   Convoke.panels = (value) => {
     const { count, percent, usd } = Convoke;
     const panels = [];
-    const flying = inStates(value, ['sent', 'streaming']);
+    const flying = inStates(value, ['sent', 'streaming', 'stalled']);
     if (flying.some(([, many]) => many > 0)) {
       const lines = [
         { name: 'in flight', colour: 's-streaming', points: flying, fills: true },

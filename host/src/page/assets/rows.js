@@ -6,12 +6,36 @@
   const COLOUR_OF_END = { returned: 'returned', fallback: 'fallback', failed: 'failed', skipped: 'skipped' };
   const words = new Map(Convoke.STATES);
 
-  // The states of a question as [state, from, to].
+  // When nothing came of a question's answer for long, as [from, to]. After a tool it may have been at work with it.
+  const silences = ({ stalls = [], to, tool, heard }, now) => {
+    const over = stalls.filter((stall) => stall.tool === undefined).map(({ at, lasted }) => [at - lasted, at]);
+    const isSilent = to === undefined && tool === undefined && now - heard >= Convoke.STALLED;
+    return isSilent ? [...over, [heard, now]] : over;
+  };
+
+  // An answer that streamed, with its silences apart.
+  const apart = (from, to, silent) => {
+    const parts = [];
+    let at = from;
+    for (const [quiet, heard] of silent) {
+      const [begins, ends] = [Math.max(quiet, at), Math.min(heard, to)];
+      if (ends <= begins) continue;
+      if (begins > at) parts.push(['streaming', at, begins]);
+      parts.push(['stalled', begins, ends]);
+      at = ends;
+    }
+    if (at < to || parts.length === 0) parts.push(['streaming', at, to]);
+    return parts;
+  };
+
+  // The states of a question as [state, from, to]. Of an answer that stalled the silence is a state of its own.
   Convoke.stretches = (question, now) => {
     const end = question.to ?? now;
-    return question.states.map(([state, from], place) => {
+    const silent = silences(question, now);
+    return question.states.flatMap(([state, from], place) => {
       const next = question.states[place + 1];
-      return [state, from, Math.max(from, next ? next[1] : end)];
+      const to = Math.max(from, next ? next[1] : end);
+      return state === 'streaming' && silent.length > 0 ? apart(from, to, silent) : [[state, from, to]];
     });
   };
 
