@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use super::protocol::{Answer, Request, Wish};
@@ -44,16 +45,23 @@ pub struct Found {
     pub silent: Vec<Silent>,
 }
 
-/// All processes that run something.
+/// All processes that run something. They are asked side by side: one that says nothing holds up no other.
 pub fn processes(folder: &Path) -> Found {
     processes_within(folder, PATIENCE)
 }
 
 fn processes_within(folder: &Path, patience: Duration) -> Found {
     let request = Request { wish: Wish::Status, run: None, client: None };
+    let sockets = sockets(folder);
+    let answers: Vec<io::Result<Answer>> = thread::scope(|scope| {
+        let ask = |(_, socket): &'_ (u32, PathBuf)| ask_within(socket, &request, patience);
+        let asking: Vec<_> = sockets.iter().map(|one| scope.spawn(move || ask(one))).collect();
+        let gone = || Err(io::Error::other("asking it has failed"));
+        asking.into_iter().map(|one| one.join().unwrap_or_else(|_| gone())).collect()
+    });
     let mut found = Found::default();
-    for (pid, socket) in sockets(folder) {
-        match ask_within(&socket, &request, patience) {
+    for ((pid, socket), answer) in sockets.into_iter().zip(answers) {
+        match answer {
             Ok(status) if status.ok => found.answering.push(Process { pid, socket, status }),
             Ok(refused) => {
                 let why = refused.error.unwrap_or_else(|| "it refuses".to_owned());
@@ -107,7 +115,7 @@ fn ask_within(socket: &Path, request: &Request, patience: Duration) -> io::Resul
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
-    use std::thread;
+    use std::sync::Barrier;
 
     use super::*;
 
@@ -135,5 +143,26 @@ mod tests {
         let silent: Vec<(u32, &str)> = found.silent.iter().map(|one| (one.pid, one.why.as_str())).collect();
         assert_eq!((silent[0], silent[2]), ((2, "it says nothing for 2 s"), (4, "not you")));
         assert!(silent[1].1.starts_with("it says what this version does not understand"), "{silent:?}");
+    }
+    #[test]
+    fn all_are_asked_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        // Each answers when all were asked.
+        let asked = Barrier::new(3);
+        let listeners: Vec<_> =
+            (1..=3).map(|pid| UnixListener::bind(folder.path().join(format!("{pid}.sock"))).unwrap()).collect();
+        let found = thread::scope(|scope| {
+            for (pid, listener) in (1..).zip(&listeners) {
+                let asked = &asked;
+                scope.spawn(move || {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+                    asked.wait();
+                    stream.write_all(format!("{{\"ok\":true,\"pid\":{pid}}}\n").as_bytes()).unwrap();
+                });
+            }
+            processes_within(folder.path(), Duration::from_secs(60))
+        });
+        assert_eq!(found.answering.iter().map(|one| one.pid).collect::<Vec<_>>(), [1, 2, 3]);
     }
 }
