@@ -114,7 +114,7 @@ fn of_the_journal(world: &World) -> Told {
     Told {
         census: census(ended),
         requests: number("SELECT sum(requests) FROM questions"),
-        retries: number("SELECT sum(attempts) - count(*) FROM questions"),
+        retries: number("SELECT sum(retries) FROM questions"),
         input_tokens: number("SELECT sum(input_tokens) FROM questions"),
         output_tokens: number("SELECT sum(output_tokens) FROM questions"),
         usd_pico: number("SELECT sum(usd_pico) FROM questions"),

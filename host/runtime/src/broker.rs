@@ -447,12 +447,13 @@ impl Broker {
     /// Tells everybody that the question is asked again.
     async fn restart(
         &self,
-        life: &Life<'_>,
+        life: &mut Life<'_>,
         (kind, reason): (&'static str, String),
         wait: Duration,
         listener: Listener<'_>,
     ) {
         listener(StreamEvent::Restarted(reason.clone()));
+        life.draft.retried();
         self.books
             .tell(Fact::QuestionRetried { question: life.id, item: life.asker.item, kind: kind.into(), reason, wait })
             .await;
@@ -490,10 +491,13 @@ impl Broker {
             model: String::new(),
             backend: "",
             attempts: 0,
+            retries: 0,
             outcome: String::new(),
             usage: Usage::default(),
+            is_notional: false,
             unmetered: 0,
             uncertain: Usd::ZERO,
+            shares: Vec::new(),
             failures: Vec::new(),
             backed_off_ms: 0,
             queued_ms: 0,

@@ -113,17 +113,14 @@ impl Cost {
     pub fn add(&mut self, earlier: ModelCost) {
         self.usd += earlier.usage.usd;
         self.uncertain_usd += earlier.uncertain_usd;
-        let same = |one: &&mut ModelCost| one.model == earlier.model && one.backend == earlier.backend;
-        match self.by_model.iter_mut().find(same) {
+        self.notional_usd += if earlier.notional { earlier.usage.usd } else { 0.0 };
+        let name = |one: &ModelCost| (one.model.clone(), one.backend.clone(), one.notional);
+        match self.by_model.iter_mut().find(|one| name(one) == name(&earlier)) {
             Some(one) => {
-                self.notional_usd += if one.notional { earlier.usage.usd } else { 0.0 };
                 one.usage.add(earlier.usage);
                 one.uncertain_usd += earlier.uncertain_usd;
             }
-            None => {
-                self.notional_usd += if earlier.notional { earlier.usage.usd } else { 0.0 };
-                self.by_model.push(earlier);
-            }
+            None => self.by_model.push(earlier),
         }
     }
 }
@@ -225,6 +222,24 @@ mod tests {
         let cost = Cost::of(spending, Vec::new(), CostEstimate::default(), "2026-11-20");
         assert_eq!((cost.usd, cost.notional_usd, cost.uncertain_usd), (2.0, 1.5, 0.5));
         assert_eq!(cost.by_model.iter().map(|one| one.notional).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn what_an_earlier_part_took_is_added_as_it_was_paid_then() {
+        let mut cost = Cost::of(Spending::default(), Vec::new(), CostEstimate::default(), "2026-11-20");
+        let part = |notional, usd| ModelCost {
+            model: "claude-opus-5-5".to_owned(),
+            backend: "claude-cli".to_owned(),
+            notional,
+            usage: UsageInfo { requests: 1, usd, ..UsageInfo::default() },
+            uncertain_usd: 0.0,
+        };
+        for (notional, usd) in [(false, 0.5), (true, 1.5), (false, 0.25)] {
+            cost.add(part(notional, usd));
+        }
+        assert_eq!((cost.usd, cost.notional_usd), (2.25, 1.5));
+        let parts: Vec<_> = cost.by_model.iter().map(|one| (one.notional, one.usage.usd, one.usage.requests)).collect();
+        assert_eq!(parts, [(false, 0.75, 2), (true, 1.5, 1)]);
     }
 
     #[test]

@@ -136,6 +136,7 @@ impl Resume {
 
     /// Adds what the earlier parts of the run took.
     pub(super) fn add_to(&self, report: &mut Report, backends: &[Arc<dyn Backend>]) {
+        // What earlier versions have not written is as it would be now.
         let is_notional = |name: &str| backends.iter().any(|one| one.name() == name && one.is_subscription());
         report.run.continued = self.detail.row.continued + 1;
         report.usage.add(UsageInfo::from(self.detail.usage));
@@ -143,7 +144,7 @@ impl Resume {
             report.cost.add(ModelCost {
                 model: model.model.clone(),
                 backend: model.backend.clone(),
-                notional: is_notional(&model.backend),
+                notional: model.notional.unwrap_or_else(|| is_notional(&model.backend)),
                 usage: UsageInfo::from(model.usage),
                 uncertain_usd: model.uncertain.dollars(),
             });

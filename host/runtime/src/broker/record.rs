@@ -60,14 +60,20 @@ pub struct QuestionRecord {
     pub backend: &'static str,
     /// How often it was sent.
     pub attempts: u32,
+    /// How often it was asked again after a failure.
+    pub retries: u32,
     /// `model`, `cache`, `fallback`, the failure's kind, or `dropped` where nobody waited for the answer any more.
     pub outcome: String,
     /// What it took, all attempts together, as far as it is known.
     pub usage: Usage,
+    /// Whether a subscription pays for `model`: the dollars are then list price, and not billed.
+    pub is_notional: bool,
     /// The attempts that may have reached a model, and of which nobody knows what they took.
     pub unmetered: u32,
     /// What those and others that broke off may have cost beyond the usage, at most. It counts as spent.
     pub uncertain: Usd,
+    /// Who took what of it, where it was not all `model` at `backend`: attempts at another one failed before.
+    pub shares: Vec<ModelSpending>,
     /// What went wrong with its attempts, by the failures' kinds, and how often.
     pub failures: Vec<(&'static str, u32)>,
     /// How long was waited between its attempts, without the waiting for admission.
@@ -239,8 +245,9 @@ impl Books {
     }
 
     /// Writes down a question that has ended, then tells it.
-    async fn close(&self, record: QuestionRecord, attempts: Vec<ModelSpending>, item: usize) {
-        let (notional, by_model) = shares(&record, &attempts);
+    async fn close(&self, mut record: QuestionRecord, attempts: Vec<ModelSpending>, item: usize) {
+        record.is_notional = attempts.iter().any(|one| record.is_its(one) && one.is_notional);
+        record.shares = shares(&record, &attempts);
         let settled = Settled {
             question: record.id,
             item,
@@ -250,8 +257,8 @@ impl Books {
             backend: record.backend.into(),
             attempts: record.attempts,
             usage: record.usage,
-            notional,
-            by_model,
+            notional: record.is_notional,
+            by_model: record.shares.iter().map(Spent::of).collect(),
             uncertain: record.uncertain,
             queued: Duration::from_millis(record.queued_ms),
             took: Duration::from_millis(record.took_ms),
@@ -268,30 +275,35 @@ impl Books {
     }
 }
 
-/// Whether a subscription pays for the model of a question, and who took what of it, where others did too.
-fn shares(record: &QuestionRecord, attempts: &[ModelSpending]) -> (bool, Vec<Spent>) {
-    let is_its = |one: &ModelSpending| one.model == record.model && one.backend == record.backend;
-    let notional = attempts.iter().any(|one| is_its(one) && one.is_notional);
-    if attempts.iter().all(is_its) {
-        return (notional, Vec::new());
+/// Who took what of a question, where it was not all its model.
+fn shares(record: &QuestionRecord, attempts: &[ModelSpending]) -> Vec<ModelSpending> {
+    let mut shares: Vec<ModelSpending> = Vec::new();
+    if attempts.iter().all(|one| record.is_its(one)) {
+        return shares;
     }
-    let mut shares: Vec<Spent> = Vec::new();
     for one in attempts {
         match shares.iter_mut().find(|share| share.model == one.model && share.backend == one.backend) {
             Some(share) => {
                 share.usage += one.usage;
                 share.uncertain += one.uncertain;
             }
-            None => shares.push(Spent {
-                model: one.model.clone(),
-                backend: one.backend.into(),
-                notional: one.is_notional,
-                usage: one.usage,
-                uncertain: one.uncertain,
-            }),
+            None => shares.push(one.clone()),
         }
     }
-    (notional, shares)
+    shares
+}
+
+impl QuestionRecord {
+    fn is_its(&self, one: &ModelSpending) -> bool {
+        one.model == self.model && one.backend == self.backend
+    }
+}
+
+impl Spent {
+    fn of(one: &ModelSpending) -> Self {
+        let ModelSpending { model, backend, is_notional, usage, uncertain } = one.clone();
+        Self { model, backend: backend.into(), notional: is_notional, usage, uncertain }
+    }
 }
 
 /// The record of a question that has not ended. What was sent is written down even if nobody waits for the answer any
@@ -375,6 +387,11 @@ impl Draft {
     /// The attempts that have ended since this was asked.
     pub(super) fn news(&mut self) -> Vec<AttemptEnd> {
         std::mem::take(&mut self.untold)
+    }
+
+    /// It is asked again after a failure.
+    pub(super) fn retried(&mut self) {
+        self.with(|record| record.retries += 1);
     }
 
     /// So long was waited before the next attempt.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Row, params};
 
 use super::read::{Reader, Trouble, number};
-use super::{DecisionRow, ItemRow, Journal, JournalError, QuestionRow, RunId, RunRow, Standing};
+use super::{DecisionRow, ItemRow, Journal, JournalError, ModelRow, QuestionRow, RunId, RunRow, Standing};
 use crate::money::Usd;
 use crate::question::Usage;
 use crate::work::Census;
@@ -165,8 +165,8 @@ impl Reader<'_> {
         let read = || {
             let mut select = self.connection.prepare(
                 "SELECT seq, item, role, model, backend, attempts, outcome, requests, input_tokens, cache_read_tokens,
-                        cache_write_tokens, output_tokens, usd_pico, asked, waited, first, took, tier, answered_tier,
-                        uncertain_pico
+                        cache_write_tokens, output_tokens, usd_pico, uncertain_pico, asked, waited, first, took, tier,
+                        answered_tier, coalesce(retries, max(attempts - 1, 0)), split, notional
                  FROM questions WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
             )?;
             let mut rows = select.query(params![run.to_string(), after, i64::try_from(most).unwrap_or(i64::MAX)])?;
@@ -183,31 +183,42 @@ impl Reader<'_> {
     fn question(&self, run: RunId, row: &Row<'_>) -> Result<QuestionRow, Trouble> {
         let what = format!("a question of run {run}");
         let micros = |column| Ok::<_, rusqlite::Error>(Duration::from_micros(number(row.get(column)?)));
-        let small = |column| Ok::<_, rusqlite::Error>(u32::try_from(row.get::<_, i64>(column)?).unwrap_or(u32::MAX));
+        let (usage, uncertain) = taken_from(row, 7)?;
+        let shares = if row.get(21)? { self.shares(row.get(0)?)? } else { Vec::new() };
         Ok(QuestionRow {
             run,
             item: row.get(1)?,
             role: row.get(2)?,
-            tier: row.get(17)?,
-            answered_tier: row.get(18)?,
+            tier: row.get(18)?,
+            answered_tier: row.get(19)?,
             model: row.get(3)?,
             backend: row.get(4)?,
-            attempts: small(5)?,
+            attempts: small(row, 5)?,
+            retries: small(row, 20)?,
             outcome: row.get(6)?,
-            usage: Usage {
-                requests: small(7)?,
-                input_tokens: number(row.get(8)?),
-                cache_read_tokens: number(row.get(9)?),
-                cache_write_tokens: number(row.get(10)?),
-                output_tokens: number(row.get(11)?),
-                usd: Usd::from_pico(number(row.get(12)?)),
-            },
-            uncertain: Usd::from_pico(number(row.get(19)?)),
-            asked: self.time(row.get(13)?, &what)?,
-            waited: micros(14)?,
-            first: row.get::<_, Option<i64>>(15)?.map(|first| Duration::from_micros(number(first))),
-            took: micros(16)?,
+            usage,
+            notional: row.get(22)?,
+            uncertain,
+            shares,
+            asked: self.time(row.get(14)?, &what)?,
+            waited: micros(15)?,
+            first: row.get::<_, Option<i64>>(16)?.map(|first| Duration::from_micros(number(first))),
+            took: micros(17)?,
         })
+    }
+
+    /// Who took what of a question.
+    fn shares(&self, question: i64) -> Result<Vec<ModelRow>, Trouble> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT model, backend, notional, requests, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens,
+                    usd_pico, uncertain_pico
+             FROM shares WHERE question = ?1 ORDER BY rowid",
+        )?;
+        let rows = select.query_map([question], |row| {
+            let (usage, uncertain) = taken_from(row, 3)?;
+            Ok(ModelRow { model: row.get(0)?, backend: row.get(1)?, notional: row.get(2)?, usage, uncertain })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn items_behind(&self, run: RunId, after: i64, most: usize) -> Result<Page<ItemRow>, JournalError> {
@@ -246,4 +257,22 @@ impl<T> Page<T> {
         }
         self
     }
+}
+
+/// What was taken, by the columns that begin with this one: the usage, and what it may have cost beyond that.
+fn taken_from(row: &Row<'_>, first: usize) -> rusqlite::Result<(Usage, Usd)> {
+    let at = |column: usize| Ok::<_, rusqlite::Error>(number(row.get(first + column)?));
+    let usage = Usage {
+        requests: small(row, first)?,
+        input_tokens: at(1)?,
+        cache_read_tokens: at(2)?,
+        cache_write_tokens: at(3)?,
+        output_tokens: at(4)?,
+        usd: Usd::from_pico(at(5)?),
+    };
+    Ok((usage, Usd::from_pico(at(6)?)))
+}
+
+fn small(row: &Row<'_>, column: usize) -> rusqlite::Result<u32> {
+    Ok(u32::try_from(row.get::<_, i64>(column)?).unwrap_or(u32::MAX))
 }

@@ -294,6 +294,17 @@ impl From<rusqlite::Error> for Trouble {
     }
 }
 
+/// The columns of what was taken, in the ledger and in its shares.
+pub(super) const TAKEN: [&str; 7] = [
+    "requests",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "usd_pico",
+    "uncertain_pico",
+];
+
 /// A sum in two halves of 32 bits each: SQLite gives up where a sum of whole numbers overflows.
 pub(super) fn sum_of(column: &str) -> String {
     format!("coalesce(sum({column} >> 32), 0), coalesce(sum({column} & 4294967295), 0)")

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::ItemKey;
 use super::key::Digest;
+use super::{ItemKey, ModelRow};
 use crate::broker::{DecisionRecord, QuestionRecord};
 use crate::money::Usd;
 use crate::policy::{Decision, Facts};
@@ -340,12 +340,18 @@ pub struct QuestionRow {
     pub backend: String,
     /// How many times it was sent.
     pub attempts: u32,
+    /// How often it was asked again after a failure.
+    pub retries: u32,
     /// `model`, `cache`, `fallback`, or the failure's kind.
     pub outcome: String,
     /// All attempts together, as far as it is known.
     pub usage: Usage,
+    /// Whether a subscription pays for `model`: the dollars are then list price, and not billed. None: it was not written.
+    pub notional: Option<bool>,
     /// What they may have cost beyond that, at most: it counts as spent.
     pub uncertain: Usd,
+    /// Who took what of it, where it was not all `model` at `backend`.
+    pub shares: Vec<ModelRow>,
     /// When the plugin asked.
     pub asked: Timestamp,
     /// How long it waited for quota, permit and instance.
@@ -369,9 +375,12 @@ impl QuestionRow {
             model: record.model,
             backend: record.backend.to_owned(),
             attempts: record.attempts,
+            retries: record.retries,
             outcome: record.outcome,
             usage: record.usage,
+            notional: Some(record.is_notional),
             uncertain: record.uncertain,
+            shares: record.shares.into_iter().map(ModelRow::of).collect(),
             asked: Timestamp::now() - SignedDuration::try_from(took).unwrap_or_default(),
             waited: Duration::from_millis(record.queued_ms),
             first: record.first_token_ms.map(Duration::from_millis),

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::read::{Reader, added, sum_of, usage_from};
+use super::read::{Reader, TAKEN, added, sum_of, usage_from};
 use super::write::{Fault, Write, count, item_seq};
 use super::{ItemRecord, Journal, JournalError, RunId, Written};
+use crate::broker::ModelSpending;
 use crate::money::Usd;
 use crate::question::Usage;
 
@@ -25,17 +26,26 @@ pub struct Reopening {
     pub conclusion: Option<String>,
 }
 
-/// What a model took in a run.
+/// What a model took of a run, or of a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRow {
     /// The model.
     pub model: String,
     /// The backend that asked it.
     pub backend: String,
+    /// Whether a subscription pays: the dollars are then list price, and not billed. None: it was not written.
+    pub notional: Option<bool>,
     /// As far as it is known.
     pub usage: Usage,
     /// What may have been spent beyond that, at most.
     pub uncertain: Usd,
+}
+
+impl ModelRow {
+    pub(super) fn of(one: ModelSpending) -> Self {
+        let ModelSpending { model, backend, is_notional, usage, uncertain } = one;
+        Self { model, backend: backend.to_owned(), notional: Some(is_notional), usage, uncertain }
+    }
 }
 
 impl Journal {
@@ -142,19 +152,19 @@ pub(super) fn plan_again(connection: &Connection, run: RunId, item: &ItemRecord,
 
 impl Reader<'_> {
     fn by_model(&self, run: RunId) -> Result<Vec<ModelRow>, JournalError> {
-        let columns = [
-            "requests",
-            "input_tokens",
-            "cache_read_tokens",
-            "cache_write_tokens",
-            "output_tokens",
-            "usd_pico",
-            "uncertain_pico",
-        ];
-        let sums: Vec<String> = columns.iter().map(|column| sum_of(column)).collect();
+        let sums: Vec<String> = TAKEN.iter().map(|column| sum_of(column)).collect();
+        let [whole, part] = ["questions", "shares"].map(|table| {
+            let columns: Vec<String> =
+                ["model", "backend", "notional"].iter().chain(&TAKEN).map(|one| format!("{table}.{one}")).collect();
+            columns.join(", ")
+        });
         let question = format!(
-            "SELECT model, backend, {} FROM questions WHERE run = ?1 AND requests > 0 GROUP BY model, backend
-             ORDER BY model, backend",
+            "SELECT model, backend, notional, {} FROM
+                 (SELECT {whole} FROM questions WHERE run = ?1 AND split = 0 AND requests > 0
+                  UNION ALL
+                  SELECT {part} FROM questions JOIN shares ON shares.question = questions.seq
+                  WHERE questions.run = ?1 AND questions.split = 1)
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
             sums.join(", ")
         );
         let read = || {
@@ -163,8 +173,9 @@ impl Reader<'_> {
                 Ok(ModelRow {
                     model: row.get(0)?,
                     backend: row.get(1)?,
-                    usage: usage_from(row, 2)?,
-                    uncertain: Usd::from_pico(added(row, 14)?),
+                    notional: row.get(2)?,
+                    usage: usage_from(row, 3)?,
+                    uncertain: Usd::from_pico(added(row, 15)?),
                 })
             })?;
             rows.collect::<Result<Vec<_>, rusqlite::Error>>()

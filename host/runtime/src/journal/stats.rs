@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use super::read::{Reader, Trouble, added, number, sum_of, usage_from};
+use super::read::{Reader, TAKEN, Trouble, added, number, sum_of, usage_from};
 use super::{Journal, JournalError, RunId, RunRow};
 use crate::money::Usd;
 use crate::question::Usage;
@@ -64,7 +64,7 @@ pub struct StatsQuestions {
     pub by_cache: u64,
     /// Answered by their own fallback.
     pub by_fallback: u64,
-    /// How often one was sent again.
+    /// How often one was asked again after a failure.
     pub retries: u64,
     /// What they took, as far as it is known.
     pub usage: Usage,
@@ -178,33 +178,35 @@ impl Reader<'_> {
     }
 
     fn stats_questions(&self, filter: &StatsFilter) -> Result<Vec<StatsQuestions>, Trouble> {
-        let sums: Vec<String> =
-            ["requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "usd_pico"]
-                .iter()
-                .chain(&["uncertain_pico"])
-                .map(|column| sum_of(&format!("questions.{column}")))
-                .collect();
-        let sums = format!(
+        let whole = TAKEN.map(|column| sum_of(&format!("iif(questions.split, 0, questions.{column})"))).join(", ");
+        let whole = format!(
             "questions.model, questions.backend, count(*), sum(questions.outcome = 'model'),
              sum(questions.outcome = 'cache'), sum(questions.outcome = 'fallback'),
-             sum(max(questions.attempts - 1, 0)), {}",
-            sums.join(", ")
+             sum(coalesce(questions.retries, max(questions.attempts - 1, 0))), {whole}"
         );
-        // The runs first: each has its questions behind one another in the index.
-        let mut select = self.connection.prepare(&format!(
-            "SELECT runs.command, runs.subcommand, {sums}
-             FROM runs CROSS JOIN questions ON questions.run = runs.id
-             WHERE {WHICH} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
-        ))?;
-        let params = filter.params();
-        let mut rows = select.query(rusqlite::params_from_iter(params.iter()))?;
+        let part = TAKEN.map(|column| sum_of(&format!("shares.{column}"))).join(", ");
+        let part = format!("shares.model, shares.backend, 0, 0, 0, 0, 0, {part}");
+        let shares = "JOIN shares ON shares.question = questions.seq";
         let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(stats_of(row)?);
-        }
-        if filter.project.is_none() && filter.command.is_none() {
+        for (sums, shares) in [(&whole, ""), (&part, shares)] {
+            // The runs first: each has its questions behind one another in the index.
             let mut select = self.connection.prepare(&format!(
-                "SELECT NULL, NULL, {sums} FROM questions
+                "SELECT runs.command, runs.subcommand, {sums}
+                 FROM runs CROSS JOIN questions ON questions.run = runs.id {shares}
+                 WHERE {WHICH} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+            ))?;
+            let params = filter.params();
+            let mut rows = select.query(rusqlite::params_from_iter(params.iter()))?;
+            while let Some(row) = rows.next()? {
+                add(&mut found, stats_of(row)?);
+            }
+        }
+        if filter.project.is_some() || filter.command.is_some() {
+            return Ok(found);
+        }
+        for (sums, shares) in [(&whole, ""), (&part, shares)] {
+            let mut select = self.connection.prepare(&format!(
+                "SELECT NULL, NULL, {sums} FROM questions {shares}
                  WHERE questions.asked >= ?1
                    AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = questions.run AND runs.leaving = 0)
                  GROUP BY 3, 4 ORDER BY 3, 4"
@@ -212,7 +214,7 @@ impl Reader<'_> {
             let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
             let mut rows = select.query(params![since])?;
             while let Some(row) = rows.next()? {
-                found.push(stats_of(row)?);
+                add(&mut found, stats_of(row)?);
             }
         }
         Ok(found)
@@ -231,6 +233,19 @@ impl Reader<'_> {
             found.push((row.get(0)?, row.get(1)?, number(row.get(2)?)));
         }
         Ok(found)
+    }
+}
+
+/// Adds what a model took of questions that others had a part in to what is known of it.
+fn add(found: &mut Vec<StatsQuestions>, new: StatsQuestions) {
+    let name =
+        |one: &StatsQuestions| (one.command.clone(), one.subcommand.clone(), one.model.clone(), one.backend.clone());
+    match found.iter_mut().find(|one| name(one) == name(&new)) {
+        Some(one) => {
+            one.usage += new.usage;
+            one.uncertain += new.uncertain;
+        }
+        None => found.push(new),
     }
 }
 
@@ -265,10 +280,10 @@ mod tests {
         let run = begun(&journal, &["a", "b", "c"]).await;
         journal.finish_item(&run, end("a", Outcome::Done)).await.unwrap();
         let mut asked = question(run, then(), Usd::from_dollars(0.5));
-        asked.attempts = 3;
+        (asked.attempts, asked.retries) = (3, 2);
         journal.record_question(asked.clone()).await.unwrap();
         asked.outcome = "cache".to_owned();
-        asked.attempts = 0;
+        (asked.attempts, asked.retries) = (0, 0);
         journal.record_question(asked.clone()).await.unwrap();
         let gone = RunId::new();
         journal.record_question(question(gone, then(), Usd::from_dollars(2.0))).await.unwrap();

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::record::bounded_log;
 use super::{
-    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, QuestionRow, Reopening, RunEnd, RunId, RunRecord,
-    actions, applies, attempts, decisions, earlier, outcomes, reopen, retention, told,
+    AttemptRow, DecisionRow, ItemEnd, ItemRecord, JournalError, ModelRow, QuestionRow, Reopening, RunEnd, RunId,
+    RunRecord, actions, applies, attempts, decisions, earlier, outcomes, reopen, retention, told,
 };
 use crate::work::{Outcome, Status};
 
@@ -231,8 +231,9 @@ fn question(connection: &Connection, row: &QuestionRow) -> Result<(), Fault> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO questions (run, item, role, model, backend, attempts, outcome, requests, input_tokens,
                                 cache_read_tokens, cache_write_tokens, output_tokens, usd_pico, asked, waited,
-                                 first, took, tier, answered_tier, uncertain_pico)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+                                first, took, tier, answered_tier, uncertain_pico, retries, notional, split)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+                 ?23)",
     )?;
     insert.execute(params![
         row.run.to_string(),
@@ -255,6 +256,33 @@ fn question(connection: &Connection, row: &QuestionRow) -> Result<(), Fault> {
         row.tier,
         row.answered_tier,
         count(row.uncertain.pico()),
+        row.retries,
+        row.notional,
+        !row.shares.is_empty(),
+    ])?;
+    let question = connection.last_insert_rowid();
+    row.shares.iter().try_for_each(|share| part(connection, question, share))
+}
+
+/// What a model took of a question.
+fn part(connection: &Connection, question: i64, share: &ModelRow) -> Result<(), Fault> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO shares (question, model, backend, notional, requests, input_tokens, cache_read_tokens,
+                             cache_write_tokens, output_tokens, usd_pico, uncertain_pico)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    insert.execute(params![
+        question,
+        share.model,
+        share.backend,
+        share.notional.unwrap_or_default(),
+        share.usage.requests,
+        count(share.usage.input_tokens),
+        count(share.usage.cache_read_tokens),
+        count(share.usage.cache_write_tokens),
+        count(share.usage.output_tokens),
+        count(share.usage.usd.pico()),
+        count(share.uncertain.pico()),
     ])?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The shapes in which runs are written for programs. `convoke schema export` publishes them; a member is added, never
 //! removed or given another meaning.
 
-use convoke_runtime::journal::{ActionRow, AttemptRow, DecisionRow, ItemRow, QuestionRow, RunSummary};
+use convoke_runtime::journal::{ActionRow, AttemptRow, DecisionRow, ItemRow, ModelRow, QuestionRow, RunSummary};
 use convoke_runtime::policy::Decision;
 use convoke_runtime::work::Census;
 use schemars::JsonSchema;
@@ -236,12 +236,19 @@ pub(super) struct QuestionLine {
     pub backend: String,
     /// How often it was sent.
     pub attempts: u32,
+    /// How often it was asked again after a failure.
+    pub retries: u32,
     /// `model`, `cache`, `fallback`, or the kind of the failure.
     pub outcome: String,
     /// What it took, all attempts together.
     pub usage: UsageInfo,
+    /// Whether a subscription pays for `model`: the dollars are then list price, and not billed. Null: it was not written.
+    pub notional: Option<bool>,
     /// What it may have cost beyond that, at most, in dollars.
     pub uncertain_usd: f64,
+    /// Who took what of it, where several models had a part in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<ShareLine>,
     /// When it was asked.
     pub asked: String,
     /// How long it waited for quota, permit and instance.
@@ -250,6 +257,33 @@ pub(super) struct QuestionLine {
     pub first_ms: Option<u64>,
     /// From asking to the end.
     pub took_ms: u64,
+}
+
+/// What a model took of a question.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ShareLine {
+    /// The model.
+    pub model: String,
+    /// Who was asked.
+    pub backend: String,
+    /// What it took.
+    pub usage: UsageInfo,
+    /// Whether a subscription pays: the dollars are then list price, and not billed.
+    pub notional: Option<bool>,
+    /// What it may have cost beyond that, at most, in dollars.
+    pub uncertain_usd: f64,
+}
+
+impl From<&ModelRow> for ShareLine {
+    fn from(row: &ModelRow) -> Self {
+        Self {
+            model: row.model.clone(),
+            backend: row.backend.clone(),
+            usage: row.usage.into(),
+            notional: row.notional,
+            uncertain_usd: row.uncertain.dollars(),
+        }
+    }
 }
 
 impl From<&QuestionRow> for QuestionLine {
@@ -263,9 +297,12 @@ impl From<&QuestionRow> for QuestionLine {
             model: row.model.clone(),
             backend: row.backend.clone(),
             attempts: row.attempts,
+            retries: row.retries,
             outcome: row.outcome.clone(),
             usage: row.usage.into(),
+            notional: row.notional,
             uncertain_usd: row.uncertain.dollars(),
+            shares: row.shares.iter().map(ShareLine::from).collect(),
             asked: row.asked.to_string(),
             waited_ms: millis(row.waited),
             first_ms: row.first.map(millis),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::ArgMatches;
 use convoke_runtime::journal::{ActionRow, AttemptRow, ItemRow, QuestionRow, RunSummary};
 use convoke_runtime::money::Usd;
+use convoke_runtime::question::Usage;
 use convoke_runtime::work::Outcome;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -75,6 +76,16 @@ struct Sum {
     took_ms: u64,
 }
 
+impl Sum {
+    fn takes(&mut self, usage: &Usage, uncertain: Usd) {
+        self.requests += u64::from(usage.requests);
+        self.input_tokens += usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
+        self.output_tokens += usage.output_tokens;
+        self.usd += usage.usd;
+        self.uncertain_usd += uncertain;
+    }
+}
+
 impl Shown {
     /// By tier, model and backend, in this order.
     fn sums(&self) -> Vec<Sum> {
@@ -89,13 +100,18 @@ impl Shown {
                 "fallback" => &mut sum.by_fallback,
                 _ => &mut sum.failed,
             } += 1;
-            sum.requests += u64::from(row.usage.requests);
-            sum.input_tokens += row.usage.input_tokens + row.usage.cache_read_tokens + row.usage.cache_write_tokens;
-            sum.output_tokens += row.usage.output_tokens;
-            sum.usd += row.usage.usd;
-            sum.uncertain_usd += row.uncertain;
             sum.waited_ms += millis(row.waited);
             sum.took_ms += millis(row.took);
+            if row.shares.is_empty() {
+                sum.takes(&row.usage, row.uncertain);
+            }
+            for share in &row.shares {
+                let is_its = share.model == row.model && share.backend == row.backend;
+                // Others were asked before, and failed.
+                let tier = if is_its { tier } else { &row.tier };
+                let sum = sums.entry((tier, &share.model, &share.backend)).or_default();
+                sum.takes(&share.usage, share.uncertain);
+            }
         }
         let named = sums.into_iter().map(|((tier, model, backend), sum)| Sum {
             tier: tier.to_owned(),
@@ -307,9 +323,8 @@ mod tests {
     use std::time::Duration;
 
     use convoke_runtime::journal::{
-        ActionRecord, ActionState, Became, Digest, ItemEnd, ItemKey, ItemRecord, ReadSet, Standing,
+        ActionRecord, ActionState, Became, Digest, ItemEnd, ItemKey, ItemRecord, ModelRow, ReadSet, Standing,
     };
-    use convoke_runtime::question::Usage;
     use convoke_runtime::work::Status;
     use jiff::Timestamp;
 
@@ -359,6 +374,7 @@ mod tests {
             model: "a-model".to_owned(),
             backend: "anthropic".to_owned(),
             attempts: 1,
+            retries: 0,
             outcome: outcome.to_owned(),
             usage: Usage {
                 requests: 1,
@@ -367,7 +383,9 @@ mod tests {
                 usd: Usd::from_dollars(0.5),
                 ..Usage::default()
             },
+            notional: Some(false),
             uncertain: Usd::ZERO,
+            shares: Vec::new(),
             asked: Timestamp::from_second(1_800_000_000).unwrap(),
             waited: Duration::from_millis(10),
             first: None,
@@ -453,6 +471,25 @@ Pending
             (&json!("degraded"), &json!("rate-limited"))
         );
         assert_eq!((json["sums"][0]["usd"].as_f64(), json["sums"][0]["failed"].as_u64()), (Some(1.0), Some(1)));
+    }
+
+    #[test]
+    fn what_another_model_took_before_it_failed_is_its_own() {
+        let mut shown = shown();
+        let whole = &mut shown.questions[0];
+        let part = |model: &str, usd| ModelRow {
+            model: model.to_owned(),
+            backend: "anthropic".to_owned(),
+            notional: Some(false),
+            usage: Usage { requests: 1, usd: Usd::from_dollars(usd), ..Usage::default() },
+            uncertain: Usd::ZERO,
+        };
+        (whole.tier, whole.answered_tier) = ("comprehensive".to_owned(), Some("speed".to_owned()));
+        whole.shares = vec![part("big", 0.4), part("a-model", 0.1)];
+        let sums: Vec<_> =
+            shown.sums().into_iter().map(|sum| (sum.tier, sum.model, sum.questions, sum.usd.dollars())).collect();
+        let sum = |tier: &str, model: &str, questions, usd| (tier.to_owned(), model.to_owned(), questions, usd);
+        assert_eq!(sums, [sum("comprehensive", "big", 0, 0.4), sum("speed", "a-model", 2, 0.6)]);
     }
 
     #[test]

@@ -67,7 +67,9 @@ async fn what_failed_attempts_took_is_in_the_reply_and_in_the_ledger() {
     let usage = bench.ask(question("?")).await.unwrap().usage;
     assert_eq!((usage.requests, usage.input_tokens, usage.output_tokens), (2, 200, 15));
     assert_eq!(usage.usd, Usd::from_pico(200 * 100_000 + 15 * 500_000));
-    assert_eq!(bench.ledger.records()[0].usage, usage);
+    let record = bench.ledger.records().remove(0);
+    assert_eq!((record.usage, record.retries), (usage, 1));
+    assert_eq!(record.shares, [], "its model took it all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,6 +282,11 @@ async fn a_model_with_too_much_to_do_is_asked_twice_then_the_next_in_line_and_la
     let told = "it failed; claude-sonnet-5-5 is asked instead";
     assert!(heard.contains(&StreamEvent::Restarted(told.to_owned())), "{heard:?}");
     assert_eq!(bench.facts().iter().filter(|fact| *fact == "question-retried").count(), 4);
+    let record = bench.ledger.records().remove(0);
+    assert_eq!((record.attempts, record.retries, record.model.as_str()), (5, 4, "claude-haiku-5-5"));
+    let shares: Vec<_> = record.shares.iter().map(|share| (share.model.as_str(), share.usage.requests)).collect();
+    assert_eq!(shares, [(opus, 2), (sonnet, 2), ("claude-haiku-5-5", 1)]);
+    assert_eq!(record.shares.iter().map(|share| share.usage.usd).sum::<Usd>(), record.usage.usd);
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,6 +37,7 @@ async fn a_slow_question_is_asked_a_second_time_and_the_first_answer_wins() {
     assert!(matches!(heard[0], StreamEvent::Restarted(_)), "{heard:?}");
     let record = bench.ledger.records().pop().unwrap();
     assert_eq!((record.attempts, record.unmetered, record.outcome.as_str()), (2, 1, "model"));
+    assert_eq!((record.retries, record.shares.len()), (0, 0), "it did not fail");
     assert!(record.uncertain > Usd::ZERO, "what the slower one took nobody knows");
     assert_eq!(bench.broker.spending().uncertain, record.uncertain);
     assert_eq!(bench.facts().iter().filter(|fact| *fact == "question-hedged").count(), 1);
