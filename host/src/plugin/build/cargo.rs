@@ -1,6 +1,7 @@
 //! What is asked of cargo and rustc.
 
-use std::collections::{BTreeMap, HashSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -25,14 +26,14 @@ pub(super) struct Package {
     manifest_path: PathBuf,
     workspace_root: PathBuf,
     target_directory: PathBuf,
-    /// The folders of all packages that it is made of, and what they are called in the component.
+    /// The folders of all packages of its workspace and of all that they depend on, and what they are called in the
+    /// component.
     sources: Vec<(PathBuf, String)>,
 }
 
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<PackageData>,
-    resolve: Option<Resolve>,
     workspace_root: PathBuf,
     target_directory: PathBuf,
 }
@@ -49,17 +50,6 @@ struct PackageData {
 #[derive(Deserialize)]
 struct TargetData {
     crate_types: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    dependencies: Vec<String>,
 }
 
 impl Package {
@@ -92,7 +82,7 @@ impl Package {
             version: package.version.clone(),
             target,
             id: package.id.clone(),
-            sources: metadata.sources_of(&package.id),
+            sources: metadata.sources(),
             manifest_path,
             workspace_root: metadata.workspace_root,
             target_directory: metadata.target_directory,
@@ -114,15 +104,26 @@ impl Package {
     /// Flags that keep the machine's paths out of the component. The longest path that fits must come last: rustc takes
     /// the last one.
     fn flags(&self, toolchain: &Toolchain) -> OsString {
-        let mut names: BTreeMap<&Path, &str> = BTreeMap::new();
+        let mut names: BTreeMap<&Path, Cow<'_, str>> = BTreeMap::new();
         let target = self.target_directory();
         if let Some(home) = &toolchain.cargo_home {
-            names.insert(home, "/cargo");
+            names.insert(home, "/cargo".into());
         }
-        names.insert(&self.workspace_root, "/src");
-        names.insert(&target, "/target");
-        names.insert(&toolchain.library, &toolchain.library_name);
-        names.extend(self.sources.iter().map(|(folder, name)| (folder.as_path(), name.as_str())));
+        names.insert(&self.workspace_root, "/src".into());
+        names.insert(&target, "/target".into());
+        names.insert(&toolchain.library, toolchain.library_name.as_str().into());
+        for (folder, name) in &self.sources {
+            let is_registrys = toolchain.cargo_home.as_ref().is_some_and(|home| folder.starts_with(home));
+            match folder.parent() {
+                // Hundreds of folders beside each other that are called so already.
+                Some(registry) if is_registrys && folder.file_name() == Some(OsStr::new(name)) => {
+                    names.insert(registry, "/src".into());
+                }
+                _ => {
+                    names.insert(folder.as_path(), format!("/src/{name}").into());
+                }
+            }
+        }
         let mut names: Vec<_> = names.into_iter().collect();
         names.sort_by_key(|(path, _)| path.as_os_str().len());
         let mut flags = OsString::new();
@@ -134,30 +135,20 @@ impl Package {
             flags.push("--remap-path-prefix=");
             flags.push(path);
             flags.push("=");
-            flags.push(name);
+            flags.push(name.as_ref());
         }
         flags
     }
 }
 
 impl Metadata {
-    /// The folders of a package and of all that it depends on.
-    fn sources_of(&self, id: &str) -> Vec<(PathBuf, String)> {
-        let nodes: BTreeMap<&str, &Node> =
-            self.resolve.iter().flat_map(|resolve| &resolve.nodes).map(|node| (node.id.as_str(), node)).collect();
-        let mut wanted = HashSet::new();
-        let mut open = vec![id];
-        while let Some(next) = open.pop() {
-            if wanted.insert(next) {
-                open.extend(nodes.get(next).into_iter().flat_map(|node| node.dependencies.iter().map(String::as_str)));
-            }
-        }
-        let wanted = self.packages.iter().filter(|package| wanted.contains(package.id.as_str()));
-        wanted
-            .filter_map(|package| {
-                Some((package.manifest_path.parent()?.to_owned(), format!("/src/{}-{}", package.name, package.version)))
-            })
-            .collect()
+    /// The folders of all packages of the workspace and of all that they depend on: the same for each plugin in it, so
+    /// that their builds share what they depend on.
+    fn sources(&self) -> Vec<(PathBuf, String)> {
+        let named = |package: &PackageData| {
+            Some((package.manifest_path.parent()?.to_owned(), format!("{}-{}", package.name, package.version)))
+        };
+        self.packages.iter().filter_map(named).collect()
     }
 }
 
@@ -291,8 +282,11 @@ mod tests {
             manifest_path: root.join("plugins/x/Cargo.toml"),
             target_directory: root.join("target"),
             sources: vec![
-                (root.join("plugins/x"), "/src/x-0.1.0".to_owned()),
-                (root.clone(), "/src/root-1.0.0".to_owned()),
+                (root.join("plugins/x"), "x-0.1.0".to_owned()),
+                (root.clone(), "root-1.0.0".to_owned()),
+                ("/h/.cargo/registry/src/index-1/syn-3.0.9".into(), "syn-3.0.9".to_owned()),
+                ("/h/.cargo/registry/src/index-1/memchr-2.8.3".into(), "memchr-2.8.3".to_owned()),
+                ("/h/.cargo/git/checkouts/y-0f/7a1".into(), "y-0.2.0".to_owned()),
             ],
             workspace_root: root,
         }
@@ -315,6 +309,8 @@ mod tests {
                 "/h/.cargo=/cargo",
                 "/w/plugins/x=/src/x-0.1.0",
                 "/w/target/convoke=/target",
+                "/h/.cargo/registry/src/index-1=/src",
+                "/h/.cargo/git/checkouts/y-0f/7a1=/src/y-0.2.0",
                 "/h/.rustup/toolchains/t/lib/rustlib/src/rust=/rustc/abc",
             ]
         );
