@@ -41,8 +41,9 @@ fn each_providers_token_is_found_whole() {
         ("private-key", pem),
     ];
     for (kind, token) in tokens {
-        for text in [token.clone(), format!("before {token} after"), format!("x: '{token}',\n"), format!("é{token}é")]
-        {
+        let written_out = [format!(r"one\n{token}\ntwo"), format!(r"\u000a{token}\t")];
+        let plain = [token.clone(), format!("before {token} after"), format!("x: '{token}',\n"), format!("é{token}é")];
+        for text in plain.into_iter().chain(written_out) {
             let found = find(&text);
             assert_eq!(found.iter().map(|secret| secret.kind).collect::<Vec<_>>(), [kind], "{text}");
             assert_eq!(text[found[0].range.clone()], token);

@@ -72,10 +72,10 @@ const SHAPES: &[Shape] = &[
 
 /// The token that begins here, where a word begins.
 pub(crate) fn known(bytes: &[u8], at: usize) -> Option<Secret> {
-    let before = at.checked_sub(1).map(|at| bytes[at]);
-    if before.is_some_and(word_or_underscore) {
+    if !begins_word(&bytes[..at]) {
         return None;
     }
+    let before = at.checked_sub(1).map(|at| bytes[at]);
     let rest = &bytes[at..];
     let shaped = SHAPES.iter().filter(|shape| rest.starts_with(shape.prefix.as_bytes())).find_map(|shape| {
         let body = run(&rest[shape.prefix.len()..], shape.of, shape.length.1 + 1);
@@ -84,6 +84,16 @@ pub(crate) fn known(bytes: &[u8], at: usize) -> Option<Secret> {
             .then(|| secret(shape.kind, at, shape.prefix.len() + body.len()))
     });
     shaped.or_else(|| sendgrid(rest, at)).or_else(|| jwt(rest, at, before)).or_else(|| slack_webhook(rest, at))
+}
+
+/// Whether a word begins behind this. The letters of an escape that is written out, as in JSON, are no part of it: `\n`,
+/// `\u000a`.
+fn begins_word(before: &[u8]) -> bool {
+    match before {
+        [.., b'\\', b'n' | b't' | b'r' | b'b' | b'f'] => true,
+        [.., b'\\', b'u', a, b, c, d] if [a, b, c, d].iter().all(|byte| byte.is_ascii_hexdigit()) => true,
+        _ => !before.last().is_some_and(|byte| word_or_underscore(*byte)),
+    }
 }
 
 fn secret(kind: &'static str, at: usize, length: usize) -> Secret {
