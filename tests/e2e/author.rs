@@ -63,8 +63,31 @@ fn path_with(program: &Path) -> std::ffi::OsString {
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&rest))).expect("a PATH")
 }
 
+async fn dev_builds_again_after_a_change_and_waits_where_that_fails(world: &World, folder: &Path) {
+    let source = folder.join("src/lib.rs");
+    let good = fs::read_to_string(&source).expect("text");
+    let call = with_toolchains(world.convoke(["dev", ".", "--", "fixtures/small", "--format", "json"])).within(folder);
+    let running = call.start().await;
+    let waits = |count: usize| {
+        let running = &running;
+        move || running.stderr_so_far().matches("waiting for a change").count() >= count
+    };
+    until("the first run", waits(1)).await;
+    assert!(running.stdout_so_far().contains("no-title"), "{}", running.stderr_so_far());
+    fs::write(&source, "fn broken(").expect("written");
+    until("the failed build", waits(2)).await;
+    assert!(running.stderr_so_far().contains("`cargo build` failed"), "{}", running.stderr_so_far());
+    fs::write(&source, good.replace("\"documents\"", "\"papers\"")).expect("written");
+    until("the run of what was changed", waits(3)).await;
+    assert!(running.stdout_so_far().contains("papers"), "{}", running.stdout_so_far());
+    running.interrupt();
+    running.end().await.exits(130);
+    world.convoke(["dev", "nowhere"]).run().await.exits(4).says("has no");
+}
+
+/// One test, so that what takes long is compiled once for all of it.
 #[tokio::test]
-async fn a_new_project_in_rust_builds_and_runs_at_once() {
+async fn a_new_project_in_rust_builds_and_runs_at_once_and_again_after_a_change() {
     let world = World::new();
     let done = world.convoke(["new", "word-count"]).run().await.exits(0);
     done.says("cd word-count && convoke test");
@@ -92,6 +115,7 @@ async fn a_new_project_in_rust_builds_and_runs_at_once() {
     with_toolchains(world.convoke(["build", "--locked", "-q"])).within(&elsewhere).compile().await.exits(0);
     let bytes = |folder: &Path| fs::read(folder.join("word-count.wasm")).expect("a component");
     assert!(bytes(&folder) == bytes(&elsewhere), "the component depends on where it was built");
+    dev_builds_again_after_a_change_and_waits_where_that_fails(&world, &folder).await;
 }
 
 #[tokio::test]
@@ -234,35 +258,4 @@ async fn the_sdk_of_python_passes_its_own_tests() {
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
         Err(_) => say("SKIPPED: no python3 on this machine, so the SDK of Python is not tested"),
     }
-}
-
-#[tokio::test]
-async fn dev_builds_again_after_a_change_and_waits_where_that_fails() {
-    if !has_target() {
-        return;
-    }
-    let world = World::new();
-    world.convoke(["new", "watched"]).run().await.exits(0);
-    let folder = world.project().join("watched");
-    let source = folder.join("src/lib.rs");
-    let good = fs::read_to_string(&source).expect("text");
-    // What takes long is compiled before.
-    with_toolchains(world.convoke(["build", "-q"])).within(&folder).compile().await.exits(0);
-    let call = with_toolchains(world.convoke(["dev", ".", "--", "fixtures/small", "--format", "json"])).within(&folder);
-    let running = call.start().await;
-    let waits = |count: usize| {
-        let running = &running;
-        move || running.stderr_so_far().matches("waiting for a change").count() >= count
-    };
-    until("the first run", waits(1)).await;
-    assert!(running.stdout_so_far().contains("no-title"), "{}", running.stderr_so_far());
-    fs::write(&source, "fn broken(").expect("written");
-    until("the failed build", waits(2)).await;
-    assert!(running.stderr_so_far().contains("`cargo build` failed"), "{}", running.stderr_so_far());
-    fs::write(&source, good.replace("\"documents\"", "\"papers\"")).expect("written");
-    until("the run of what was changed", waits(3)).await;
-    assert!(running.stdout_so_far().contains("papers"), "{}", running.stdout_so_far());
-    running.interrupt();
-    running.end().await.exits(130);
-    world.convoke(["dev", "nowhere"]).run().await.exits(4).says("has no");
 }
