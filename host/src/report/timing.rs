@@ -43,8 +43,8 @@ pub struct SlowestInfo {
     pub segment: String,
     /// For how many milliseconds it had an item in its hands.
     pub work_ms: u64,
-    /// What most of that went to: `quota`, `limit`, `instance`, `breaker`, `pause`, `context`, `turn`, `retry`, `answers`
-    /// or `work`.
+    /// What most of that went to: `quota`, `limit`, `instance`, `breaker`, `pause`, `context`, `turn`, `retry`, `stall`,
+    /// `answers` or `work`.
     pub what: String,
     /// Which share of it, 0 to 1, to two decimals.
     pub share: f64,
@@ -53,8 +53,8 @@ pub struct SlowestInfo {
 /// What held a run up most.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BottleneckInfo {
-    /// What: `plan`, `start`, `quota`, `limit`, `instance`, `breaker`, `pause`, `context`, `turn`, `retry`, `item`,
-    /// `one-by-one`, `idle`, `aggregate`; where nothing did, `answers` or `work`.
+    /// What: `plan`, `start`, `quota`, `limit`, `instance`, `breaker`, `pause`, `context`, `turn`, `retry`, `stall`,
+    /// `item`, `one-by-one`, `idle`, `aggregate`; where nothing did, `answers` or `work`.
     pub what: String,
     /// The segment that it held up most; null where it concerns none more than others.
     pub segment: Option<String>,

@@ -35,6 +35,8 @@ pub enum What {
     Turn,
     /// Questions waited to be asked again after a failure.
     Retry,
+    /// Answers had begun, and nothing more of them came for long.
+    Stall,
     /// Workers had nothing to take while others had the last items, or those that others come after.
     Item,
     /// After failures all was done one by one.
@@ -65,6 +67,7 @@ impl What {
         Self::Context,
         Self::Turn,
         Self::Retry,
+        Self::Stall,
         Self::Item,
         Self::OneByOne,
         Self::Idle,
@@ -97,6 +100,7 @@ impl What {
             Self::Context => "context",
             Self::Turn => "turn",
             Self::Retry => "retry",
+            Self::Stall => "stall",
             Self::Item => "item",
             Self::OneByOne => "one-by-one",
             Self::Idle => "idle",
@@ -124,6 +128,7 @@ impl What {
             Self::Context => "waiting for a shared context",
             Self::Turn => "waiting for its turn",
             Self::Retry => "waiting to ask again",
+            Self::Stall => "waiting for answers that had stalled",
             Self::Item | Self::OneByOne | Self::Idle => "with nothing to take",
             Self::Aggregate => "putting together",
             Self::Answers => "for models to answer",
@@ -214,6 +219,7 @@ impl Timesheet {
                 });
                 waited(&format!("to be asked again{}", why.unwrap_or_default()))
             }
+            What::Stall => (segment(), format!("nothing came for {worked} in all of answers that had begun")),
             What::Item => match self.waited_for.values().max_by(|a, b| a.seconds.total_cmp(&b.seconds)) {
                 Some(longest) => {
                     let (label, lasted) = (&longest.label, words(longest.lasted));

@@ -30,6 +30,13 @@ impl Times {
         self.0[what as usize] += seconds;
     }
 
+    /// What was taken for one thing was another.
+    fn turn(&mut self, from: What, to: What, seconds: f64) {
+        let turned = seconds.min(self.of(from));
+        self.add(from, -turned);
+        self.add(to, turned);
+    }
+
     /// How long it was.
     pub(super) fn of(&self, what: What) -> f64 {
         self.0[what as usize]
@@ -195,6 +202,8 @@ impl Timesheet {
                 *self.retries.entry(kind.to_string()).or_default() += 1;
                 self.is_at(*question, *item, What::Retry);
             }
+            // After a tool it may have been at work with it.
+            Fact::QuestionStalled { question, lasted, tool: None, .. } => self.stalled(*question, lasted.as_secs_f64()),
             Fact::QuestionSettled(settled) => self.close(settled.question),
             Fact::Degraded { to, .. } => self.level = *to,
             Fact::Paused { .. } => self.is_paused = true,
@@ -310,6 +319,22 @@ impl Timesheet {
         let Some(worker) = self.holder(item) else { return };
         worker.open[at as usize] += 1;
         self.questions.insert(question, Open { item, at });
+    }
+
+    /// What was taken for the time of an answer was one in which nothing of it came.
+    fn stalled(&mut self, question: u64, seconds: f64) {
+        let Some(Open { item, at: What::Answers }) = self.questions.get(&question).copied() else { return };
+        let Some(number) = self.holders.get(&item).copied() else { return };
+        // While another one of its questions is answered nothing is lost.
+        let is_alone = self.workers.get(&number).is_some_and(|worker| worker.open[What::Answers as usize] == 1);
+        if !is_alone || self.phase != Phase::Execute {
+            return;
+        }
+        self.shares.turn(What::Answers, What::Stall, seconds / self.most.max(1) as f64);
+        self.worked.turn(What::Answers, What::Stall, seconds);
+        if let Some(of_worker) = self.of_workers.get_mut(&number) {
+            of_worker.times.turn(What::Answers, What::Stall, seconds);
+        }
     }
 
     fn close(&mut self, question: u64) {

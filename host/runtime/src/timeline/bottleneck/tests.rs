@@ -95,6 +95,11 @@ impl Told {
         self.now(Fact::QuestionRetried { question, item, kind: kind.into(), reason: String::new(), wait });
     }
 
+    fn stalled(&mut self, question: u64, seconds: f64, tool: Option<&str>) {
+        let (lasted, tool) = (Duration::from_secs_f64(seconds), tool.map(str::to_owned));
+        self.now(Fact::QuestionStalled { question, item: 0, lasted, tool });
+    }
+
     fn settled(&mut self, question: u64, item: usize) {
         self.now(Fact::QuestionSettled(Box::new(Settled { question, item, ..Settled::default() })));
     }
@@ -124,6 +129,26 @@ fn nine_of_ten_seconds_of_waiting_for_quota_are_named() {
     let found = told.is(What::Quota, 0.9, "questions waited 9.0 s in all for quota");
     assert_eq!(found.segment.as_deref(), Some("segment 0"));
     assert_eq!(told.sheet.most_of(0).map(|(what, share)| (what, (share * 10.0).round())), Some((What::Quota, 9.0)));
+}
+
+#[test]
+fn that_nothing_came_of_an_answer_for_long_is_named_and_is_no_answering() {
+    let mut told = Told::working(2);
+    (0..2).for_each(|item| told.sent(1 + item as u64, item));
+    told.pass(10.0);
+    told.stalled(1, 8.0, None);
+    told.stalled(2, 9.0, Some("Bash"));
+    told.pass(2.0);
+    let found = told.is(What::Stall, 8.0 / 24.0, "nothing came for 8.0 s in all of answers that had begun");
+    assert_eq!(found.segment.as_deref(), Some("segment 0"));
+    let most = [0, 1].map(|worker| told.sheet.most_of(worker).map(|(what, _)| what));
+    assert_eq!(most, [Some(What::Stall), Some(What::Answers)], "a tool may have been at work");
+    // Beside an answer that comes on.
+    let mut told = Told::working(1);
+    (1..3).for_each(|question| told.sent(question, 0));
+    told.pass(10.0);
+    told.stalled(1, 8.0, None);
+    told.is(What::Answers, 1.0, "the time models took to answer");
 }
 
 #[test]
