@@ -28,7 +28,8 @@ fn pictures() -> PathBuf {
 #[tokio::test]
 async fn the_page_shows_what_is_live_pauses_and_runs_nothing_that_a_text_says() {
     let Some(browser) = Browser::find() else { return };
-    let (world, standin) = (World::with_agents(24), slow(1_000).await);
+    // It has to go on until the browser has paused it, also on a busy machine.
+    let (world, standin) = (World::with_agents(24), slow(4_000).await);
     let hostile = "<img src=x onerror=window.attacked=1>";
     // Names of files, groups and what they say.
     world.write(
