@@ -201,10 +201,8 @@ impl Reader<'_> {
                 add(&mut found, stats_of(row)?);
             }
         }
-        if filter.project.is_some() || filter.command.is_some() {
-            return Ok(found);
-        }
-        for (sums, shares) in [(&whole, ""), (&part, shares)] {
+        let is_all = filter.project.is_none() && filter.command.is_none();
+        for (sums, shares) in [(&whole, ""), (&part, shares)].into_iter().filter(|_| is_all) {
             let mut select = self.connection.prepare(&format!(
                 "SELECT NULL, NULL, {sums} FROM questions {shares}
                  WHERE questions.asked >= ?1
@@ -217,6 +215,8 @@ impl Reader<'_> {
                 add(&mut found, stats_of(row)?);
             }
         }
+        // Those of runs first, and then the others; a model that only had a part is among the others of its command.
+        found.sort_by_cached_key(|one| (one.command.is_none(), name_of(one)));
         Ok(found)
     }
 
@@ -236,11 +236,14 @@ impl Reader<'_> {
     }
 }
 
+/// What tells it apart.
+fn name_of(one: &StatsQuestions) -> (Option<String>, Option<String>, String, String) {
+    (one.command.clone(), one.subcommand.clone(), one.model.clone(), one.backend.clone())
+}
+
 /// Adds what a model took of questions that others had a part in to what is known of it.
 fn add(found: &mut Vec<StatsQuestions>, new: StatsQuestions) {
-    let name =
-        |one: &StatsQuestions| (one.command.clone(), one.subcommand.clone(), one.model.clone(), one.backend.clone());
-    match found.iter_mut().find(|one| name(one) == name(&new)) {
+    match found.iter_mut().find(|one| name_of(one) == name_of(&new)) {
         Some(one) => {
             one.usage += new.usage;
             one.uncertain += new.uncertain;

@@ -34,7 +34,7 @@ async fn what_several_models_took_of_a_question_is_that_of_each() {
         retries: 2,
         usage: Usage { output_tokens: 20, ..taken(4, 500) },
         uncertain: Usd::from_pico(7),
-        shares: vec![share("other", taken(3, 400), 7), share("model", taken(1, 100), 0)],
+        shares: vec![share("a-model", taken(3, 400), 7), share("model", taken(1, 100), 0)],
         ..question(run, then(), Usd::ZERO)
     };
     let alone = question(run, then(), Usd::from_pico(30));
@@ -47,15 +47,15 @@ async fn what_several_models_took_of_a_question_is_that_of_each() {
     assert_eq!(journal.questions(&run, 0, 9).await.unwrap().rows, [moved, alone.clone(), subscribed.clone()]);
     let mut own = alone.usage;
     own += taken(1, 100);
-    let other = share("other", taken(3, 400), 7);
+    let other = share("a-model", taken(3, 400), 7);
     let notional = ModelRow { notional: Some(true), ..share("model", subscribed.usage, 0) };
-    assert_eq!(journal.by_model(&run).await.unwrap(), [share("model", own, 0), notional, other.clone()]);
+    assert_eq!(journal.by_model(&run).await.unwrap(), [other.clone(), share("model", own, 0), notional]);
     let stats = journal.stats(StatsFilter::default()).await.unwrap().questions;
     let seen: Vec<_> = stats.iter().map(|one| share(&one.model, one.usage, one.uncertain.pico())).collect();
     own += subscribed.usage;
-    assert_eq!(seen, [share("model", own, 0), other]);
+    assert_eq!(seen, [other, share("model", own, 0)]);
     let counts: Vec<_> = stats.iter().map(|one| (one.questions, one.by_model, one.retries)).collect();
-    assert_eq!(counts, [(3, 3, 2), (0, 0, 0)], "of a question there is one, and it ended at its last model");
+    assert_eq!(counts, [(0, 0, 0), (3, 3, 2)], "of a question there is one, and it ended at its last model");
 
     let connection = Connection::open(&path).unwrap();
     connection.execute_batch("PRAGMA foreign_keys = ON; UPDATE questions SET retries = NULL").unwrap();
