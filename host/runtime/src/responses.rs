@@ -13,6 +13,7 @@ mod secret;
 mod store;
 #[cfg(test)]
 mod tests;
+mod together;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,10 +23,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::cache::{Cached, Key};
 use secret::Secret;
 use store::{Row, Store};
+use together::{Job, Line, Told, enqueue};
 
 /// How long an answer that another process holds the lock for is waited for. The question can be asked instead.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -181,6 +184,7 @@ struct Inner {
     config: ResponsesConfig,
     secret: Secret,
     store: Mutex<Store>,
+    line: Line,
     /// Something was wrong with the file: it is left alone for the rest of the process.
     off: AtomicBool,
     told_of_tampering: AtomicBool,
@@ -214,6 +218,7 @@ impl Responses {
             config,
             secret,
             store,
+            line: Line::default(),
             off: AtomicBool::new(false),
             told_of_tampering: AtomicBool::new(false),
             unchecked: AtomicU64::new(0),
@@ -242,7 +247,7 @@ impl Responses {
         if !self.0.config.read {
             return Recalled::Miss { warning: None };
         }
-        match self.on_a_thread(move |inner| inner.recall(&key, Timestamp::now())).await {
+        match self.told(|reply| Job::Recall(key, reply)).await {
             Ok(Some(Some(cached))) => Recalled::Hit(cached),
             Ok(_) => Recalled::Miss { warning: None },
             Err(warning) => Recalled::Miss { warning },
@@ -251,31 +256,20 @@ impl Responses {
 
     /// Keeps an answer, in place of an older one; what the user should know if it can't. Needs a tokio runtime.
     pub async fn keep(&self, key: Key, cached: &Cached) -> Option<String> {
-        let cached = cached.clone();
-        self.on_a_thread(move |inner| inner.keep(&key, cached, Timestamp::now())).await.err().flatten()
+        self.told(|reply| Job::Keep(key, cached.clone(), reply)).await.err().flatten()
     }
 
-    /// None: it is off. The error is a warning that was not said before.
-    async fn on_a_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Inner) -> Result<T, ResponsesError> + Send + 'static,
-    ) -> Result<Option<T>, Option<String>> {
-        let inner = Arc::clone(&self.0);
-        let done = tokio::task::spawn_blocking(move || {
-            if inner.off.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            work(&inner).map(Some).map_err(|error| inner.first_warning(&error))
-        });
+    async fn told<T>(&self, job: impl FnOnce(oneshot::Sender<Told<T>>) -> Job) -> Told<T> {
+        let (reply, told) = oneshot::channel();
+        enqueue(&self.0, job(reply));
         // The runtime ends: nobody waits for the answer.
-        done.await.unwrap_or(Ok(None))
+        told.await.unwrap_or(Ok(None))
     }
 }
 
 impl Inner {
-    fn recall(&self, key: &Key, now: Timestamp) -> Result<Option<Cached>, ResponsesError> {
+    fn recall(&self, store: &Store, key: &Key, now: Timestamp) -> Result<Option<Cached>, ResponsesError> {
         let (name, now) = (self.secret.name(key), now.as_second());
-        let store = self.store();
         let Some(row) = store.get(&name)? else { return Ok(None) };
         if now.saturating_sub(row.created) >= seconds(self.config.max_age) {
             return Ok(None);
@@ -293,29 +287,33 @@ impl Inner {
         Ok(Some(Cached { text, model, edits: Vec::new() }))
     }
 
-    fn keep(&self, key: &Key, cached: Cached, now: Timestamp) -> Result<(), ResponsesError> {
+    /// Writes an answer down; how many bytes that took.
+    fn put(&self, store: &Store, key: &Key, cached: Cached, now: Timestamp) -> Result<u64, ResponsesError> {
         let (name, now) = (self.secret.name(key), now.as_second());
         let Cached { text, model, edits: _ } = cached;
         // Two texts are always JSON.
-        let Ok(content) = serde_json::to_vec(&Content { model, text }) else { return Ok(()) };
+        let Ok(content) = serde_json::to_vec(&Content { model, text }) else { return Ok(0) };
         // One answer is not worth all the others.
         if content.len() as u64 > self.config.most_bytes / 4 {
-            return Ok(());
+            return Ok(0);
         }
-        let Some((nonce, sealed)) = self.secret.seal(&name, now, &content) else { return Ok(()) };
-        // Asking for the size takes longer than keeping an answer. So it is asked only when what came since could
-        // matter, and the answers get that much less room.
+        let Some((nonce, sealed)) = self.secret.seal(&name, now, &content) else { return Ok(0) };
+        let size = sealed.len() as u64;
+        store.put(&name, &Row { created: now, used: now, nonce, sealed })?;
+        Ok(size)
+    }
+
+    /// So many bytes have come. Asking for the size takes longer than keeping an answer: so it is asked only when what
+    /// came since could matter, and the answers get that much less room.
+    fn make_room(&self, store: &mut Store, size: u64, now: Timestamp) -> Result<(), ResponsesError> {
         let step = self.config.most_bytes / 128;
         let room = self.config.most_bytes - 2 * step;
-        let size = sealed.len() as u64;
-        let mut store = self.store();
-        store.put(&name, &Row { created: now, used: now, nonce, sealed })?;
         if self.unchecked.fetch_add(size, Ordering::Relaxed) + size < step {
             return Ok(());
         }
         self.unchecked.store(0, Ordering::Relaxed);
         if store.bytes()? > room {
-            store.trim(room, now.saturating_sub(seconds(self.config.max_age)))?;
+            store.trim(room, now.as_second().saturating_sub(seconds(self.config.max_age)))?;
         }
         Ok(())
     }

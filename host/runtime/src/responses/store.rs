@@ -131,6 +131,21 @@ impl Store {
         self.change(insert, params![name, row.created, row.used, row.nonce, row.sealed])
     }
 
+    /// What is changed from here on is there as a whole, with [`commit`](Self::commit), or not at all.
+    pub(super) fn begin(&self) -> Result<(), ResponsesError> {
+        self.change("BEGIN IMMEDIATE", [])
+    }
+
+    pub(super) fn commit(&self) -> Result<(), ResponsesError> {
+        self.change("COMMIT", []).inspect_err(|_| self.roll_back())
+    }
+
+    /// As it was before [`begin`](Self::begin).
+    pub(super) fn roll_back(&self) {
+        // SQLite may have done so already.
+        let _ = self.change("ROLLBACK", []);
+    }
+
     /// The bytes in use.
     pub(super) fn bytes(&self) -> Result<u64, ResponsesError> {
         bytes(&self.connection).map_err(|error| self.failed(error))
@@ -274,6 +289,8 @@ fn connect(path: &Path, patience: Duration) -> Result<Connection, ResponsesError
             connection.busy_timeout(patience)?;
             // The file may come from anywhere: what its schema says is not run as code.
             connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")?;
+            // Else a statement is planned anew for each value that is bound to it.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             Ok(connection)
         })
         .map_err(|source| ResponsesError::Storage { path: path.to_owned(), source })

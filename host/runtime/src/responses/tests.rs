@@ -49,11 +49,15 @@ fn cached(text: &str) -> Cached {
 
 impl Responses {
     fn put(&self, prompt: &str, text: &str, now: Timestamp) {
-        self.0.keep(&key(prompt), cached(text), now).unwrap();
+        let (reply, mut told) = oneshot::channel();
+        self.0.together(vec![Job::Keep(key(prompt), cached(text), reply)], now);
+        assert_eq!(told.try_recv().unwrap(), Ok(Some(())));
     }
 
     fn find(&self, prompt: &str, now: Timestamp) -> Option<String> {
-        self.0.recall(&key(prompt), now).unwrap().map(|cached| cached.text)
+        let (reply, mut told) = oneshot::channel();
+        self.0.together(vec![Job::Recall(key(prompt), reply)], now);
+        told.try_recv().unwrap().unwrap().unwrap().map(|cached| cached.text)
     }
 
     /// Runs SQL in the file.
@@ -121,7 +125,7 @@ fn an_entry_that_was_changed_moved_or_made_younger_is_a_miss_and_removed() {
         responses.put("other", "no", now());
         responses.put("a", "yes", now());
         responses.meddle(change);
-        let error = responses.0.recall(&key("a"), now()).unwrap_err();
+        let error = responses.0.recall(&responses.0.store(), &key("a"), now()).unwrap_err();
         assert!(matches!(error, ResponsesError::Tampered { .. }), "{change}: {error}");
         assert_eq!(responses.find("a", now()), None, "{change}");
     }
@@ -215,6 +219,56 @@ fn two_may_use_it_at_once() {
     });
     let responses = open(&config).unwrap();
     assert!((0..8).all(|worker| (0..20).all(|number| responses.find(&format!("{worker}/{number}"), now()).is_some())));
+}
+
+#[tokio::test]
+async fn those_that_come_together_are_all_kept_and_found() {
+    let (_folder, config) = place();
+    let responses = Responses::open(config.clone()).unwrap();
+    let prompts: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    let keep = |prompt: &String| {
+        let (responses, key, cached) = (responses.clone(), key(prompt), cached(prompt));
+        async move { responses.keep(key, &cached).await }
+    };
+    let warnings = futures::future::join_all(prompts.iter().map(keep)).await;
+    assert_eq!(warnings, vec![None; 50]);
+    drop(responses);
+    let responses = Responses::open(config).unwrap();
+    let found = futures::future::join_all(prompts.iter().map(|prompt| responses.recall(key(prompt)))).await;
+    let answers = prompts.iter().map(|prompt| Recalled::Hit(cached(prompt)));
+    assert_eq!(found, answers.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn one_transaction_has_all_that_came_together_or_nothing_and_one_warning() {
+    let (_folder, config) = place();
+    let responses = open(&config).unwrap();
+    responses.put("before", "yes", now());
+    responses.meddle("PRAGMA max_page_count = 12");
+    let texts = [("a", "yes".to_owned()), ("b", "x".repeat(100_000)), ("c", "yes".to_owned())];
+    let (jobs, told): (Vec<_>, Vec<_>) = texts
+        .iter()
+        .map(|(prompt, text)| {
+            let (reply, told) = oneshot::channel();
+            (Job::Keep(key(prompt), cached(text), reply), told)
+        })
+        .unzip();
+    responses.0.together(jobs, now());
+    let told: Vec<_> = told.into_iter().map(|mut told| told.try_recv().unwrap()).collect();
+    let [Err(Some(warning)), Err(None), Err(None)] = &told[..] else { panic!("{told:?}") };
+    assert!(warning.contains("Make room"), "{warning}");
+    drop(responses);
+    let responses = open(&config).unwrap();
+    let found = ["before", "a", "b", "c"].map(|prompt| responses.find(prompt, now()).is_some());
+    assert_eq!(found, [true, false, false, false]);
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_though_nobody_waits_for_it_any_more() {
+    let (_folder, config) = place();
+    let responses = Responses::open(config).unwrap();
+    assert!(futures::FutureExt::now_or_never(responses.keep(key("a"), &cached("yes"))).is_none());
+    assert_eq!(responses.recall(key("a")).await, Recalled::Hit(cached("yes")));
 }
 
 // What is wrong with the files ----------------------------------------------------------------------------------------
@@ -325,7 +379,10 @@ fn a_broken_file_is_told_and_clearing_begins_anew() {
         // SQLite may find it out when it opens the file, or later.
         let error = match open(&config) {
             Err(error) => error,
-            Ok(responses) => (0..50).find_map(|n| responses.0.recall(&key(&n.to_string()), now()).err()).unwrap(),
+            Ok(responses) => {
+                let recall = |n: u8| responses.0.recall(&responses.0.store(), &key(&n.to_string()), now());
+                (0..50).find_map(|n| recall(n).err()).unwrap()
+            }
         };
         assert!(error.warning().contains("cache clear"), "{}", error.warning());
         Responses::clear(&config.file).unwrap();
