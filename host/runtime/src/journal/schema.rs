@@ -113,6 +113,8 @@ fn connect(path: &Path, patience: Duration) -> Result<Connection, JournalError> 
     connection.busy_timeout(patience).map_err(sqlite)?;
     // The file may come from anywhere: what its schema says is not run as code.
     connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON").map_err(sqlite)?;
+    // Else a statement is planned anew for each value that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite)?;
     Ok(connection)
 }
 
@@ -245,6 +247,8 @@ pub(super) fn shown(path: &Path) -> PathBuf {
 mod tests {
     use std::fs;
 
+    use rusqlite::StatementStatus;
+
     use super::*;
 
     const AT_ONCE: Duration = Duration::ZERO;
@@ -274,6 +278,21 @@ mod tests {
             for file in fs::read_dir(path.parent().unwrap()).unwrap() {
                 assert_eq!(mode(&file.unwrap().path()), 0o600);
             }
+        }
+    }
+
+    #[test]
+    fn a_statement_is_planned_once_whatever_is_bound_to_it() {
+        let (_folder, path) = place();
+        let (writer, reader) = open(&path, AT_ONCE).unwrap();
+        for connection in [writer, reader] {
+            let find =
+                "SELECT items.seq FROM items JOIN runs ON runs.seq = items.run WHERE runs.id = ?1 AND items.id = ?2";
+            let mut find = connection.prepare(find).unwrap();
+            for item in ["a", "b", "c"] {
+                assert!(!find.exists(["run", item]).unwrap());
+            }
+            assert_eq!(find.get_status(StatementStatus::RePrepare), 0);
         }
     }
 
