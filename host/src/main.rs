@@ -3,6 +3,10 @@
 use std::process::ExitCode;
 
 use convoke_runtime::warden;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
