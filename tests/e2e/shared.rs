@@ -38,30 +38,47 @@ async fn limits(world: &World) -> Value {
     world.convoke(["limits", "--format", "json"]).run().await.exits(0).json()
 }
 
+/// Asks until 95 % of what a quota gave was used, three times at most. A machine that is busy with other things may keep
+/// the processes from it for a while; when they leave it each time, it is they.
+async fn used_whole(once: impl AsyncFn() -> (f64, f64)) {
+    let mut tries = Vec::new();
+    while tries.len() < 3 {
+        let (used, there) = once().await;
+        if used >= 0.95 * there {
+            return;
+        }
+        tries.push(format!("{used} of {there}"));
+    }
+    panic!("{tries:?}");
+}
+
 /// 360 requests a minute, 360 at once: two times 200 requests are the burst, and what comes back in some 7 seconds.
 #[tokio::test]
 async fn two_processes_use_one_quota_of_requests_whole_and_never_go_over() {
-    let quotas = Quotas { requests: Some(Quota::per_minute(360)), ..Quotas::default() };
-    let standin = standin(Config { quotas, latency: Latency::of(60, 0.5), ..Config::default() }).await;
-    let world = World::new();
-    two_at_once(&world, "200", &standin).await;
-    let there = 360.0 + 6.0 * time(&standin);
-    assert!(400.0 >= 0.95 * there, "400 of {there}");
-    assert!(time(&standin) > 5.0, "the quota was not what bound it");
+    used_whole(async || {
+        let quotas = Quotas { requests: Some(Quota::per_minute(360)), ..Quotas::default() };
+        let standin = standin(Config { quotas, latency: Latency::of(60, 0.5), ..Config::default() }).await;
+        two_at_once(&World::new(), "200", &standin).await;
+        assert!(time(&standin) > 5.0, "the quota was not what bound it");
+        (400.0, 360.0 + 6.0 * time(&standin))
+    })
+    .await;
 }
 
 /// 120,000 output tokens a minute, as many at once; the answers have 200 to 600, which nobody knows before: about
 /// 140,000 in all, and so some ten seconds.
 #[tokio::test]
 async fn two_processes_use_one_quota_of_output_whole_and_never_go_over() {
-    let quotas = Quotas { output_tokens: Some(Quota::per_minute(120_000)), round_tokens_to: 1, ..Quotas::default() };
-    let answers = Answers { prose_tokens: 200..=600, ..Answers::default() };
-    let standin = standin(Config { quotas, answers, latency: Latency::of(100, 0.5), ..Config::default() }).await;
-    let world = World::new();
-    two_at_once(&world, "175", &standin).await;
-    let (used, there) = (standin.stats().tokens.output as f64, 120_000.0 + 2_000.0 * time(&standin));
-    assert!(used >= 0.95 * there, "{used} of {there}");
-    assert!(time(&standin) > 5.0, "the quota was not what bound it");
+    used_whole(async || {
+        let quotas =
+            Quotas { output_tokens: Some(Quota::per_minute(120_000)), round_tokens_to: 1, ..Quotas::default() };
+        let answers = Answers { prose_tokens: 200..=600, ..Answers::default() };
+        let standin = standin(Config { quotas, answers, latency: Latency::of(100, 0.5), ..Config::default() }).await;
+        two_at_once(&World::new(), "175", &standin).await;
+        assert!(time(&standin) > 5.0, "the quota was not what bound it");
+        (standin.stats().tokens.output as f64, 120_000.0 + 2_000.0 * time(&standin))
+    })
+    .await;
 }
 
 #[tokio::test]
