@@ -19,6 +19,10 @@ const GROUP: usize = 512;
 /// How long a write that nobody waits for stays for company.
 const COMPANY: Duration = Duration::from_millis(100);
 
+/// How long one that somebody waits for stays for company, where others came with the one before: to sync the disk costs
+/// more than that.
+const TOGETHER: Duration = Duration::from_millis(1);
+
 /// How many decisions that nobody waits for stay for company while others are committed. What a kill takes of them is no
 /// result: so they need not be in every commit.
 const DECISIONS: usize = 128;
@@ -116,9 +120,10 @@ struct Service {
 
 impl Service {
     async fn serve(self, mut queue: mpsc::Receiver<Entry>) {
-        let (mut group, mut decisions) = (Vec::new(), Vec::new());
+        let (mut group, mut decisions, mut many) = (Vec::new(), Vec::new(), false);
         loop {
-            let open = gather(&mut queue, &mut group).await;
+            let open = gather(&mut queue, &mut group, many).await;
+            many = group.iter().filter(|entry| entry.reply.is_some()).count() > 1;
             let all = !open || group.iter().any(|entry| entry.write.is_last());
             // One that somebody waits for does not stay: while the storage fails, all wait.
             decisions.extend(group.extract_if(.., |entry| entry.write.is_decision() && entry.reply.is_none()));
@@ -187,8 +192,8 @@ impl Service {
     }
 }
 
-/// Waits until there is something to commit. Returns whether more may come.
-async fn gather(queue: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>) -> bool {
+/// Waits until there is something to commit. Returns whether more may come. `many`: several wait for theirs at a time.
+async fn gather(queue: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>, many: bool) -> bool {
     let again = !group.is_empty();
     if !again && queue.recv_many(group, GROUP).await == 0 {
         return false;
@@ -201,6 +206,15 @@ async fn gather(queue: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>) -> bo
             biased;
             more = queue.recv_many(group, GROUP) => if more == 0 { return false },
             () = &mut company => break,
+        }
+    }
+    if many && !group.iter().any(|entry| entry.write.is_last()) {
+        // The thread has nothing else to do, and need not be woken by each.
+        std::thread::sleep(TOGETHER);
+        while group.len() < GROUP
+            && let Ok(entry) = queue.try_recv()
+        {
+            group.push(entry);
         }
     }
     true
