@@ -48,21 +48,32 @@ pub(crate) struct Kept {
 #[serde(default)]
 pub(crate) struct KeptBucket {
     /// What came back in a minute when it was kept; none: there was no limit.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) limit: Option<u64>,
     /// What it held at most when it was kept.
     pub(crate) size: u64,
+    #[serde(skip_serializing_if = "is_default")]
     told: Option<u64>,
+    #[serde(skip_serializing_if = "is_default")]
     told_at: Option<u64>,
     seen: u64,
     level: i128,
     pub(crate) at: u64,
     pub(crate) held: u64,
+    #[serde(skip_serializing_if = "is_default")]
     holds: Vec<KeptHold>,
     next_hold: u64,
     /// For each: how long before `at` it left, in microseconds, and how much.
+    #[serde(skip_serializing_if = "is_default")]
     charges: Vec<(u64, u64)>,
     first: u64,
+    #[serde(skip_serializing_if = "is_default")]
     forgotten: Option<u64>,
+}
+
+/// Whether it need not be written to be read as what it is.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What is held for a question under way: its number, when it began, what it probably takes, and what it may take.

@@ -129,7 +129,7 @@ impl StateFile {
         if read.map_err(|source| SharedError::Io { path: self.path.clone(), source })? < length {
             return Err(self.broken("it is cut off"));
         }
-        if fnv(&self.buffer) != checksum {
+        if checksum_of(&self.buffer) != checksum {
             return Err(self.broken("its checksum is wrong"));
         }
         let state = serde_json::from_slice(&self.buffer).map_err(|_| self.broken("it is no state"))?;
@@ -166,7 +166,7 @@ impl StateFile {
         self.buffer.clear();
         self.buffer.resize(HEADER, b' ');
         serde_json::to_writer(&mut self.buffer, state).map_err(|error| self.io(error.into()))?;
-        let (length, checksum) = (self.buffer.len() - HEADER, fnv(&self.buffer[HEADER..]));
+        let (length, checksum) = (self.buffer.len() - HEADER, checksum_of(&self.buffer[HEADER..]));
         if length > LARGEST {
             return Err(self.io(io::Error::other("there is too much to write down")));
         }
@@ -231,7 +231,7 @@ fn read_up_to(file: &File, buffer: &mut [u8], from: u64) -> io::Result<usize> {
     Ok(read)
 }
 
-/// FNV-1a, 64 bits: against what is torn, not against who forges.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+/// Against what is torn, not against who forges.
+fn checksum_of(bytes: &[u8]) -> u64 {
+    u64::from(crc32fast::hash(bytes))
 }

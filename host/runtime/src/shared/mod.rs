@@ -44,7 +44,7 @@ use state::{Closed, Holder, State, Waiting};
 pub(crate) use state::{Ended, Taken, Wanted};
 
 /// The version of the file that is written, and the newest that is read.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// The bucket of spawns.
 const SPAWNS: &str = "spawns";

@@ -161,7 +161,8 @@ fn where_the_folder_can_not_be_had_it_says_so_and_where_the_file_is_newer_it_is_
     let machine = Machine::new();
     drop(machine.host());
     let state = machine.path().join(super::super::file::NAME);
-    let text = fs::read_to_string(&state).unwrap().replacen("claims 1 ", "claims 9 ", 1);
+    let text =
+        fs::read_to_string(&state).unwrap().replacen(&format!("claims {} ", crate::shared::VERSION), "claims 9 ", 1);
     fs::write(&state, &text).unwrap();
     let error = Claims::open(&machine.path(), Clock::system(), "this".to_owned()).unwrap_err();
     assert!(matches!(error, SharedError::Newer { version: 9, .. }), "{error}");
