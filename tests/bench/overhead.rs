@@ -2,7 +2,8 @@
 //!
 //! 1,000 questions, 64 at once, answers that take 50 ms as a stream, from a stand-in in a process of its own. A pair is
 //! one run of the peer and one of the subject, right after each other, so that what else the machine does hits both;
-//! what counts is the median of the pairs' ratios. CPU time is that of this process and of the `convoke` it starts.
+//! what counts is the median of the pairs' ratios. CPU time is that of this process and of the `convoke` it starts. Where
+//! the machine is a virtual one, a pair in which its host gave the processors to others is said, and measured again.
 //!
 //! The subjects, each with all that the one before has: the backend; the broker, with somebody who listens to its events,
 //! first without a journal, then with one on disk; the program, from its start to its end, with a plugin whose items ask
@@ -21,6 +22,7 @@ mod program;
 mod support;
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::num::NonZero;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,6 +84,12 @@ const SUBJECTS: [(&str, Run); 5] = [
 
 /// As much wall time may a subject take, as a multiple of the peer's.
 const ALLOWED: f64 = 1.15;
+
+/// A pair says nothing when others had so much of the processors during one of its halves.
+const STOLEN: f64 = 0.02;
+
+/// So often a pair is measured again, for each one that is wanted.
+const AGAIN: usize = 4;
 
 const MODEL: &str = "claude-haiku-5-5";
 const SYSTEM: &str = "You review agent definitions. Be brief.";
@@ -336,6 +344,20 @@ fn children() -> Option<Duration> {
     None
 }
 
+/// The time that the processors of all were kept from this virtual machine, since it began; none: it is not known.
+#[cfg(target_os = "linux")]
+fn stolen() -> Duration {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    // `cpu user nice system idle iowait irq softirq steal`
+    let ticks = stat.lines().next().and_then(|line| line.split_whitespace().nth(8)?.parse::<u64>().ok());
+    Duration::from_secs_f64(ticks.unwrap_or(0) as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stolen() -> Duration {
+    Duration::ZERO
+}
+
 struct Options {
     questions: usize,
     at_once: usize,
@@ -372,20 +394,24 @@ impl Options {
 
 struct Measured {
     wall: f64,
+    /// The share of the processors that others had meanwhile, where the machine is a virtual one.
+    stolen: f64,
     /// CPU time a question, in microseconds.
     cpu: f64,
     inside: Option<f64>,
 }
 
 async fn measure(questions: usize, run: impl Future<Output = Result<Gave, Failed>>) -> Result<Measured, Failed> {
-    let (wall, used) = (Instant::now(), cpu());
+    let (wall, used, stolen) = (Instant::now(), cpu(), stolen());
     let gave = run.await?;
-    let (wall, used) = (wall.elapsed(), cpu() - used);
+    let (wall, used, stolen) = (wall.elapsed(), cpu() - used, self::stolen().saturating_sub(stolen));
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     if gave.bytes == 0 {
         return Err("answers without text".into());
     }
     Ok(Measured {
         wall: wall.as_secs_f64(),
+        stolen: stolen.as_secs_f64() / wall.as_secs_f64() / processors as f64,
         cpu: used.as_secs_f64() * 1e6 / questions as f64,
         inside: gave.inside.map(|inside| inside.as_secs_f64()),
     })
@@ -405,7 +431,9 @@ async fn compare(options: &Options, out: &mut impl Write) -> Result<bool, Failed
         run(&Setting { questions: at_once, ..setting.clone() }).await?;
         writeln!(out, "\n{name}\n pair   bare s   subject s   ratio   bare CPU µs   subject CPU µs   without start s")?;
         let (mut ratios, mut inner, mut bare_cpu, mut subject_cpu) = (vec![], vec![], vec![], vec![]);
-        for pair in 1..=pairs {
+        let (mut pair, mut disturbed) = (0, 0);
+        while ratios.len() < pairs {
+            pair += 1;
             // Who goes first changes, so that neither always finds the machine warmer.
             let (peer, subject);
             if pair % 2 == 1 {
@@ -414,6 +442,12 @@ async fn compare(options: &Options, out: &mut impl Write) -> Result<bool, Failed
             } else {
                 subject = measure(questions, run(&setting)).await?;
                 peer = measure(questions, bare(setting.url.clone(), questions, at_once)).await?;
+            }
+            let stolen = peer.stolen.max(subject.stolen);
+            if stolen > STOLEN && disturbed < AGAIN * pairs {
+                disturbed += 1;
+                writeln!(out, "{pair:>5} again: others had {:.0} % of the processors", stolen * 100.0)?;
+                continue;
             }
             let ratio = subject.wall / peer.wall;
             let inside = subject.inside.map_or_else(|| "-".to_owned(), |inside| format!("{inside:.3}"));
@@ -436,6 +470,12 @@ async fn compare(options: &Options, out: &mut impl Write) -> Result<bool, Failed
             out,
             "{name}: median ratio {ratio:.3}, {verdict} {ALLOWED}; CPU a question {own:.0} µs, bare {peer:.0} µs"
         )?;
+        if disturbed == AGAIN * pairs {
+            writeln!(
+                out,
+                "{name}: the machine was never its own for long; these numbers say more of it than of convoke"
+            )?;
+        }
         if !inner.is_empty() {
             writeln!(out, "{name}: median ratio {:.3} without its start and end", median(inner))?;
         }
