@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
 
 use crate::admission::{AdmissionConfig, Admitted, Applicant, Standing, Why};
 use crate::backend::{Answer, Backend, Listener, Profile, Request};
@@ -80,6 +81,8 @@ pub struct Broker {
     is_by_policy: bool,
     /// What can be changed while it asks.
     live: Live,
+    /// Answers that are being kept for later runs.
+    keeping: TaskTracker,
 }
 
 /// A question under way.
@@ -132,7 +135,11 @@ impl Broker {
     pub fn sharing(lanes: Arc<Lanes>, ledger: Arc<dyn Ledger>, events: Events, config: BrokerConfig) -> Self {
         let books = Arc::new(Books::new(ledger, events));
         lanes.listen(&books);
+        let keeping = TaskTracker::new();
+        // What is spawned is tracked all the same; now one can wait until there is nothing.
+        keeping.close();
         Self {
+            keeping,
             is_by_policy: lanes.is_by_policy(),
             lanes,
             books,
@@ -188,7 +195,7 @@ impl Broker {
                     }
                     let answered = self.ask_models(life, candidates, checker.as_ref(), listener).await.map(Arc::new);
                     if let Ok(answer) = &answered {
-                        self.remember(life, key, answer).await;
+                        self.remember(life, key, answer);
                     }
                     flight.land(answered.clone());
                     answered
@@ -566,6 +573,7 @@ impl Broker {
 
     /// Ends the idle instances, and waits until they have ended: nobody asks any more.
     pub async fn close(&self) {
+        self.remembered().await;
         self.lanes.close().await;
     }
 

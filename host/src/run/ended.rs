@@ -51,6 +51,8 @@ impl Session {
         };
         let texts: HashMap<String, Vec<u8>> = aggregate::texts(&self.sandbox.project, &items).await;
         let mut warnings = self.settings.warnings.clone();
+        // What is wrong with the response cache is a warning too.
+        shared.answers.broker().remembered().await;
         warnings.extend(self.events.warned());
         warnings.extend(self.sandbox.take_missed().into_iter().map(|what| format!("{what} was not recorded")));
         let census = Census::of(items.iter().map(|item| &item.outcome));
@@ -101,6 +103,7 @@ impl Session {
         }
         let mut lost = vec![format!("the host had a fault, and the run ended there: {said}")];
         lost.extend(verify::by_the_journal(shared, &mut items).await);
+        shared.answers.broker().remembered().await;
         let facts = Facts {
             run: self.run_info(shared, started),
             aggregate: Aggregation::default(),

@@ -41,11 +41,20 @@ impl Broker {
         }
     }
 
-    /// Keeps an answer for later runs, if it is what anybody who asks the same should get.
-    pub(super) async fn remember(&self, life: &Life<'_>, key: Option<Key>, cached: &Cached) {
+    /// Keeps an answer for later runs, if it is what anybody who asks the same should get. Who asked need not wait for
+    /// that: see [`remembered`](Self::remembered).
+    pub(super) fn remember(&self, life: &Life<'_>, key: Option<Key>, cached: &Arc<Cached>) {
         let (Some(responses), Some(key), true) = (&self.config.responses, key, life.memorable) else { return };
-        if let Some(warning) = responses.keep(key, cached).await {
-            self.books.warn(warning).await;
-        }
+        let (responses, cached, books) = (responses.clone(), Arc::clone(cached), Arc::clone(&self.books));
+        self.keeping.spawn(async move {
+            if let Some(warning) = responses.keep(key, &cached).await {
+                books.warn(warning).await;
+            }
+        });
+    }
+
+    /// Returns when the answers so far are kept for later runs, or it was said that they can't be.
+    pub async fn remembered(&self) {
+        self.keeping.wait().await;
     }
 }

@@ -51,13 +51,16 @@ impl Bench {
     }
 
     async fn ask(&self, question: Question) -> Result<Reply, Failure> {
-        self.broker.ask(&asker("audit"), question, &mut |_| {}).await
+        let reply = self.broker.ask(&asker("audit"), question, &mut |_| {}).await;
+        self.broker.remembered().await;
+        reply
     }
 
     /// The reply, and what a reader of the stream heard.
     async fn read(&self, question: Question) -> (Result<Reply, Failure>, Vec<StreamEvent>) {
         let mut heard = Vec::new();
         let reply = self.broker.ask(&asker("audit"), question, &mut |event| heard.push(event)).await;
+        self.broker.remembered().await;
         (reply, heard)
     }
 

@@ -54,6 +54,19 @@ async fn what_an_earlier_run_was_told_is_not_asked_again() {
 }
 
 #[tokio::test]
+async fn who_asked_does_not_wait_until_the_answer_is_kept() {
+    let disk = Disk::new();
+    let bench = disk.run(yes);
+    let outsider = rusqlite::Connection::open(disk.0.path().join("cache/responses.db")).unwrap();
+    outsider.execute_batch("BEGIN IMMEDIATE; DELETE FROM responses").unwrap();
+    bench.broker.ask(&asker("audit"), question("?"), &mut |_| {}).await.unwrap();
+    assert_eq!(bench.broker.keeping.len(), 1);
+    outsider.execute_batch("ROLLBACK").unwrap();
+    bench.broker.close().await;
+    assert_eq!(disk.run(yes).ask(question("?")).await.unwrap().by, AnsweredBy::Cache("claude-haiku-5-5".to_owned()));
+}
+
+#[tokio::test]
 async fn what_may_not_be_repeated_or_wants_tools_is_neither_kept_nor_found() {
     let disk = Disk::new();
     for _ in 0..2 {
