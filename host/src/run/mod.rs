@@ -430,23 +430,20 @@ impl Session {
         started: Timestamp,
         assessed: &Assessed,
     ) -> Result<(), JournalError> {
-        journal
-            .begin_run(RunRecord {
-                id,
-                command: self.command.clone(),
-                subcommand: self.identity.subcommand.clone(),
-                plugin_name: self.plugin.manifest.name.clone(),
-                plugin_version: self.plugin.manifest.version.to_string(),
-                plugin_digest: self.plugin.digest.clone(),
-                arguments: self.identity.arguments.clone(),
-                project: self.identity.project.clone(),
-                mode: self.settings.mode.name().to_owned(),
-                backend: self.backend_names(),
-                started,
-                typed: self.typed.clone(),
-            })
-            .await?;
-        journal.record_route(&id, self.identity.route.clone()).await?;
+        let run = RunRecord {
+            id,
+            command: self.command.clone(),
+            subcommand: self.identity.subcommand.clone(),
+            plugin_name: self.plugin.manifest.name.clone(),
+            plugin_version: self.plugin.manifest.version.to_string(),
+            plugin_digest: self.plugin.digest.clone(),
+            arguments: self.identity.arguments.clone(),
+            project: self.identity.project.clone(),
+            mode: self.settings.mode.name().to_owned(),
+            backend: self.backend_names(),
+            started,
+            typed: self.typed.clone(),
+        };
         let items = assessed.work.items.iter().zip(&assessed.keys).enumerate();
         let records = items
             .map(|(ordinal, (item, key))| ItemRecord {
@@ -457,7 +454,13 @@ impl Session {
                 parent: None,
             })
             .collect();
-        journal.record_items(&id, records).await
+        // Written in this order, and mostly together: one wait for the disk.
+        let (begun, routed, added) = tokio::join!(
+            journal.begin_run(run),
+            journal.record_route(&id, self.identity.route.clone()),
+            journal.record_items(&id, records),
+        );
+        begun.and(routed).and(added)
     }
 
     fn beside(&self) -> Option<Beside> {
