@@ -1,6 +1,6 @@
 //! Digests, and the key by which a later run finds an item's result.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -134,18 +134,35 @@ impl Encoder {
 
 /// The JSON text with the members of its objects sorted by name, whatever order the map keeps.
 fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    add_canonical(&mut text, value);
+    text
+}
+
+fn add_canonical(text: &mut String, value: &Value) {
     match value {
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by_key(|(name, _)| *name);
-            let members = members.into_iter().map(|(name, value)| {
-                let name = Value::String(name.clone());
-                format!("{name}:{}", canonical(value))
-            });
-            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            text.push('{');
+            for (place, (name, value)) in members.into_iter().enumerate() {
+                text.push_str(if place > 0 { "," } else { "" });
+                let _ = write!(text, "{}:", Value::String(name.clone()));
+                add_canonical(text, value);
+            }
+            text.push('}');
         }
-        Value::Array(values) => format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        plain => plain.to_string(),
+        Value::Array(values) => {
+            text.push('[');
+            for (place, value) in values.iter().enumerate() {
+                text.push_str(if place > 0 { "," } else { "" });
+                add_canonical(text, value);
+            }
+            text.push(']');
+        }
+        plain => {
+            let _ = write!(text, "{plain}");
+        }
     }
 }
 
