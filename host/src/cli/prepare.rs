@@ -1,5 +1,6 @@
 //! What a run of a command is made of, put together before anything runs.
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use convoke_runtime::prices::Prices;
 use convoke_runtime::route::{PluginTools, Route};
 use convoke_runtime::scan::ScanMode;
 use convoke_runtime::watch::WatchConfig;
-use jiff::Zoned;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -115,6 +116,11 @@ pub(super) fn prepare(
         fuel: settings.limits.plugin_fuel,
         own_time: settings.limits.worker_timeout,
     };
+    // Meanwhile: it waits for the disk. A replay leaves nothing behind that a real run could take for done.
+    let opening = (beside.is_none() && taped.player().is_none()).then(|| {
+        let path = paths.journal();
+        std::thread::spawn(move || Journal::open(&path))
+    });
     let engine = match beside {
         Some(first) => first.sandbox.engine.clone(),
         None => Arc::new(Engine::new(caps.memory)?),
@@ -124,11 +130,10 @@ pub(super) fn prepare(
     let granted = grants::of_a_run(runnable, &plugin, &paths, &audit, taped.player().is_some())?;
     settings.warnings.extend(grants::lower_budget(&mut settings.budget, granted.claude.usd));
     let loaded = engine.load(&runnable.name, &plugin.digest, &component, Some(&paths.components()))?;
-    // A replay leaves nothing behind that a real run could take for done.
-    let journal = match beside {
-        Some(first) => first.journal.clone(),
-        None if taped.player().is_some() => Journal::in_memory()?,
-        None => Journal::open(&paths.journal())?,
+    let journal = match (beside, opening) {
+        (Some(first), _) => first.journal.clone(),
+        (None, Some(opening)) => opening.join().unwrap_or_else(|panic| resume_unwind(panic))?,
+        (None, None) => Journal::in_memory()?,
     };
     let records = paths.instances();
     let around = Surroundings {
@@ -164,7 +169,7 @@ pub(super) fn prepare(
         broker.responses = cache::of_a_run(&paths, &mut settings, options);
     }
     let today = taped.player().map(Player::today);
-    let today = today.unwrap_or_else(|| Zoned::now().with_time_zone(TimeZone::UTC).date());
+    let today = today.unwrap_or_else(|| Timestamp::now().to_zoned(TimeZone::UTC).date());
     taped.is_about(|| {
         let plugin = PluginVersion {
             name: plugin.manifest.name.clone(),
