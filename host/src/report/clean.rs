@@ -109,7 +109,9 @@ pub fn sarif(text: &str) -> String {
 /// The same JSON, with the characters that [`line`] makes visible written as `\u202e`. They can only stand in strings,
 /// so that a reader gets the same values, and a terminal nothing to act on.
 pub fn json(text: String) -> String {
-    if !text.chars().any(|character| character != '\n' && is_unsafe(character)) {
+    // Most reports are plain, and of ASCII only controls are unsafe.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
+    if is_plain || !text.chars().any(|character| character != '\n' && is_unsafe(character)) {
         return text;
     }
     let mut out = String::with_capacity(text.len() + 16);
