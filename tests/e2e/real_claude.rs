@@ -166,8 +166,9 @@ async fn each_fault_has_its_kind_and_costs_this_many_requests() {
     ] {
         let standin = faulty([(When::contains("doomed"), fault)]).await;
         let real = Real::new(&program, &standin, 1, |config| {
-            let speed =
-                TierRoute { timeout: Duration::from_secs(6), stall: Duration::from_secs(2), ..TierRoute::default() };
+            // The program has to start in that time too, also on a machine that is busy.
+            let timeout = Duration::from_secs(20);
+            let speed = TierRoute { timeout, stall: Duration::from_secs(2), ..TierRoute::default() };
             config.route = Route { speed, ..Route::default() };
         });
         real.ask("fine").await.expect("an answer");
