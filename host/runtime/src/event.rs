@@ -5,6 +5,7 @@
 
 mod fact;
 mod parts;
+mod stream;
 mod times;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,15 +14,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, timeout};
 
 use crate::alerts::{Alert, Alerts};
 use crate::levels::{Level, LevelChange, Levels, Part};
 
 pub use fact::{Event, Fact};
 pub use parts::{AccountSample, AttemptEnd, BudgetSample, RunFacts, Sample, Settled, Spent};
+pub use stream::Subscription;
 pub(crate) use times::{micros, micros_or_none};
+
+use stream::Stream;
 
 /// How many events a consumer may be behind before the run waits for it.
 pub const BUFFER: usize = 50_000;
@@ -29,57 +32,12 @@ pub const BUFFER: usize = 50_000;
 /// How many warnings are kept for the report.
 pub const WARNINGS: usize = 1_000;
 
-/// What hears a stream. All hear the same facts, which are not copied for each.
-pub struct Subscription {
-    heard: mpsc::Receiver<Arc<Event>>,
-}
-
-impl Subscription {
-    /// The next event, as soon as it is told; none: the stream is over.
-    pub async fn recv(&mut self) -> Option<Arc<Event>> {
-        self.heard.recv().await
-    }
-
-    /// As [`recv`](Self::recv), for who polls several.
-    pub fn poll_recv(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Arc<Event>>> {
-        self.heard.poll_recv(context)
-    }
-
-    /// The next one, if it was told already.
-    pub fn try_recv(&mut self) -> Option<Arc<Event>> {
-        self.heard.try_recv().ok()
-    }
-
-    /// How many events were told that were not heard yet.
-    pub fn behind(&self) -> usize {
-        self.heard.len()
-    }
-
-    /// Adds all that was told meanwhile: for who looks from time to time, and is not woken by each event. False: the
-    /// stream is over, and all of it was heard.
-    pub fn drain(&mut self, into: &mut Vec<Arc<Event>>) -> bool {
-        loop {
-            match self.heard.try_recv() {
-                Ok(event) => into.push(event),
-                Err(mpsc::error::TryRecvError::Empty) => return true,
-                Err(mpsc::error::TryRecvError::Disconnected) => return false,
-            }
-        }
-    }
-
-    /// [`drain`](Self::drain) after so long, or when it is over. False: it is over too.
-    pub async fn look(&mut self, after: Duration, over: &CancellationToken, into: &mut Vec<Arc<Event>>) -> bool {
-        let is_over = over.run_until_cancelled(sleep(after)).await.is_none();
-        self.drain(into) && !is_over
-    }
-}
-
 /// Where facts are told. Clones tell the same stream.
 #[derive(Clone)]
 pub struct Events {
     began: Instant,
     started: Timestamp,
-    listeners: Arc<Mutex<Vec<mpsc::Sender<Arc<Event>>>>>,
+    stream: Arc<Stream>,
     warned: Arc<Mutex<Vec<String>>>,
     levels: Arc<Mutex<Levels>>,
     alerts: Arc<Mutex<Alerts>>,
@@ -98,7 +56,7 @@ impl Default for Events {
         Self {
             began: Instant::now(),
             started: Timestamp::now(),
-            listeners: Arc::default(),
+            stream: Arc::default(),
             warned: Arc::default(),
             levels: Arc::default(),
             alerts: Arc::default(),
@@ -116,9 +74,7 @@ impl Events {
 
     /// Hears everything from now on. A listener that falls [`BUFFER`] events behind makes the run wait.
     pub fn listen(&self) -> Subscription {
-        let (sender, heard) = mpsc::channel(BUFFER);
-        self.lock().push(sender);
-        Subscription { heard }
+        self.stream.listen()
     }
 
     /// When it began: the moment from which events are counted.
@@ -131,25 +87,19 @@ impl Events {
         self.began.elapsed()
     }
 
-    /// Tells a fact; waits for listeners that are too far behind.
+    /// Tells a fact, then waits for listeners that are too far behind.
     pub async fn tell(&self, fact: Fact) {
-        let event = self.event(fact);
-        for listener in self.hand_out(&event) {
-            // A listener that went away meanwhile needs nothing.
-            let _ = listener.send(event.clone()).await;
-        }
+        self.stream.tell(self.event(fact)).await;
     }
 
-    /// Tells a fact that may be lost on listeners that are too far behind.
+    /// Tells a fact without waiting for anybody. Where a listener is much too far behind, nobody hears of it.
     pub fn mention(&self, fact: Fact) {
-        let event = self.event(fact);
-        let lost = self.hand_out(&event).len();
-        if lost > 0 {
-            self.lost.fetch_add(lost as u64, Ordering::Relaxed);
+        if !self.stream.mention(self.event(fact)) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// How often a listener that was too far behind did not hear a fact that may be lost.
+    /// How many facts nobody heard of, because a listener was too far behind.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -229,37 +179,20 @@ impl Events {
         self.warned.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn event(&self, fact: Fact) -> Arc<Event> {
+    fn event(&self, fact: Fact) -> Event {
         if let Fact::Warned { message } = &fact {
             let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
             if warned.len() < WARNINGS && !warned.contains(message) {
                 warned.push(message.clone());
             }
         }
-        Arc::new(Event { at: self.began.elapsed(), fact })
-    }
-
-    /// Gives it to all who have room; returns those who have none.
-    fn hand_out(&self, event: &Arc<Event>) -> Vec<mpsc::Sender<Arc<Event>>> {
-        let mut full = Vec::new();
-        self.lock().retain(|listener| match listener.try_send(event.clone()) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                full.push(listener.clone());
-                true
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
-        });
-        full
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::Sender<Arc<Event>>>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+        Event { at: self.began.elapsed(), fact }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::stream::MENTIONED;
     use super::*;
 
     fn warned(message: &str) -> Fact {
@@ -311,5 +244,80 @@ mod tests {
             }
         }
         assert_eq!(heard, BUFFER + 1);
+    }
+
+    #[tokio::test]
+    async fn a_fact_that_waits_for_nobody_is_told_to_all_or_lost_to_all() {
+        let events = Events::new();
+        let (slow, mut quick) = (events.listen(), events.listen());
+        let mut heard = Vec::new();
+        for number in 0..BUFFER + MENTIONED + 3 {
+            events.mention(warned(&number.to_string()));
+            quick.drain(&mut heard);
+        }
+        assert_eq!((events.lost(), heard.len(), slow.behind()), (3, BUFFER + MENTIONED, BUFFER + MENTIONED));
+        drop(slow);
+        events.mention(warned("again"));
+        assert_eq!((events.lost(), quick.try_recv().unwrap().fact.clone()), (3, warned("again")));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_keeps_nobody_waiting_and_holds_nothing() {
+        let events = Events::new();
+        let (slow, mut quick) = (events.listen(), events.listen());
+        let (one_more, mut told) = (BUFFER + 1, Vec::new());
+        let mut telling = tokio::spawn({
+            let events = events.clone();
+            async move {
+                for number in 0..one_more {
+                    events.tell(warned(&number.to_string())).await;
+                }
+            }
+        });
+        while told.len() < one_more {
+            told.extend(quick.recv().await);
+        }
+        assert!(timeout(Duration::ZERO, &mut telling).await.is_err(), "the other one has read nothing");
+        drop(slow);
+        telling.await.unwrap();
+        let held = told.iter().filter(|event| Arc::strong_count(event) > 1);
+        assert_eq!(held.count(), 0, "all who listen have read it");
+    }
+
+    #[tokio::test]
+    async fn what_was_told_is_heard_though_its_teller_no_longer_waits() {
+        let events = Events::new();
+        let mut slow = events.listen();
+        for _ in 0..BUFFER {
+            events.tell(warned("one of many")).await;
+        }
+        assert!(timeout(Duration::ZERO, events.tell(warned("last"))).await.is_err());
+        let mut heard = Vec::new();
+        assert!(slow.drain(&mut heard));
+        assert_eq!((heard.len(), &heard[BUFFER].fact), (BUFFER + 1, &warned("last")));
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_over_when_nobody_can_tell_anything_and_all_of_it_was_heard() {
+        let events = Events::new();
+        let mut one = events.listen();
+        let teller = events.clone();
+        events.tell(warned("before")).await;
+        let mut late = events.listen();
+        drop(events);
+        teller.tell(warned("after")).await;
+        let waiting = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            while let Some(event) = late.recv().await {
+                heard.push(event.fact.clone());
+            }
+            heard
+        });
+        tokio::task::yield_now().await;
+        drop(teller);
+        assert_eq!(waiting.await.unwrap(), [warned("after")]);
+        let mut heard = Vec::new();
+        assert!(!one.drain(&mut heard));
+        assert_eq!((heard.len(), one.behind()), (2, 0));
     }
 }

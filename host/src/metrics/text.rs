@@ -312,7 +312,7 @@ fn of_the_process(sheet: &Sheet, watched: &Watched) -> Result<()> {
     let heard = [(Vec::new(), watched.heard as f64)];
     sheet.counter("events_total", "Events that these numbers are made of.", &[], heard)?;
     let lost = watched.runs.iter().map(|run| run.events.lost()).sum::<u64>();
-    let help = "Events that may be lost, and that a consumer too far behind did not hear.";
+    let help = "Events that nobody heard of, because a consumer was too far behind: only such as may be lost.";
     sheet.counter("events_lost_total", help, &[], [(Vec::new(), lost as f64)])?;
     let behind = [(Vec::new(), watched.behind as f64)];
     sheet.gauge(
