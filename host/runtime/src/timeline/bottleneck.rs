@@ -177,7 +177,7 @@ impl Timesheet {
 
     /// What most of a worker's time went to while it had an item in its hands, and which share of that, 0.0 to 1.0.
     pub fn most_of(&self, worker: usize) -> Option<(What, f64)> {
-        let OfWorker { times, .. } = self.of_workers.get(&worker)?;
+        let OfWorker { times, .. } = self.of_worker(worker)?;
         let all = times.sum() - times.of(What::Start);
         let at: Vec<What> = What::HINDRANCES
             .into_iter()
@@ -194,7 +194,7 @@ impl Timesheet {
         let worked = words(self.worked.of(what));
         let segment = || {
             let hit = |one: &&OfWorker| one.times.of(what) > 0.0;
-            let worst = self.of_workers.values().filter(hit);
+            let worst = self.of_workers.iter().filter(hit);
             worst.max_by(|a, b| a.times.of(what).total_cmp(&b.times.of(what))).map(|worst| worst.segment.clone())
         };
         let waited = |why: &str| (segment(), format!("questions waited {worked} in all {why}"));

@@ -72,8 +72,10 @@ pub struct Timesheet {
     pub(super) worked: Times,
     /// For how long at least two had an item in their hands.
     parallel: f64,
-    /// By the number of the worker.
-    pub(super) of_workers: BTreeMap<usize, OfWorker>,
+    /// In the order in which they began.
+    pub(super) of_workers: Vec<OfWorker>,
+    /// Which of them is whose, by the number of the worker.
+    places: HashMap<usize, usize>,
     /// For how long others had nothing to take while it was in hands: by the item, its label and its worker's segment.
     pub(super) waited_for: HashMap<usize, WaitedFor>,
     /// How often a question was asked again, by the kind of failure.
@@ -109,6 +111,8 @@ pub(super) struct WaitedFor {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct AtWork {
+    /// Its place among the sums of workers; none: it has none of its own.
+    place: Option<usize>,
     is_ready: bool,
     item: Option<(usize, String)>,
     /// How many questions of its item are at what.
@@ -160,12 +164,9 @@ impl Timesheet {
             }
             Fact::Ended { .. } => self.phase = Phase::After,
             Fact::WorkerStarted { worker, segment } => {
-                self.workers.insert(*worker, AtWork::default());
+                let place = self.place_for(*worker, segment);
+                self.workers.insert(*worker, AtWork { place, ..AtWork::default() });
                 self.most = self.most.max(self.workers.len());
-                if self.of_workers.len() < MOST_WORKERS {
-                    let of_worker = OfWorker { segment: segment.clone(), times: Times::default() };
-                    self.of_workers.insert(*worker, of_worker);
-                }
             }
             Fact::WorkerReady { worker, .. } => self.is_ready(*worker),
             Fact::WorkerEnded { worker, .. } => {
@@ -246,7 +247,7 @@ impl Timesheet {
         let one = seconds / most as f64;
         let is_paused = self.is_paused;
         let Self { workers, shares, worked, of_workers, .. } = self;
-        for (number, worker) in workers {
+        for worker in workers.values() {
             let at = match (&worker.item, worker.is_ready) {
                 (Some(_), _) => match worker.at() {
                     // While it is paused nobody has a turn.
@@ -258,7 +259,7 @@ impl Timesheet {
             };
             shares.add(at, one);
             worked.add(at, seconds);
-            if let Some(of_worker) = of_workers.get_mut(number) {
+            if let Some(of_worker) = worker.place.and_then(|place| of_workers.get_mut(place)) {
                 of_worker.times.add(at, seconds);
             }
         }
@@ -282,15 +283,15 @@ impl Timesheet {
             return;
         }
         let Self { workers, of_workers, waited_for, .. } = self;
-        let held = || workers.iter().filter_map(|(number, worker)| Some((number, worker.item.as_ref()?)));
+        let held = || workers.values().filter_map(|worker| Some((worker.place, worker.item.as_ref()?)));
         let each = lost / held().count().max(1) as f64;
-        for (number, (item, label)) in held() {
+        for (place, (item, label)) in held() {
             if waited_for.len() >= MOST_ITEMS && !waited_for.contains_key(item) {
                 continue;
             }
             let waited = waited_for.entry(*item).or_insert_with(|| WaitedFor {
                 label: label.clone(),
-                segment: of_workers.get(number).map(|of_worker| of_worker.segment.clone()).unwrap_or_default(),
+                segment: place.map(|place| of_workers[place].segment.clone()).unwrap_or_default(),
                 ..WaitedFor::default()
             });
             waited.seconds += each;
@@ -306,6 +307,26 @@ impl Timesheet {
     /// The most workers that there were at once.
     pub(super) fn most(&self) -> usize {
         self.most
+    }
+
+    /// The sums of a worker, while it has an item in its hands or is not there yet.
+    pub(super) fn of_worker(&self, worker: usize) -> Option<&OfWorker> {
+        self.of_workers.get(*self.places.get(&worker)?)
+    }
+
+    /// Where a worker that begins has its sums, which begin too. None: there are too many.
+    fn place_for(&mut self, worker: usize, segment: &str) -> Option<usize> {
+        let of_worker = OfWorker { segment: segment.to_owned(), times: Times::default() };
+        if let Some(place) = self.places.get(&worker) {
+            self.of_workers[*place] = of_worker;
+            return Some(*place);
+        }
+        let place = self.of_workers.len();
+        (place < MOST_WORKERS).then(|| {
+            self.of_workers.push(of_worker);
+            self.places.insert(worker, place);
+            place
+        })
     }
 
     fn is_ready(&mut self, worker: usize) {
@@ -332,8 +353,8 @@ impl Timesheet {
         }
         self.shares.turn(What::Answers, What::Stall, seconds / self.most.max(1) as f64);
         self.worked.turn(What::Answers, What::Stall, seconds);
-        if let Some(of_worker) = self.of_workers.get_mut(&number) {
-            of_worker.times.turn(What::Answers, What::Stall, seconds);
+        if let Some(place) = self.places.get(&number) {
+            self.of_workers[*place].times.turn(What::Answers, What::Stall, seconds);
         }
     }
 
