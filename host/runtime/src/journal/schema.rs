@@ -140,8 +140,10 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, JournalError> {
 /// commits with the power, and a result that was paid for would be shown and then gone; the price of `FULL`, one sync
 /// a commit, is shared by all that wait for the same commit. On macOS only `fullfsync` reaches the disk.
 ///
-/// A checkpoint copies the log into the file while all writers wait. It comes after 1,000 pages (4 MB): with 4,000 it would
-/// come more seldom, and the log's end, when the last process closes the journal, would cost more than that had saved.
+/// When the log is copied into the file, while all writers wait, its thread decides: see [`super::writer`].
+///
+/// The keys of a run's items are everywhere in their index: so that none of its pages is read or written twice, up to 16 MB
+/// of pages stay in memory, and what they were before a change does too.
 ///
 /// Where the file system can't share memory between processes (some network ones), SQLite stays with its rollback
 /// journal, which keeps the same promise and is slower.
@@ -154,7 +156,8 @@ fn configure(connection: &Connection, patience: Duration) -> rusqlite::Result<()
          PRAGMA fullfsync = ON;
          PRAGMA checkpoint_fullfsync = ON;
          PRAGMA journal_size_limit = 4194304;
-         PRAGMA wal_autocheckpoint = 1000;
+         PRAGMA cache_size = -16384;
+         PRAGMA temp_store = MEMORY;
          PRAGMA foreign_keys = ON",
     )
 }

@@ -450,6 +450,23 @@ async fn a_full_disk_is_named_and_costs_only_what_did_not_fit() {
 }
 
 #[tokio::test]
+async fn the_log_is_copied_into_the_file_before_it_gets_long() {
+    let (_folder, path) = on_disk();
+    let journal = Journal::open(&path).unwrap();
+    let ids: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    let run = begun(&journal, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for id in &ids {
+        let long = ItemEnd { log: "x".repeat(200_000), ..end(id, Outcome::Done) };
+        journal.finish_item(&run, long).await.unwrap();
+    }
+    // What is written after it is written when it is copied.
+    journal.flush().await.unwrap();
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let (file, log) = (size(&path), size(&path.with_extension("db-wal")));
+    assert!(file > 2 << 20 && log < 5 << 20, "{file} bytes in the file, {log} in the log");
+}
+
+#[tokio::test]
 async fn two_processes_write_one_journal() {
     let (_folder, path) = on_disk();
     let journals = [Journal::open(&path).unwrap(), Journal::open(&path).unwrap()];

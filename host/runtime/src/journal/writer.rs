@@ -1,9 +1,11 @@
-//! The thread that owns the writing connection, and commits for many at once.
+//! The thread that owns the writing connection, commits for many at once, and copies the log into the file between.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,6 +28,13 @@ const TOGETHER: Duration = Duration::from_millis(1);
 /// How many decisions that nobody waits for stay for company while others are committed. What a kill takes of them is no
 /// result: so they need not be in every commit.
 const DECISIONS: usize = 128;
+
+/// So many pages of the log (4 MB) are copied into the file as soon as nobody waits for a write. Later would not save
+/// anything: what the log has at the end is copied when the last process closes the journal.
+const PAGES: usize = 1_000;
+
+/// So many are copied though somebody waits.
+const MOST_PAGES: usize = 4_000;
 
 /// What a caller is told.
 type Verdict = Result<(), JournalError>;
@@ -56,8 +65,15 @@ impl Writer {
         let failed = |error: std::io::Error| JournalError::Storage { path: path.clone(), detail: error.to_string() };
         let clock = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let trouble = Arc::default();
-        let service = Service { connection, path: path.clone(), trouble: Arc::clone(&trouble) };
+        let (trouble, pages) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&pages);
+        let count = move |_: &mut Wal, pages| {
+            counted.store(usize::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        // Instead of SQLite's own, which copies the log before anybody hears that the commit is done.
+        lock(&connection).wal_hook(Some(count)).map_err(|error| JournalError::sqlite(&path, &error))?;
+        let service = Service { connection, path: path.clone(), trouble: Arc::clone(&trouble), pages };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || clock.block_on(service.serve(receiver)))
@@ -116,6 +132,8 @@ struct Service {
     connection: Arc<Mutex<Connection>>,
     path: PathBuf,
     trouble: Arc<Mutex<Option<JournalError>>>,
+    /// How many pages the log had after the last commit.
+    pages: Arc<AtomicUsize>,
 }
 
 impl Service {
@@ -132,14 +150,21 @@ impl Service {
             }
             let rests = group.iter().any(|entry| matches!(entry.write, Write::Rest));
             self.commit(&mut group);
-            if rests {
-                // What it can't copy is copied when the file is closed.
-                let _ = lock(&self.connection).execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+            let enough = if queue.is_empty() { PAGES } else { MOST_PAGES };
+            if rests || self.pages.load(Ordering::Relaxed) >= enough {
+                self.copy_log();
             }
             if !open {
                 return;
             }
         }
+    }
+
+    /// Copies the log into the file, so that it is written from its beginning again. Whoever writes meanwhile waits.
+    fn copy_log(&self) {
+        // What can't be copied now, because somebody reads, is the next time or when the file is closed.
+        let _ = lock(&self.connection).execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+        self.pages.store(0, Ordering::Relaxed);
     }
 
     /// Commits the group and answers those who wait. What stays is in the group if it couldn't be written, and goes with
