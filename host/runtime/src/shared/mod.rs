@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt as _;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use crate::budget::{self, Budget};
@@ -63,6 +64,13 @@ const AHEAD: u64 = 60_000_000_000;
 
 /// How long one is waited for that waits for what its own process holds.
 const OWN_CHANGE: Duration = Duration::from_secs(5);
+
+/// How long what has ended waits for company before it is given back, while many of this process are under way: others
+/// look more seldom, and who waits in this process sees it at once.
+const COMPANY: Duration = Duration::from_millis(1);
+
+/// So many under way are many.
+const MANY: u64 = 8;
 
 /// The largest number of questions that are noted as waiting, by their accounts.
 const MOST_WAITING: usize = 16;
@@ -120,8 +128,10 @@ struct Inner {
     mine: Holder,
     id: String,
     seat: Option<Seat>,
-    /// What could not be given back at once.
+    /// What is given back with the next turn.
     late: Vec<(Taken, Ended, Arc<Budget>)>,
+    /// Whether a turn for it is coming.
+    is_coming: bool,
     warnings: Vec<String>,
     /// When it is looked again.
     next_look: Option<Instant>,
@@ -243,12 +253,33 @@ impl Shared {
         })
     }
 
-    /// Gives back what was taken.
-    pub(crate) fn end(&self, taken: Taken, ended: Ended, budget: &Arc<Budget>) {
+    /// Gives back what was taken: at once, or a moment later together with others. Whoever of this process takes
+    /// something finds it given back.
+    pub(crate) fn end(self: &Arc<Self>, taken: Taken, ended: Ended, budget: &Arc<Budget>) {
         let mut inner = self.lock();
         inner.late.push((taken, ended, budget.clone()));
-        // Where the lock can't be had, the next who has it does it.
-        let _ = inner.turn(self.clock.moment(), |_| ((), false));
+        match Handle::try_current() {
+            Ok(runtime) if inner.stays_busy() => {
+                if !std::mem::replace(&mut inner.is_coming, true) {
+                    let shared = Arc::downgrade(self);
+                    runtime.spawn(async move {
+                        sleep(COMPANY).await;
+                        if let Some(shared) = shared.upgrade() {
+                            shared.catch_up();
+                        }
+                    });
+                }
+            }
+            _ => inner.catch_up(self.clock.moment()),
+        }
+    }
+
+    fn catch_up(&self) {
+        let mut inner = self.lock();
+        inner.is_coming = false;
+        if !inner.late.is_empty() {
+            inner.catch_up(self.clock.moment());
+        }
     }
 
     /// Nobody waits any more at this account.
@@ -339,6 +370,7 @@ impl Inner {
             id,
             seat,
             late: Vec::new(),
+            is_coming: false,
             warnings: Vec::new(),
             next_look: None,
         }
@@ -385,6 +417,16 @@ impl Inner {
             seat.file.unlock();
         }
         Ok(done)
+    }
+
+    /// Where the lock can't be had, the next who has it does it.
+    fn catch_up(&mut self, moment: Moment) {
+        let _ = self.turn(moment, |_| ((), false));
+    }
+
+    /// Whether others see what is given back, and many are under way that will be too.
+    fn stays_busy(&self) -> bool {
+        self.seat.is_some() && self.mine.instances.saturating_sub(self.late.len() as u64) >= MANY
     }
 
     fn note_change(&mut self) {

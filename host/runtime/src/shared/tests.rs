@@ -251,11 +251,32 @@ async fn all_processes_together_have_a_hundred_instances() {
     let theirs: Vec<Taken> = (0..40).map(|_| other.take(1).unwrap()).collect();
     assert!(one.take(1).is_err() && other.take(1).is_err());
     one.end(taken.remove(0), Spent::Nothing);
+    sleep(2 * COMPANY).await;
     let last = other.take(1).unwrap();
     assert_eq!(machine.look().unwrap().instances, 100);
     for (process, held) in [(&one, taken), (&other, theirs), (&other, vec![last])] {
         held.into_iter().for_each(|taken| process.end(taken, Spent::Nothing));
     }
+    assert_eq!(machine.look().unwrap().instances, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_while_many_are_under_way_is_found_by_its_own_at_once_and_by_others_a_moment_later() {
+    let machine = Machine::new();
+    let (one, other) = (machine.process(1_000_000), machine.process(1_000_000));
+    let mut taken: Vec<Taken> = (0..100).map(|_| one.take(1).unwrap()).collect();
+    let written = || std::fs::read(machine.state()).unwrap();
+    let before = written();
+    taken.drain(..90).for_each(|taken| one.end(taken, Spent::Nothing));
+    assert!(written() == before && other.take(1).is_err(), "they wait for company");
+    taken.push(one.take(1).unwrap());
+    assert_eq!(machine.look().unwrap().instances, 11);
+    taken.drain(..2).for_each(|taken| one.end(taken, Spent::Nothing));
+    assert_eq!(machine.look().unwrap().instances, 11);
+    sleep(2 * COMPANY).await;
+    assert_eq!(machine.look().unwrap().instances, 9);
+    // With fewer there is nothing to wait for: who ends all that was under way finds all given back.
+    taken.into_iter().for_each(|taken| one.end(taken, Spent::Nothing));
     assert_eq!(machine.look().unwrap().instances, 0);
 }
 
