@@ -488,14 +488,14 @@ impl Admission {
         let profile = held.lease.profile().clone();
         let discarded = state.pool.give_back(held.lease, end.reusable);
         let mut afterwards = self.serve(&mut state);
-        let spare = state.pool.idle_of(&profile);
-        drop(state);
         let has_died =
             discarded.as_ref().and_then(|instance| instance.ended()).is_some_and(|ended| ended.is_cancelled());
+        // Where its question finds a spare one, that one's place is filled; else the question starts one itself.
+        let is_replaced = has_died && state.pool.idle_of(&profile) > 0;
+        drop(state);
         afterwards.discarded.extend(discarded);
         afterwards.carry_out();
-        // Where its question finds a spare one, that one's place is filled; else the question starts one itself.
-        if has_died && spare > 0 {
+        if is_replaced {
             self.replace(profile);
         }
         self.budget.freed();

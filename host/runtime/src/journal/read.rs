@@ -33,21 +33,21 @@ pub(super) struct Reader<'a> {
 
 type Answer<T> = Result<T, JournalError>;
 
+/// At most ?3 results of the items with key ?1 in project ?2, newest first.
+pub(super) const RESULTS_OF_KEY: &str = "SELECT runs.id, ends.partial_json, ends.reads_json, ends.ended,
+        (SELECT count(*) FROM items AS added
+         WHERE added.run = items.run AND added.parent = items.id AND added.parent IS NOT NULL)
+    FROM items JOIN runs ON runs.seq = items.run JOIN ends ON ends.item = items.seq
+    WHERE substr(items.key, 1, 8) = substr(?1, 1, 8) AND items.key = ?1 AND runs.project = ?2
+        AND ends.outcome = 'done'
+    ORDER BY ends.seq DESC LIMIT ?3";
+
 impl Reader<'_> {
     /// For each key the results of items that are `done`, in this project, newest first.
     pub(super) fn reusable(&self, keys: &[ItemKey], project: &str) -> Answer<Vec<Vec<Reusable>>> {
         // One snapshot for all.
         let snapshot = self.connection.unchecked_transaction().map_err(|error| self.sqlite(&error))?;
-        let mut select = snapshot
-            .prepare(
-                "SELECT runs.id, ends.partial_json, ends.reads_json, ends.ended,
-                        (SELECT count(*) FROM items AS added
-                         WHERE added.run = items.run AND added.parent = items.id AND added.parent IS NOT NULL)
-                 FROM items JOIN runs ON runs.seq = items.run JOIN ends ON ends.item = items.seq
-                 WHERE items.key = ?1 AND runs.project = ?2 AND ends.outcome = 'done'
-                 ORDER BY ends.seq DESC LIMIT ?3",
-            )
-            .map_err(|error| self.sqlite(&error))?;
+        let mut select = snapshot.prepare(RESULTS_OF_KEY).map_err(|error| self.sqlite(&error))?;
         let mut results = Vec::with_capacity(keys.len());
         for key in keys {
             let found = (|| {

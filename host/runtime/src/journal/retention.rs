@@ -360,10 +360,10 @@ impl Reader<'_> {
 }
 
 /// The items of run ?1, of project ?2, that are done there and not since.
-const NEWEST_RESULTS: &str = "FROM items JOIN ends ON ends.item = items.seq
+pub(super) const NEWEST_RESULTS: &str = "FROM items JOIN ends ON ends.item = items.seq
     WHERE items.run = ?1 AND ends.outcome = 'done' AND NOT EXISTS (
         SELECT 1 FROM items AS later JOIN ends AS newer ON newer.item = later.seq JOIN runs ON runs.seq = later.run
-        WHERE later.key = items.key AND later.seq > items.seq AND newer.outcome = 'done' AND runs.project = ?2)";
+        WHERE substr(later.key, 1, 8) = substr(items.key, 1, 8) AND later.key = items.key AND later.seq > items.seq AND newer.outcome = 'done' AND runs.project = ?2)";
 
 /// Hides a run: of what is half removed nobody must think that it was all.
 pub(super) fn leave(connection: &Connection, run: RunId) -> Result<(), Fault> {

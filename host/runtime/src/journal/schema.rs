@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/10.sql"),
     include_str!("schema/11.sql"),
     include_str!("schema/12.sql"),
+    include_str!("schema/13.sql"),
 ];
 
 /// The newest format known.
@@ -296,6 +297,18 @@ mod tests {
                 assert!(!find.exists(["run", item]).unwrap());
             }
             assert_eq!(find.get_status(StatementStatus::RePrepare), 0);
+        }
+    }
+
+    #[test]
+    fn results_are_found_by_the_beginning_of_their_key() {
+        let connection = in_memory().unwrap();
+        let newest = format!("SELECT count(*) {}", crate::journal::retention::NEWEST_RESULTS);
+        for question in [crate::journal::read::RESULTS_OF_KEY, &newest] {
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
+            let steps = explain.raw_query().mapped(|row| row.get::<_, String>("detail"));
+            let steps: Vec<String> = steps.map(Result::unwrap).collect();
+            assert!(steps.iter().any(|step| step.contains("items_by_beginning (<expr>=?")), "{steps:?}");
         }
     }
 

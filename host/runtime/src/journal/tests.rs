@@ -17,7 +17,7 @@ pub(super) fn then() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-fn run_record() -> RunRecord {
+pub(super) fn run_record() -> RunRecord {
     RunRecord {
         id: RunId::new(),
         command: "agent-audit".to_owned(),
@@ -38,7 +38,7 @@ fn key(name: &str) -> ItemKey {
     ItemKey(Digest::of(name.as_bytes()))
 }
 
-fn item(id: &str, ordinal: usize) -> ItemRecord {
+pub(super) fn item(id: &str, ordinal: usize) -> ItemRecord {
     ItemRecord { id: id.to_owned(), label: id.to_uppercase(), key: key(id), ordinal, parent: None }
 }
 

@@ -192,12 +192,25 @@ impl Service {
 
     /// One transaction. A wrong record fails alone; when the storage fails, nothing is written.
     fn transact(&self, group: &[Entry]) -> Result<Vec<Verdict>, JournalError> {
+        // A wrong one is rare, and a savepoint keeps a copy of all that is changed after it.
+        let mut savepoints = false;
+        loop {
+            match self.transact_with(group, savepoints)? {
+                Some(verdicts) => return Ok(verdicts),
+                None => savepoints = true,
+            }
+        }
+    }
+
+    /// None: nothing is written, because without savepoints part of a wrong record would be.
+    fn transact_with(&self, group: &[Entry], savepoints: bool) -> Result<Option<Vec<Verdict>>, JournalError> {
         let sqlite = |error| JournalError::sqlite(&self.path, &error);
         let mut connection = lock(&self.connection);
         let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
         let mut verdicts = Vec::with_capacity(group.len());
         for entry in group {
-            let performed = if entry.write.is_one_statement() {
+            let is_whole = entry.write.is_one_statement();
+            let performed = if is_whole || !savepoints {
                 perform(&transaction, &entry.write)
             } else {
                 let part = transaction.savepoint().map_err(sqlite)?;
@@ -209,11 +222,12 @@ impl Service {
             });
             match verdict {
                 Err(error) if error.is_storage() => return Err(error),
+                Err(_) if !is_whole && !savepoints => return Ok(None),
                 verdict => verdicts.push(verdict),
             }
         }
         transaction.commit().map_err(sqlite)?;
-        Ok(verdicts)
+        Ok(Some(verdicts))
     }
 }
 
@@ -247,4 +261,30 @@ async fn gather(queue: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>, many:
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::super::tests::{item, run_record};
+    use super::*;
+
+    #[test]
+    fn a_wrong_record_of_several_statements_fails_alone_and_whole() {
+        let connection = Arc::new(Mutex::new(schema::in_memory().unwrap()));
+        let (trouble, pages) = (Arc::default(), Arc::default());
+        let service = Service { connection, path: schema::IN_MEMORY.into(), trouble, pages };
+        let run = run_record();
+        let id = run.id;
+        let items = |ids: &[&str]| Write::Items(id, ids.iter().map(|id| item(id, 0)).collect());
+        let writes = [Write::Begin(Box::new(run)), items(&["a"]), items(&["b", "a"]), items(&["c"])];
+        let group = writes.map(|write| Entry { write, reply: None, stays: false });
+        let verdicts = service.transact(&group).unwrap();
+        let twice = JournalError::ItemExists { run: id, item: "a".to_owned() };
+        assert_eq!(verdicts, [Ok(()), Ok(()), Err(twice), Ok(())]);
+        let connection = lock(&service.connection);
+        let mut select = connection.prepare("SELECT id FROM items ORDER BY id").unwrap();
+        let written = select.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap);
+        assert_eq!(written.collect::<Vec<_>>(), ["a", "c"]);
+    }
 }
