@@ -166,7 +166,7 @@ impl Timesheet {
     /// What held the run up most. None: no worker had anything to do.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         let all = self.shares.sum();
-        if self.of_workers.is_empty() || all <= 0.0 {
+        if self.most() == 0 || all <= 0.0 {
             return None;
         }
         let of_all = most(&self.shares, &What::HINDRANCES).filter(|(_, seconds)| seconds / all >= WORTH_NAMING);
@@ -177,14 +177,14 @@ impl Timesheet {
 
     /// What most of a worker's time went to while it had an item in its hands, and which share of that, 0.0 to 1.0.
     pub fn most_of(&self, worker: usize) -> Option<(What, f64)> {
-        let OfWorker { times, .. } = self.of_worker(worker)?;
+        let times = self.of_worker(worker)?;
         let all = times.sum() - times.of(What::Start);
         let at: Vec<What> = What::HINDRANCES
             .into_iter()
             .filter(|what| *what != What::Start)
             .chain([What::Answers, What::Work])
             .collect();
-        let (what, seconds) = most(times, &at)?;
+        let (what, seconds) = most(&times, &at)?;
         (all > 0.0).then(|| (what, (seconds / all).clamp(0.0, 1.0)))
     }
 
@@ -194,7 +194,8 @@ impl Timesheet {
         let worked = words(self.worked.of(what));
         let segment = || {
             let hit = |one: &&OfWorker| one.times.of(what) > 0.0;
-            let worst = self.of_workers.iter().filter(hit);
+            let all = self.of_workers();
+            let worst = all.iter().filter(hit);
             worst.max_by(|a, b| a.times.of(what).total_cmp(&b.times.of(what))).map(|worst| worst.segment.clone())
         };
         let waited = |why: &str| (segment(), format!("questions waited {worked} in all {why}"));

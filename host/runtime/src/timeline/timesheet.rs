@@ -58,6 +58,14 @@ pub struct Timesheet {
     phase: Phase,
     /// At work now, by their number.
     workers: BTreeMap<usize, AtWork>,
+    /// So long workers were at work, in seconds.
+    clock: f64,
+    /// How many of them are at what.
+    at: [u32; What::COUNT],
+    /// How many of them have an item in their hands.
+    busy: usize,
+    /// How many of them are not there yet.
+    coming: usize,
     /// The questions that are open, by their number.
     questions: HashMap<u64, Open>,
     /// Which worker has an item in its hands.
@@ -72,8 +80,8 @@ pub struct Timesheet {
     pub(super) worked: Times,
     /// For how long at least two had an item in their hands.
     parallel: f64,
-    /// In the order in which they began.
-    pub(super) of_workers: Vec<OfWorker>,
+    /// In the order in which they began. What passed since a worker came to what it is at is not in it yet.
+    of_workers: Vec<OfWorker>,
     /// Which of them is whose, by the number of the worker.
     places: HashMap<usize, usize>,
     /// For how long others had nothing to take while it was in hands: by the item, its label and its worker's segment.
@@ -117,11 +125,28 @@ struct AtWork {
     item: Option<(usize, String)>,
     /// How many questions of its item are at what.
     open: [u32; What::COUNT],
+    /// What it is counted at; none: it is there, and has nothing in its hands.
+    at: Option<What>,
+    /// Since when, by the clock of workers.
+    since: f64,
 }
 
 impl AtWork {
-    /// What it is at: the best that any of its questions is at, for while one is answered nothing is lost.
-    fn at(&self) -> What {
+    /// What it is at.
+    fn is_at(&self, is_paused: bool) -> Option<What> {
+        match (&self.item, self.is_ready) {
+            (Some(_), _) => Some(match self.best() {
+                // While it is paused nobody has a turn.
+                What::Turn if is_paused => What::Pause,
+                at => at,
+            }),
+            (None, false) => Some(What::Start),
+            (None, true) => None,
+        }
+    }
+
+    /// The best that any of its questions is at, for while one is answered nothing is lost.
+    fn best(&self) -> What {
         const BEST_FIRST: [What; 9] = [
             What::Answers,
             What::Instance,
@@ -164,14 +189,16 @@ impl Timesheet {
             }
             Fact::Ended { .. } => self.phase = Phase::After,
             Fact::WorkerStarted { worker, segment } => {
+                self.leave(*worker);
                 let place = self.place_for(*worker, segment);
                 self.workers.insert(*worker, AtWork { place, ..AtWork::default() });
+                self.counted(*worker, |_| ());
                 self.most = self.most.max(self.workers.len());
             }
             Fact::WorkerReady { worker, .. } => self.is_ready(*worker),
             Fact::WorkerEnded { worker, .. } => {
                 // Another worker may have it already.
-                if let Some((item, _)) = self.workers.remove(worker).and_then(|worker| worker.item)
+                if let Some((item, _)) = self.leave(*worker).and_then(|worker| worker.item)
                     && self.holders.get(&item) == Some(worker)
                 {
                     self.holders.remove(&item);
@@ -179,9 +206,11 @@ impl Timesheet {
             }
             Fact::ItemStarted { worker, item, label, .. } => {
                 self.is_ready(*worker);
-                if let Some(at_work) = self.workers.get_mut(worker) {
+                let has_it = |at_work: &mut AtWork| {
                     at_work.item = Some((*item, label.chars().take(LONGEST_LABEL).collect()));
                     at_work.open = Default::default();
+                };
+                if self.change(*worker, has_it).is_some() {
                     self.holders.insert(*item, *worker);
                     // Those of who had it before, which may still be told to have given it back.
                     self.questions.retain(|_, open| open.item != *item);
@@ -207,8 +236,8 @@ impl Timesheet {
             Fact::QuestionStalled { question, lasted, tool: None, .. } => self.stalled(*question, lasted.as_secs_f64()),
             Fact::QuestionSettled(settled) => self.close(settled.question),
             Fact::Degraded { to, .. } => self.level = *to,
-            Fact::Paused { .. } => self.is_paused = true,
-            Fact::Resumed { .. } => self.is_paused = false,
+            Fact::Paused { .. } => self.pauses(true),
+            Fact::Resumed { .. } => self.pauses(false),
             _ => {}
         }
     }
@@ -225,11 +254,7 @@ impl Timesheet {
             self.shares.add(What::Aggregate, seconds);
             return;
         }
-        let (mut busy, mut coming) = (0_usize, 0_usize);
-        for worker in self.workers.values() {
-            busy += usize::from(worker.item.is_some());
-            coming += usize::from(worker.item.is_none() && !worker.is_ready);
-        }
+        let (busy, coming) = (self.busy, self.coming);
         if busy >= 2 {
             self.parallel += seconds;
         }
@@ -245,24 +270,11 @@ impl Timesheet {
         }
         let most = self.most.max(1);
         let one = seconds / most as f64;
-        let is_paused = self.is_paused;
-        let Self { workers, shares, worked, of_workers, .. } = self;
-        for worker in workers.values() {
-            let at = match (&worker.item, worker.is_ready) {
-                (Some(_), _) => match worker.at() {
-                    // While it is paused nobody has a turn.
-                    What::Turn if is_paused => What::Pause,
-                    at => at,
-                },
-                (None, false) => What::Start,
-                (None, true) => continue,
-            };
-            shares.add(at, one);
-            worked.add(at, seconds);
-            if let Some(of_worker) = worker.place.and_then(|place| of_workers.get_mut(place)) {
-                of_worker.times.add(at, seconds);
-            }
+        for (what, count) in self.at.iter().enumerate().filter(|(_, count)| **count > 0) {
+            self.shares.0[what] += one * f64::from(*count);
+            self.worked.0[what] += seconds * f64::from(*count);
         }
+        self.clock += seconds;
         self.without_an_item(most.saturating_sub(busy + coming), one, seconds);
     }
 
@@ -309,9 +321,72 @@ impl Timesheet {
         self.most
     }
 
-    /// The sums of a worker, while it has an item in its hands or is not there yet.
-    pub(super) fn of_worker(&self, worker: usize) -> Option<&OfWorker> {
-        self.of_workers.get(*self.places.get(&worker)?)
+    /// What each worker's time went to, in the order in which they began.
+    pub(super) fn of_workers(&self) -> Vec<OfWorker> {
+        let mut all = self.of_workers.clone();
+        for worker in self.workers.values() {
+            if let (Some(place), Some(at)) = (worker.place, worker.at) {
+                all[place].times.add(at, self.clock - worker.since);
+            }
+        }
+        all
+    }
+
+    /// What a worker's time went to.
+    pub(super) fn of_worker(&self, worker: usize) -> Option<Times> {
+        let mut times = self.of_workers.get(*self.places.get(&worker)?)?.times;
+        if let Some(worker) = self.workers.get(&worker)
+            && let Some(at) = worker.at
+        {
+            times.add(at, self.clock - worker.since);
+        }
+        Some(times)
+    }
+
+    /// Changes something of a worker: what it was at until now is added up. None: there is no such worker.
+    fn change<T>(&mut self, worker: usize, change: impl FnOnce(&mut AtWork) -> T) -> Option<T> {
+        self.uncount(worker)?;
+        self.counted(worker, change)
+    }
+
+    /// Adds up what a worker was at, and no longer counts it.
+    fn uncount(&mut self, worker: usize) -> Option<()> {
+        let worker = self.workers.get(&worker)?;
+        if let Some(at) = worker.at {
+            self.at[at as usize] -= 1;
+            if let Some(place) = worker.place {
+                self.of_workers[place].times.add(at, self.clock - worker.since);
+            }
+        }
+        self.busy -= usize::from(worker.item.is_some());
+        self.coming -= usize::from(worker.item.is_none() && !worker.is_ready);
+        Some(())
+    }
+
+    /// Changes something of a worker that is not counted, and counts it.
+    fn counted<T>(&mut self, worker: usize, change: impl FnOnce(&mut AtWork) -> T) -> Option<T> {
+        let worker = self.workers.get_mut(&worker)?;
+        let changed = change(worker);
+        (worker.at, worker.since) = (worker.is_at(self.is_paused), self.clock);
+        if let Some(at) = worker.at {
+            self.at[at as usize] += 1;
+        }
+        self.busy += usize::from(worker.item.is_some());
+        self.coming += usize::from(worker.item.is_none() && !worker.is_ready);
+        Some(changed)
+    }
+
+    /// A worker is there no longer.
+    fn leave(&mut self, worker: usize) -> Option<AtWork> {
+        self.uncount(worker)?;
+        self.workers.remove(&worker)
+    }
+
+    fn pauses(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+        for worker in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.change(worker, |_| ());
+        }
     }
 
     /// Where a worker that begins has its sums, which begin too. None: there are too many.
@@ -330,16 +405,15 @@ impl Timesheet {
     }
 
     fn is_ready(&mut self, worker: usize) {
-        if let Some(at_work) = self.workers.get_mut(&worker) {
-            at_work.is_ready = true;
-        }
+        self.change(worker, |at_work| at_work.is_ready = true);
     }
 
     fn is_at(&mut self, question: u64, item: usize, at: What) {
         self.close(question);
-        let Some(worker) = self.holder(item) else { return };
-        worker.open[at as usize] += 1;
-        self.questions.insert(question, Open { item, at });
+        let Some(worker) = self.holders.get(&item).copied() else { return };
+        if self.change(worker, |worker| worker.open[at as usize] += 1).is_some() {
+            self.questions.insert(question, Open { item, at });
+        }
     }
 
     /// What was taken for the time of an answer was one in which nothing of it came.
@@ -353,6 +427,7 @@ impl Timesheet {
         }
         self.shares.turn(What::Answers, What::Stall, seconds / self.most.max(1) as f64);
         self.worked.turn(What::Answers, What::Stall, seconds);
+        self.change(number, |_| ());
         if let Some(place) = self.places.get(&number) {
             self.of_workers[*place].times.turn(What::Answers, What::Stall, seconds);
         }
@@ -360,23 +435,20 @@ impl Timesheet {
 
     fn close(&mut self, question: u64) {
         let Some(Open { item, at }) = self.questions.remove(&question) else { return };
-        if let Some(worker) = self.holder(item) {
-            let open = &mut worker.open[at as usize];
-            *open = open.saturating_sub(1);
+        if let Some(worker) = self.holders.get(&item).copied() {
+            let is_over = |worker: &mut AtWork| worker.open[at as usize] = worker.open[at as usize].saturating_sub(1);
+            self.change(worker, is_over);
         }
-    }
-
-    fn holder(&mut self, item: usize) -> Option<&mut AtWork> {
-        self.workers.get_mut(self.holders.get(&item)?)
     }
 
     fn let_go(&mut self, item: usize) {
-        if let Some(worker) = self.holder(item)
-            && worker.item.as_ref().is_some_and(|(held, _)| *held == item)
-        {
-            (worker.item, worker.open) = (None, Default::default());
+        if let Some(worker) = self.holders.remove(&item) {
+            self.change(worker, |worker| {
+                if worker.item.as_ref().is_some_and(|(held, _)| *held == item) {
+                    (worker.item, worker.open) = (None, Default::default());
+                }
+            });
         }
-        self.holders.remove(&item);
         // What is still told of them belongs to nobody.
         self.questions.retain(|_, open| open.item != item);
     }

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
 use super::*;
 use crate::event::{Event, Fact, RunFacts, Settled};
 use crate::levels::Level;
@@ -386,4 +389,54 @@ fn an_item_of_a_dead_worker_stays_with_who_has_it_now() {
     told.pass(10.0);
     // Half of the time: there were two workers, and one of them is gone.
     assert!((told.sheet.shares.of(What::Quota) - 5.0).abs() < 1e-6, "{:?}", told.sheet.shares);
+}
+
+#[test]
+fn whatever_is_told_the_times_of_the_workers_are_the_time_that_was_worked() {
+    let mut rng = StdRng::seed_from_u64(7);
+    for _ in 0..50 {
+        let mut told = Told::begun(0.0);
+        for _ in 0..200 {
+            let (worker, item, question) = (rng.random_range(0..5), rng.random_range(0..6), rng.random_range(0..8));
+            match rng.random_range(0..13) {
+                0 => told.worker(worker),
+                1 => told.now(Fact::WorkerStarted { worker, segment: String::new() }),
+                2 => told.now(Fact::WorkerEnded { worker, died: None }),
+                3 => told.takes(worker, item),
+                4 => told.ends(worker, item),
+                5 => told.now(Fact::ItemReturned { worker, item, reason: String::new() }),
+                6 => told.queued(question, item),
+                7 => told.waits(question, item, "quota"),
+                8 => told.sent(question, item),
+                9 => told.retried(question, item, "overloaded"),
+                10 => told.settled(question, item),
+                _ => told.pass(rng.random_range(0.0..2.0)),
+            }
+            let sheet = &told.sheet;
+            let all: f64 = sheet.shares.sum();
+            assert!((all - told.at).abs() < 1e-6, "the parts add up to the time: {all}, {}", told.at);
+        }
+        // None has begun twice with the same number: what the first one did is not added up any more.
+        let mut told = Told::begun(0.0);
+        (0..5).for_each(|worker| told.worker(worker));
+        for _ in 0..200 {
+            let (worker, item, question) = (rng.random_range(0..5), rng.random_range(0..6), rng.random_range(0..8));
+            match rng.random_range(0..9) {
+                0 => told.takes(worker, item),
+                1 => told.ends(worker, item),
+                2 => told.queued(question, item),
+                3 => told.waits(question, item, "limit"),
+                4 => told.sent(question, item),
+                5 => told.settled(question, item),
+                6 if rng.random_bool(0.05) => told.now(Fact::WorkerEnded { worker, died: None }),
+                _ => told.pass(rng.random_range(0.0..2.0)),
+            }
+            let sheet = &told.sheet;
+            let each = (0..5).map(|worker| sheet.of_worker(worker).unwrap());
+            let (of_each, of_all) = (each.map(|times| times.sum()).sum::<f64>(), sheet.worked.sum());
+            assert!((of_each + sheet.worked.of(What::Item) - of_all).abs() < 1e-6, "{of_each} of {of_all}");
+            let listed = sheet.of_workers().iter().map(|worker| worker.times.sum()).sum::<f64>();
+            assert!((listed - of_each).abs() < 1e-6, "{listed} of {of_each}");
+        }
+    }
 }
