@@ -119,15 +119,22 @@ fn policy(scripts: &[&str], style: &str) -> String {
 /// its own.
 pub fn in_a_script(json: &str) -> String {
     let mut safe = String::with_capacity(json.len() + json.len() / 64);
-    for character in json.chars() {
-        match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+    let mut rest = json;
+    // The bytes with which such characters begin; what is between them is copied as it is.
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2)) {
+        let (plain, from) = rest.split_at(at);
+        safe.push_str(plain);
+        let mut characters = from.chars();
+        match characters.next() {
+            Some(character @ ('<' | '>' | '&' | '\u{2028}' | '\u{2029}')) => {
                 // A string takes all that is written to it.
                 let _ = write!(safe, "\\u{:04x}", u32::from(character));
             }
-            character => safe.push(character),
+            other => safe.extend(other),
         }
+        rest = characters.as_str();
     }
+    safe.push_str(rest);
     safe
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use convoke_runtime::event::{Events, Subscription};
 use convoke_runtime::timeline::Timeline;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::of_run::of_picture;
@@ -39,7 +39,8 @@ impl Picture {
     pub(crate) async fn page(self, report: &Report) -> Option<String> {
         let timeline = self.end().await?;
         let report = serde_json::to_value(report).ok()?;
-        of_picture(&timeline, &report).ok()
+        // Others write the rest of what they heard meanwhile.
+        spawn_blocking(move || of_picture(&timeline, &report).ok()).await.ok()?
     }
 }
 
