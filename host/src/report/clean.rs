@@ -28,6 +28,12 @@ pub fn bounded(text: &str, max: usize) -> Cow<'_, str> {
 /// One line: terminal sequences removed, each run of white space one blank, everything that is invisible or reorders
 /// text made visible as `<U+202E>`.
 pub fn line(text: &str) -> String {
+    // Most is as it should be, and seen to be so at once.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.contains("  ");
+    if is_plain { text.trim().to_owned() } else { cleaned(text) }
+}
+
+fn cleaned(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in without_sequences(text).chars() {
         if character.is_whitespace() {
@@ -227,6 +233,17 @@ mod tests {
     fn a_colour_sequence_leaves_nothing() {
         assert_eq!(line("\u{1b}[31mred\u{1b}[0m and \u{1b}]8;;http://evil\u{7}link\u{1b}]8;;\u{1b}\\"), "red and link");
         assert_eq!(line("\u{9b}2Jcleared"), "cleared");
+    }
+
+    #[test]
+    fn a_plain_line_is_what_it_would_be_cleaned() {
+        for first in 0..=0x7f {
+            for text in ["", " ", "a", "a ", " a", "a b"].map(|text| format!("{text}{}", char::from(first))) {
+                for text in [format!("{text} c"), format!("{text}  c"), text] {
+                    assert_eq!(line(&text), cleaned(&text), "{text:?}");
+                }
+            }
+        }
     }
 
     #[test]
