@@ -561,8 +561,9 @@ impl Broker {
         self.books.spending()
     }
 
-    /// The budget that all questions are paid from.
+    /// The budget that all questions are paid from. What has ended until now is settled.
     pub fn budget(&self) -> &Budget {
+        self.lanes.settle();
         self.lanes.budget()
     }
 

@@ -73,6 +73,6 @@ fn sample(shared: &Shared, meter: &Meter) -> Sample {
         memory: memory.map(used),
         accounts: lanes.standing().into_iter().map(account).collect(),
         retries_left: lanes.retries_left(),
-        budgets: lanes.budget().standing().into_iter().map(budget).collect(),
+        budgets: shared.answers.broker().budget().standing().into_iter().map(budget).collect(),
     }
 }

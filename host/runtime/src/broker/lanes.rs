@@ -176,9 +176,15 @@ impl Lanes {
         &self.policy
     }
 
-    /// The budget that all questions are paid from.
+    /// The budget that all questions are paid from. What has ended in the last moment may not be settled in it yet: see
+    /// [`settle`](Self::settle).
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// Settles what has ended until now.
+    pub(super) fn settle(&self) {
+        self.shared.settle();
     }
 
     /// Why dispatch has stopped, if it has.

@@ -265,7 +265,7 @@ impl Shared {
                     runtime.spawn(async move {
                         sleep(COMPANY).await;
                         if let Some(shared) = shared.upgrade() {
-                            shared.catch_up();
+                            shared.settle();
                         }
                     });
                 }
@@ -274,7 +274,8 @@ impl Shared {
         }
     }
 
-    fn catch_up(&self) {
+    /// Gives back now what waits for company: for who tells what was spent.
+    pub(crate) fn settle(&self) {
         let mut inner = self.lock();
         inner.is_coming = false;
         if !inner.late.is_empty() {

@@ -275,6 +275,11 @@ async fn what_ends_while_many_are_under_way_is_found_by_its_own_at_once_and_by_o
     assert_eq!(machine.look().unwrap().instances, 11);
     sleep(2 * COMPANY).await;
     assert_eq!(machine.look().unwrap().instances, 9);
+    // Who tells what was spent need not wait.
+    one.end(taken.remove(0), Spent::Nothing);
+    assert_eq!(machine.look().unwrap().instances, 9);
+    one.shared.settle();
+    assert_eq!(machine.look().unwrap().instances, 8);
     // With fewer there is nothing to wait for: who ends all that was under way finds all given back.
     taken.into_iter().for_each(|taken| one.end(taken, Spent::Nothing));
     assert_eq!(machine.look().unwrap().instances, 0);

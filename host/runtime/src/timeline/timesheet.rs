@@ -133,7 +133,7 @@ struct AtWork {
 
 impl AtWork {
     /// What it is at.
-    fn is_at(&self, is_paused: bool) -> Option<What> {
+    fn now_at(&self, is_paused: bool) -> Option<What> {
         match (&self.item, self.is_ready) {
             (Some(_), _) => Some(match self.best() {
                 // While it is paused nobody has a turn.
@@ -367,7 +367,7 @@ impl Timesheet {
     fn counted<T>(&mut self, worker: usize, change: impl FnOnce(&mut AtWork) -> T) -> Option<T> {
         let worker = self.workers.get_mut(&worker)?;
         let changed = change(worker);
-        (worker.at, worker.since) = (worker.is_at(self.is_paused), self.clock);
+        (worker.at, worker.since) = (worker.now_at(self.is_paused), self.clock);
         if let Some(at) = worker.at {
             self.at[at as usize] += 1;
         }
