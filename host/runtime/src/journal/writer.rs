@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::JournalError;
 use super::write::{Fault, Write, perform};
@@ -21,17 +22,22 @@ const GROUP: usize = 512;
 /// How long a write that nobody waits for stays for company.
 const COMPANY: Duration = Duration::from_millis(100);
 
-/// How long one that somebody waits for stays for company, where others came with the one before: to sync the disk costs
-/// more than that.
-const TOGETHER: Duration = Duration::from_millis(1);
+/// Where nobody has written for so long, it is the moment for what nobody waits for.
+const QUIET: Duration = Duration::from_millis(2);
 
-/// How many decisions that nobody waits for stay for company while others are committed. What a kill takes of them is no
-/// result: so they need not be in every commit.
-const DECISIONS: usize = 128;
+/// So many decisions that nobody waits for are written in such a moment; fewer stay for company.
+const SOME_DECISIONS: usize = 16;
 
-/// So many pages of the log (4 MB) are copied into the file as soon as nobody waits for a write. Later would not save
-/// anything: what the log has at the end is copied when the last process closes the journal.
-const PAGES: usize = 1_000;
+/// From so many on, a quarter of them goes with the others' commits. What a kill takes of them is no result: so they need
+/// not be in every commit.
+const MANY_DECISIONS: usize = 128;
+
+/// So many pages of the log (2 MB) are copied into the file in a quiet moment. Later would not save anything: what the log
+/// has at the end is copied when the last process closes the journal.
+const SOME_PAGES: usize = 500;
+
+/// So many (4 MB) are copied as soon as nobody waits.
+const MANY_PAGES: usize = 1_000;
 
 /// So many are copied though somebody waits.
 const MOST_PAGES: usize = 4_000;
@@ -138,26 +144,38 @@ struct Service {
 
 impl Service {
     async fn serve(self, mut queue: mpsc::Receiver<Entry>) {
-        let (mut group, mut decisions, mut many) = (Vec::new(), Vec::new(), false);
+        let (mut group, mut decisions) = (Vec::new(), Vec::new());
         loop {
-            let open = gather(&mut queue, &mut group, many).await;
-            many = group.iter().filter(|entry| entry.reply.is_some()).count() > 1;
-            let all = !open || group.iter().any(|entry| entry.write.is_last());
+            let came = gather(&mut queue, &mut group, decisions.len(), self.pages()).await;
+            let all = came != Came::More || group.iter().any(|entry| entry.write.is_last());
             // One that somebody waits for does not stay: while the storage fails, all wait.
             decisions.extend(group.extract_if(.., |entry| entry.write.is_decision() && entry.reply.is_none()));
-            if all || group.is_empty() || decisions.len() >= DECISIONS {
-                group.append(&mut decisions);
-            }
+            let some = match decisions.len() {
+                every if all || group.is_empty() => every,
+                many @ MANY_DECISIONS.. => many / 4,
+                _ => 0,
+            };
+            group.extend(decisions.drain(..some));
             let rests = group.iter().any(|entry| matches!(entry.write, Write::Rest));
-            self.commit(&mut group);
-            let enough = if queue.is_empty() { PAGES } else { MOST_PAGES };
-            if rests || self.pages.load(Ordering::Relaxed) >= enough {
+            if !group.is_empty() {
+                self.commit(&mut group);
+            }
+            let enough = match came {
+                Came::Nothing => SOME_PAGES,
+                _ if queue.is_empty() => MANY_PAGES,
+                _ => MOST_PAGES,
+            };
+            if rests || self.pages() >= enough {
                 self.copy_log();
             }
-            if !open {
+            if came == Came::Last {
                 return;
             }
         }
+    }
+
+    fn pages(&self) -> usize {
+        self.pages.load(Ordering::Relaxed)
     }
 
     /// Copies the log into the file, so that it is written from its beginning again. Whoever writes meanwhile waits.
@@ -231,32 +249,43 @@ impl Service {
     }
 }
 
-/// Waits until there is something to commit. Returns whether more may come. `many`: several wait for theirs at a time.
-async fn gather(queue: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>, many: bool) -> bool {
-    let again = !group.is_empty();
-    if !again && queue.recv_many(group, GROUP).await == 0 {
-        return false;
-    }
-    let company = tokio::time::sleep(COMPANY);
-    tokio::pin!(company);
+/// What came to be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    /// Something, and there may be more.
+    More,
+    /// Nothing for a while, but decisions: it is a quiet moment.
+    Nothing,
+    /// All that there will be.
+    Last,
+}
+
+/// Waits until there is something to commit, or a quiet moment for what is left to do: `decisions` that stay, and `pages`
+/// of the log.
+async fn gather(queue: &mut mpsc::Receiver<Entry>, group: &mut Vec<Entry>, decisions: usize, pages: usize) -> Came {
     // What could not be written is tried again after that time, however much it is.
-    while (again || group.len() < GROUP) && group.iter().all(|entry| entry.reply.is_none()) {
-        tokio::select! {
-            biased;
-            more = queue.recv_many(group, GROUP) => if more == 0 { return false },
-            () = &mut company => break,
+    let again = !group.is_empty();
+    let mut company = again.then(|| Instant::now() + COMPANY);
+    loop {
+        let is_full = !again && group.len() >= GROUP;
+        if is_full || group.iter().any(|entry| entry.reply.is_some()) {
+            return Came::More;
+        }
+        let is_left = decisions + group.len() >= SOME_DECISIONS || pages >= SOME_PAGES;
+        let is_quiet = is_left && !again && group.iter().all(|entry| entry.write.is_decision());
+        let until = if is_quiet { Some(Instant::now() + QUIET) } else { company };
+        let coming = queue.recv_many(group, GROUP);
+        let came = match until {
+            Some(until) => tokio::time::timeout_at(until, coming).await,
+            None => Ok(coming.await),
+        };
+        match came {
+            Ok(0) => return Came::Last,
+            Ok(_) => company = company.or_else(|| Some(Instant::now() + COMPANY)),
+            Err(_) if is_quiet => return Came::Nothing,
+            Err(_) => return Came::More,
         }
     }
-    if many && !group.iter().any(|entry| entry.write.is_last()) {
-        // The thread has nothing else to do, and need not be woken by each.
-        std::thread::sleep(TOGETHER);
-        while group.len() < GROUP
-            && let Ok(entry) = queue.try_recv()
-        {
-            group.push(entry);
-        }
-    }
-    true
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -265,9 +294,54 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema;
+    use convoke_policy::{Decision, Facts, WatchFacts};
+    use jiff::Timestamp;
+
     use super::super::tests::{item, run_record};
+    use super::super::{DecisionRow, RunId, schema};
     use super::*;
+
+    fn entry(write: Write) -> Entry {
+        Entry { write, reply: None, stays: true }
+    }
+
+    fn decision() -> Entry {
+        let (facts, decision) = (Facts::Watch(WatchFacts::default()), Decision::Watch(Default::default()));
+        let (run, at) = (RunId::new(), Timestamp::UNIX_EPOCH);
+        let row = DecisionRow { run, question: None, at, policy: "".into(), generation: 1, facts, decision };
+        entry(Write::Decision(Box::new(row)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_stays_for_company_and_many_decisions_for_a_quiet_moment() {
+        let (sender, mut queue) = mpsc::channel(QUEUE);
+        let (mut group, mut began) = (Vec::new(), Instant::now());
+        let mut took = || std::mem::replace(&mut began, Instant::now()).elapsed();
+        let sends = |entries: Vec<Entry>| entries.into_iter().for_each(|entry| sender.try_send(entry).unwrap());
+        // Few decisions, and others than decisions.
+        sends(vec![decision()]);
+        assert_eq!(gather(&mut queue, &mut group, 0, 0).await, Came::More);
+        assert_eq!((took(), group.drain(..).count()), (COMPANY, 1));
+        sends((0..SOME_DECISIONS).map(|_| decision()).chain([entry(Write::GiveBack)]).collect());
+        assert_eq!(gather(&mut queue, &mut group, 0, SOME_PAGES).await, Came::More);
+        assert_eq!((took(), group.drain(..).count()), (COMPANY, SOME_DECISIONS + 1));
+        // Many, with those that were there before, or a long log.
+        sends(vec![decision()]);
+        assert_eq!(gather(&mut queue, &mut group, SOME_DECISIONS - 1, 0).await, Came::Nothing);
+        assert_eq!((took(), group.drain(..).count()), (QUIET, 1));
+        assert_eq!(gather(&mut queue, &mut group, 0, SOME_PAGES).await, Came::Nothing);
+        assert_eq!(took(), QUIET);
+        // One that somebody waits for stays for nobody.
+        let (reply, _verdict) = oneshot::channel();
+        sends(vec![decision(), Entry { reply: Some(reply), ..entry(Write::Flush) }]);
+        assert_eq!(gather(&mut queue, &mut group, SOME_DECISIONS, SOME_PAGES).await, Came::More);
+        assert_eq!((took(), group.drain(..).count()), (Duration::ZERO, 2));
+        // What is there is given before the end is said.
+        sends(vec![entry(Write::GiveBack)]);
+        drop(sender);
+        assert_eq!(gather(&mut queue, &mut group, 0, 0).await, Came::Last);
+        assert_eq!(group.len(), 1);
+    }
 
     #[test]
     fn a_wrong_record_of_several_statements_fails_alone_and_whole() {
