@@ -166,8 +166,8 @@ async fn run(convoke: &Convoke, case: &Case<'_>, latency: u64, seed: u64) -> Res
         inside: Duration::from_millis(report["timing"]["wall_ms"].as_u64().ok_or("a report without its time")?),
         workers: report["workers"].as_array().map_or(0, Vec::len),
         questions: requests.len(),
-        sum: requests.iter().map(|request| request.latency).sum(),
-        longest: requests.iter().map(|request| request.latency).max().unwrap_or_default(),
+        sum: requests.iter().map(|request| request.took).sum(),
+        longest: requests.iter().map(|request| request.took).max().unwrap_or_default(),
     })
 }
 

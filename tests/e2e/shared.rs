@@ -30,7 +30,7 @@ async fn two_at_once(world: &World, items: &str, standin: &Standin) {
 fn time(standin: &Standin) -> f64 {
     let requests = standin.requests();
     let begin = requests.iter().map(|request| request.since_start).min().expect("a request");
-    let end = requests.iter().map(|request| request.since_start + request.latency).max().expect("a request");
+    let end = requests.iter().map(|request| request.since_start + request.took).max().expect("a request");
     (end - begin).as_secs_f64()
 }
 

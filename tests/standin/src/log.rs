@@ -70,8 +70,8 @@ pub struct Received {
     pub credential: Option<&'static str>,
     /// The body; null when it was not JSON.
     pub body: Arc<Value>,
-    /// How long its answer was to take, where one was begun.
-    pub latency: Duration,
+    /// From when it came until the last of its answer was handed on; zero where that never was.
+    pub took: Duration,
     /// What became of it.
     pub outcome: Outcome,
     /// What it took.
@@ -147,9 +147,10 @@ impl Log {
         self.kept.insert(place, received);
     }
 
-    pub(crate) fn set_latency(&mut self, number: u64, latency: Duration) {
+    /// The last of its answer was handed on so long after the start of the stand-in.
+    pub(crate) fn answered(&mut self, number: u64, since_start: Duration) {
         if let Some(received) = self.find(number) {
-            received.latency = latency;
+            received.took = since_start.saturating_sub(received.since_start);
         }
     }
 

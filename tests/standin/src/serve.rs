@@ -286,7 +286,7 @@ async fn messages(State(shared): State<Arc<Shared>>, request: Request) -> Respon
             headers: without_credential(&parts.headers),
             credential: given.map(|(name, _)| name),
             body: body.as_ref().map_or_else(|_| Arc::new(Value::Null), Arc::clone),
-            latency: Duration::ZERO,
+            took: Duration::ZERO,
             outcome: Outcome::Open,
             tokens: TokenCount::default(),
         };
@@ -359,7 +359,6 @@ async fn answer(
     }
     let (first, rest) = shared.latency.draw(seed);
     let input = admit(shared, flight, question, first, fault.as_ref())?;
-    locked(&shared.log).set_latency(flight.number, first + rest);
     let answer = choose(&locked(&shared.answers), question, seed, fault.as_ref());
     let message = Message { id: format!("msg_{request_id}"), model: &question.model, answer: &answer, input };
     if question.stream {
@@ -485,5 +484,6 @@ async fn next_bytes(mut sending: Sending) -> io::Result<Option<(Bytes, Sending)>
 fn finish(flight: &mut Flight) {
     if flight.outcome == Outcome::Abandoned {
         flight.outcome = Outcome::Answered;
+        locked(&flight.shared.log).answered(flight.number, flight.shared.started.elapsed());
     }
 }

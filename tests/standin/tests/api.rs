@@ -143,6 +143,10 @@ async fn the_most_in_flight_at_once_is_known() {
     }
     let stats = standin.stats();
     assert_eq!((stats.answered, stats.in_flight), (8, 0));
+    assert!(
+        standin.requests().iter().all(|request| request.took >= Duration::from_millis(150)),
+        "what it took is known"
+    );
     assert!((2..=8).contains(&stats.max_in_flight), "{stats:?}");
 }
 
