@@ -19,11 +19,11 @@
 //! # What a header tells
 //!
 //! The limit is what comes back in a minute. What was left when the answer began is later than what we sent then, and earlier
-//! than now. From it and from what was sent since follows what is left now at least and at most (others may use the account
-//! too): the level is moved into these bounds. The tokens that a provider tells may be rounded to thousands: so a
-//! multiple of a thousand may be 500 more or less. How much a bucket *holds* is told nowhere, and need not be a minute's
-//! worth: it is the most that was seen in it under this limit. The header's `reset` is not used: it follows from limit and
-//! remaining, but is rounded to seconds.
+//! than now; a head may also be read long after it was sent, where a process gets no processor. From it and from what was
+//! sent since follows what is left now at least and at most (others may use the account too): the level is moved into
+//! these bounds. The tokens that a provider tells may be rounded to thousands: so a multiple of a thousand may be 500 more
+//! or less. How much a bucket *holds* is told nowhere, and need not be a minute's worth: it is the most that was seen in
+//! it under this limit. The header's `reset` is not used: it follows from limit and remaining, but is rounded to seconds.
 
 mod bucket;
 pub(crate) mod kept;

@@ -246,34 +246,36 @@ impl Bucket {
             return;
         }
         let (low, high) = self.bounds(parts(surely), parts(header.remaining.saturating_add(slack)), at, taken);
+        // Not all is remembered that the header may lack: what is left at least is not known.
+        let is_sure = self.forgotten.is_none_or(|forgotten| forgotten < taken.at);
         let is_theirs = self.limit() == Some(told);
         if !known {
             self.level = low;
         } else if self.level > high {
             self.level = high;
-        } else if is_theirs {
+        } else if is_theirs && is_sure {
             self.level = self.level.max(low);
         }
         self.level = self.level.min(parts(self.size()));
     }
 
     /// What may be left now, at least and at most, by what was left when the head of an answer came.
+    ///
+    /// It was counted when the question had come, and nobody knows how long before its head was read: what left the
+    /// bucket between may be counted already, or not yet.
     fn bounds(&self, least: i128, most: i128, at: Instant, taken: Taken) -> (i128, i128) {
         let since = self.charges.partition_point(|charge| charge.at <= at);
-        match self.counted {
-            Counted::AtOnce => {
-                // Those that were sent after the question and before its head may be counted already, or not yet.
-                let own = self.place(taken).map_or(0, |place| place + 1);
-                let uncertain = self.sum(own.min(since)..since);
-                (self.since(least - parts(uncertain), at, since), self.since(most, at, since))
-            }
-            Counted::AsSent => {
-                // Of what is under way, and of what ended since, nobody knows how much was sent before.
-                let low = self.since(least, at, since);
-                let unknown = self.held.saturating_add(self.sum(since..self.charges.len()));
-                (low, self.since(most, at, since) + parts(unknown))
-            }
-        }
+        let own = match self.counted {
+            Counted::AtOnce => self.place(taken).map_or(0, |place| place + 1),
+            Counted::AsSent => self.charges.partition_point(|charge| charge.at < taken.at),
+        };
+        let low = self.since(least - parts(self.sum(own.min(since)..since)), at, since);
+        // Of what is under way, and of what ended since, nobody knows how much was sent before.
+        let unknown = match self.counted {
+            Counted::AtOnce => 0,
+            Counted::AsSent => self.held.saturating_add(self.sum(since..self.charges.len())),
+        };
+        (low, self.since(most, at, since) + parts(unknown))
     }
 
     fn sum(&self, range: std::ops::Range<usize>) -> u64 {

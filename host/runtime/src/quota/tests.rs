@@ -205,6 +205,42 @@ fn output_that_only_the_provider_limits_is_held_as_it_was_seen() {
     assert_eq!(quota.free(now)[2], Some(before - 300));
 }
 
+#[test]
+fn a_header_that_is_read_late_does_not_give_back_what_was_sent_before_it_was_read() {
+    let now = Instant::now();
+    let mut quota = Quota::new(QuotaConfig::default(), now);
+    let output = |remaining, at| {
+        let output_tokens = limit(60, remaining);
+        Some(Told { limits: ProviderLimits { output_tokens, ..ProviderLimits::default() }, at })
+    };
+    let first = quota.reserve(cost(1, 1, 100), now).unwrap();
+    quota.settle(first, cost(1, 1, 100), output(1_000, now), now);
+    let level = quota.free(now)[2].unwrap();
+    let (one, other) = (quota.reserve(cost(1, 1, 100), now).unwrap(), quota.reserve(cost(1, 1, 100), now).unwrap());
+    // At once the one's head is sent, and then the other's whole answer; the head is read last.
+    quota.settle(other, cost(1, 1, 300), None, now + SECOND);
+    let read = now + 2 * SECOND;
+    quota.settle(one, cost(1, 1, 10), output(1_000, read), read);
+    let left = quota.free(read)[2].unwrap();
+    assert!(left <= level - 300 - 10 + 2, "{left} of {level}");
+}
+
+#[test]
+fn a_header_that_may_lack_more_than_is_remembered_gives_nothing_back() {
+    let now = Instant::now();
+    let mut quota = Quota::new(QuotaConfig::default(), now);
+    let first = quota.reserve(cost(1, 1, 1), now).unwrap();
+    quota.settle(first, cost(1, 1, 1), told(limit(600, 999), now), now);
+    let slow = quota.reserve(cost(1, 1, 1), now).unwrap();
+    let since: Vec<_> = (0..300).map(|_| quota.reserve(cost(1, 1, 1), now).unwrap()).collect();
+    let left = quota.free(now)[0];
+    quota.settle(slow, cost(1, 1, 1), told(limit(600, 998), now), now);
+    assert_eq!(quota.free(now)[0], left, "which was counted before any of them came");
+    for reservation in since {
+        quota.refund(reservation, None, now);
+    }
+}
+
 proptest! {
     /// What is spent, with no more used than reserved, never goes over burst + rate × time; and what was not spent is
     /// there.
