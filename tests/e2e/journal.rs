@@ -185,7 +185,9 @@ async fn stops_when_full(world: &World, standin: &Standin, report: Report) {
     let listed = world.convoke(["runs", "--format", "json"]).run().await.exits(0).json();
     let of = |name: &str| listed["runs"][0]["census"][name].as_u64();
     assert_eq!((of("items"), of("done")), (Some(40), Some(done)), "{census}: {}", listed["runs"][0]);
-    assert_eq!(listed["runs"][0]["status"], "interrupted");
+    // Its end may find room yet, where the log was begun anew meanwhile: then, and only then, the journal knows of it.
+    let is_known = !report.warnings().contains("the end of the run could not be written down");
+    assert_eq!(listed["runs"][0]["status"], if is_known { "degraded" } else { "interrupted" }, "{}", report.warnings());
 }
 
 /// So many are done at once, each with a wait.
