@@ -121,28 +121,27 @@ impl Shared {
     /// # Errors
     /// The item can't end now: it has ended, or another one holds it. Then nothing is made known.
     pub async fn close(&self, by: By, end: End) -> Result<(Outcome, Result<(), JournalError>), BoardError> {
-        let (end, ending, written) = self.write(end).await;
+        let (mut end, ending, written) = self.write(end).await;
+        let ended = std::mem::take(&mut end.ended);
+        {
+            // Both under the board's lock: who sees there that it has ended finds what became of it.
+            let mut board = self.board();
+            match by {
+                By::Worker(worker) | By::Unbegun(worker) => board.finish(worker, end.number, ending)?,
+                By::Nobody => board.settle(end.number, ending)?,
+                By::Conclusion => {
+                    let ended = self.conclusion().end(ending);
+                    ended.map_err(|misstep| BoardError::Misstep { item: end.item.id.clone(), misstep })?;
+                }
+            }
+            self.ended().insert(end.number, ended);
+        }
         let worker = match by {
-            By::Worker(worker) => {
-                self.board().finish(worker, end.number, ending)?;
-                Some(worker)
-            }
-            By::Unbegun(worker) => {
-                self.board().finish(worker, end.number, ending)?;
-                None
-            }
-            By::Nobody => {
-                self.board().settle(end.number, ending)?;
-                None
-            }
-            By::Conclusion => {
-                let ended = self.conclusion().end(ending);
-                ended.map_err(|misstep| BoardError::Misstep { item: end.item.id.clone(), misstep })?;
-                None
-            }
+            By::Worker(worker) => Some(worker),
+            By::Unbegun(_) | By::Nobody | By::Conclusion => None,
         };
         let outcome = end.outcome.clone();
-        self.make_known(worker, end).await;
+        self.tell_end(worker, end).await;
         Ok((outcome, written))
     }
 
@@ -195,13 +194,18 @@ impl Shared {
         self.answers.broker().stopped().borrow().as_ref().is_some_and(|failure| failure.kind == FailureKind::Journal)
     }
 
-    /// Makes an end known: to the workers, and to all who listen. It must be written first.
-    pub async fn make_known(&self, worker: Option<usize>, end: End) {
+    /// Makes an end known that stands at the board already: to the workers, and to all who listen. It must be written
+    /// first.
+    pub async fn make_known(&self, worker: Option<usize>, mut end: End) {
+        self.ended().insert(end.number, std::mem::take(&mut end.ended));
+        self.tell_end(worker, end).await;
+    }
+
+    async fn tell_end(&self, worker: Option<usize>, end: End) {
         let Self { events, changed, .. } = self;
         self.note_last_attempt(worker, &end);
         let (item, outcome, took) = (end.number, end.outcome.clone(), end.took);
         self.let_go(&end.item);
-        self.ended().insert(end.number, end.ended);
         changed.notify_waiters();
         events.tell(Fact::ItemEnded { worker, item, outcome, took }).await;
     }
@@ -229,5 +233,50 @@ impl Shared {
         let end = End { number, item, outcome, ended, took: Duration::ZERO, attempts, reused };
         // It fails where the item has ended meanwhile; then there is nothing to make known.
         let _ = self.close(By::Nobody, end).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use convoke_runtime::broker::BrokerConfig;
+    use convoke_runtime::event::Events;
+
+    use super::*;
+    use crate::run::steer::fixture::{broker, shared};
+
+    /// Whoever looks up how items ended is made to be slow about it: an end that stands at the board meanwhile is found.
+    #[tokio::test]
+    async fn who_sees_that_an_item_has_ended_finds_what_became_of_it() {
+        const ITEMS: usize = 20;
+        let events = Events::new();
+        let run = shared(ITEMS, &events, broker(&events, BrokerConfig::default()));
+        let other = run.clone();
+        let has_ended = |board: &Board, number| board.outcome(number).is_some_and(Outcome::has_ended);
+        let looking = std::thread::spawn(move || {
+            let found = |number: usize| {
+                let known = other.ended();
+                let mut kept_out = 0;
+                // The board is kept by who ends the item, and waits for what is held here.
+                while kept_out < 1_000 {
+                    match other.board.try_lock() {
+                        Ok(board) if has_ended(&board, number) => return known.contains_key(&number),
+                        Ok(_) => kept_out = 0,
+                        Err(_) => kept_out += 1,
+                    }
+                    std::thread::yield_now();
+                }
+                drop(known);
+                while !has_ended(&other.board(), number) {
+                    std::thread::yield_now();
+                }
+                other.ended().contains_key(&number)
+            };
+            // Not beyond the first: its end waits for what would be held again.
+            (0..ITEMS).find(|number| !found(*number))
+        });
+        for number in 0..ITEMS {
+            run.settle(number, Outcome::Skipped("not wanted".to_owned()), Ended::default(), None).await;
+        }
+        assert_eq!(looking.join().unwrap(), None, "has ended, and nobody knows how");
     }
 }
