@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use convoke_runtime::board::{Awaited, BoardError, Passing, Take};
+use convoke_runtime::board::{BoardError, Passing, Take};
 use convoke_runtime::broker::Asker;
 use convoke_runtime::event::Fact;
 use convoke_runtime::journal::{Became, Digest, ItemRecord, Read, Reusable};
@@ -270,14 +271,13 @@ impl Seat {
             return Err(Refused::new("the conclusion is given the whole; it has no items of its own"));
         };
         let mut is_told = false;
-        let number = loop {
+        let partial = loop {
             let changed = shared.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let awaited = shared.board().await_item(worker, id).map_err(refused)?;
-            match awaited {
-                Awaited::Ended(number) => break number,
-                Awaited::Waiting => {
+            match shared.await_item(worker, id).map_err(refused)? {
+                Poll::Ready(partial) => break partial,
+                Poll::Pending => {
                     // The supervisor may have to start another worker for what this one waits for.
                     shared.stirred.notify_one();
                     // Where all is done one by one, another one may go on meanwhile.
@@ -288,7 +288,6 @@ impl Seat {
                 }
             }
         };
-        let partial = shared.ended().get(&number).and_then(|ended| ended.partial.clone());
         let sha256 = partial.as_ref().map(|partial| {
             // A partial is numbers, texts and lists: it always serialises.
             Digest::of(serde_json::to_string(partial).unwrap_or_default().as_bytes())

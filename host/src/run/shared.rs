@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use convoke_runtime::board::{Board, BoardError};
+use convoke_runtime::board::{Awaited, Board, BoardError};
 use convoke_runtime::event::{Events, Fact};
 use convoke_runtime::journal::{ItemEnd, Journal, JournalError, ReadSet, RunId, Written};
 use convoke_runtime::outcome::{Ending, Standing};
@@ -113,6 +114,19 @@ impl Shared {
     /// What became of the items that have ended.
     pub fn ended(&self) -> MutexGuard<'_, HashMap<usize, Ended>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partial of an item that `worker` wants to know, if it has one; pending until it has ended, as
+    /// [`Board::await_item`] says. Both are one look: a moment later it may be done again.
+    ///
+    /// # Errors
+    /// The worker can't wait for it.
+    pub fn await_item(&self, worker: usize, id: &str) -> Result<Poll<Option<Partial>>, BoardError> {
+        let mut board = self.board();
+        Ok(match board.await_item(worker, id)? {
+            Awaited::Waiting => Poll::Pending,
+            Awaited::Ended(number) => Poll::Ready(self.ended().get(&number).and_then(|ended| ended.partial.clone())),
+        })
     }
 
     /// Ends an item: written first, then ended where it stands, then known. Every end that a run comes to by itself goes
@@ -238,38 +252,50 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use convoke_runtime::broker::BrokerConfig;
     use convoke_runtime::event::Events;
 
     use super::*;
     use crate::run::steer::fixture::{broker, shared};
 
-    /// Whoever looks up how items ended is made to be slow about it: an end that stands at the board meanwhile is found.
+    /// Holds what is known of the items that have ended, and gives those time who come from the board and want to know it:
+    /// until `done` is true, or somebody keeps the board and waits for what is held here; then false.
+    fn hold_ended(run: &Shared, mut done: impl FnMut(&mut Board, &mut HashMap<usize, Ended>) -> bool) -> bool {
+        let mut known = run.ended();
+        let mut kept_out = 0;
+        while kept_out < 1_000 {
+            kept_out += 1;
+            if let Ok(mut board) = run.board.try_lock() {
+                kept_out = 0;
+                if done(&mut board, &mut known) {
+                    return true;
+                }
+            }
+            thread::yield_now();
+        }
+        false
+    }
+
     #[tokio::test]
     async fn who_sees_that_an_item_has_ended_finds_what_became_of_it() {
         const ITEMS: usize = 20;
         let events = Events::new();
         let run = shared(ITEMS, &events, broker(&events, BrokerConfig::default()));
         let other = run.clone();
-        let has_ended = |board: &Board, number| board.outcome(number).is_some_and(Outcome::has_ended);
-        let looking = std::thread::spawn(move || {
+        let looking = thread::spawn(move || {
+            let has_ended = |board: &Board, number| board.outcome(number).is_some_and(Outcome::has_ended);
             let found = |number: usize| {
-                let known = other.ended();
-                let mut kept_out = 0;
-                // The board is kept by who ends the item, and waits for what is held here.
-                while kept_out < 1_000 {
-                    match other.board.try_lock() {
-                        Ok(board) if has_ended(&board, number) => return known.contains_key(&number),
-                        Ok(_) => kept_out = 0,
-                        Err(_) => kept_out += 1,
-                    }
-                    std::thread::yield_now();
+                let mut is_known = false;
+                let seen = hold_ended(&other, |board, known| {
+                    is_known = known.contains_key(&number);
+                    has_ended(board, number)
+                });
+                while !seen && !has_ended(&other.board(), number) {
+                    thread::yield_now();
                 }
-                drop(known);
-                while !has_ended(&other.board(), number) {
-                    std::thread::yield_now();
-                }
-                other.ended().contains_key(&number)
+                if seen { is_known } else { other.ended().contains_key(&number) }
             };
             // Not beyond the first: its end waits for what would be held again.
             (0..ITEMS).find(|number| !found(*number))
@@ -278,5 +304,43 @@ mod tests {
             run.settle(number, Outcome::Skipped("not wanted".to_owned()), Ended::default(), None).await;
         }
         assert_eq!(looking.join().unwrap(), None, "has ended, and nobody knows how");
+    }
+
+    #[test]
+    fn what_is_done_again_is_waited_for_or_seen_as_it_was() {
+        let events = Events::new();
+        let run = shared(1, &events, broker(&events, BrokerConfig::default()));
+        {
+            let mut board = run.board();
+            board.join(0).unwrap();
+            board.take(0).unwrap();
+            let child = Item { id: "child".to_owned(), weight: 1, ..Item::default() };
+            let added = board.add(0, 0, vec![child]).unwrap().new;
+            board.publish(&added);
+        }
+        for round in 0..20 {
+            {
+                let mut board = run.board();
+                board.settle(1, Ending::failed("so far")).unwrap();
+                run.ended().insert(1, Ended { partial: Some(Partial::default()), ..Ended::default() });
+            }
+            let other = run.clone();
+            let waiting = thread::spawn(move || other.await_item(0, "child").unwrap());
+            let mut looks = 0;
+            let is_reopened = hold_ended(&run, |board, known| {
+                looks += 1;
+                let is_time = looks == 1_000;
+                if is_time {
+                    board.reopen(1).unwrap();
+                    known.remove(&1);
+                }
+                is_time
+            });
+            let seen = waiting.join().unwrap();
+            assert_ne!(seen, Poll::Ready(None), "round {round}: it has ended with a partial, each time");
+            if !is_reopened {
+                run.board().reopen(1).unwrap();
+            }
+        }
     }
 }
