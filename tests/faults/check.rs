@@ -49,10 +49,17 @@ pub(crate) fn stands(journal: &Journal, renewed: &BTreeMap<String, usize>, mark:
 /// A host that has ended.
 pub(crate) struct Ended {
     pub(crate) end: End,
-    /// Whether it was sent a signal while it ran.
-    pub(crate) signals: Vec<i32>,
+    /// The signals that it was sent while it ran.
+    pub(crate) signals: Vec<Sent>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+/// A signal that a host was sent.
+pub(crate) struct Sent {
+    pub(crate) signal: i32,
+    /// Whether any host of this start had asked something by then.
+    pub(crate) asked: bool,
 }
 
 impl Ended {
@@ -121,8 +128,8 @@ fn one_end(start: &Start<'_>, host: &Ended, wrong: &mut Vec<String>) {
         End::Code(code) => code,
         End::Signal(signal) => {
             // Before a run has begun, a signal may end the process as it ends any other.
-            let early = start.asked.is_empty() && host.stdout.is_empty();
-            if !(host.signals.contains(&signal) && (signal == 9 || early)) {
+            let early = |sent: &Sent| !sent.asked && host.stdout.is_empty();
+            if !host.signals.iter().any(|sent| sent.signal == signal && (signal == 9 || early(sent))) {
                 wrong.push(format!("the host was ended by signal {signal}; it says: {}", tail(&host.stderr)));
             }
             return;

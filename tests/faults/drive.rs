@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::asked::Answering;
-use crate::check::{self, Ended, Start};
+use crate::check::{self, Ended, Sent, Start};
 use crate::edits::{self, Edits, Standing};
 use crate::journal::{self, Journal, Ledger};
 use crate::kind::Kind;
@@ -215,7 +215,7 @@ impl<'a> Drive<'a> {
         let number = self.outcome.starts;
         let begun_before = edits::begun(&self.world).len();
         let host = |name: String| self.world.start(&name, &self.arguments, &self.environment);
-        let mut hosts: Vec<(Host, Vec<i32>)> = vec![(host(format!("{number}")), Vec::new())];
+        let mut hosts: Vec<(Host, Vec<Sent>)> = vec![(host(format!("{number}")), Vec::new())];
         let mut waiting: Vec<Waiting> = faults
             .iter()
             .map(|fault| Waiting { kind: fault.kind, when: fault.when, begun: None, over: false })
@@ -246,8 +246,9 @@ impl<'a> Drive<'a> {
                 }
                 let (first, signals) = &mut hosts[0];
                 let mut send = |signal: Signal| {
+                    let asked = !self.answering.asked().is_empty();
                     let sent = first.signal(signal);
-                    signals.extend(sent.then_some(signal.as_raw()));
+                    signals.extend(sent.then_some(Sent { signal: signal.as_raw(), asked }));
                     sent
                 };
                 let is_met = match fault.kind {
@@ -318,7 +319,7 @@ impl<'a> Drive<'a> {
                 let said = hosts.iter().map(|(host, _)| check::tail(&host.stderr())).collect::<Vec<_>>().join(" // ");
                 for (host, signals) in &mut hosts {
                     if host.signal(Signal::KILL) {
-                        signals.push(Signal::KILL.as_raw());
+                        signals.push(Sent { signal: Signal::KILL.as_raw(), asked: true });
                     }
                 }
                 self.wrong(format!("it hangs: {said}"));
@@ -328,7 +329,7 @@ impl<'a> Drive<'a> {
                 break;
             }
         }
-        let ended = |(mut host, signals): (Host, Vec<i32>)| Ended {
+        let ended = |(mut host, signals): (Host, Vec<Sent>)| Ended {
             end: host.ended().unwrap_or(End::Signal(0)),
             signals,
             stdout: host.stdout(),
